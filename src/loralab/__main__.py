@@ -1,0 +1,47 @@
+"""The command line: python -m loralab assets | run | report."""
+
+import argparse
+import sys
+
+from loralab.assets import AssetError, fetch_all
+from loralab.messages import LANGUAGES, message, set_language
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="loralab", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    assets = commands.add_parser("assets", help="fetch the embedded weights and data into the cache")
+    run = commands.add_parser("run", help="run every experiment of the profile (LORALAB_PROFILE)")
+    report = commands.add_parser("report", help="write results/<profile>/report.html, running what is missing")
+    for command in (assets, run, report):
+        command.add_argument("--language", choices=LANGUAGES, default="en")
+    options = parser.parse_args(arguments)
+    set_language(options.language)
+    try:
+        if options.command == "assets":
+            fetch_all()
+            return 0
+        return _run(options.language, report=options.command == "report")
+    except (AssetError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _run(language: str, report: bool) -> int:
+    # Imported here because they load torch, which fetching assets does not need.
+    from loralab.lesson import start
+    from loralab.report import write_report
+    from loralab.runner import results_dir, run_all
+
+    profile = start(language)
+    comparison, ranks = run_all(profile.comparison()), run_all(profile.rank_comparison())
+    if report:
+        path = results_dir() / profile.name / "report.html"
+        write_report(comparison, ranks, path)
+        print(message("report_written", path=f"{profile.name}/{path.name}"))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

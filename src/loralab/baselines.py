@@ -1,0 +1,62 @@
+"""What a fine-tuned model must beat: baselines that train no transformer."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from transformers import DataCollatorWithPadding
+
+from loralab.data import Splits
+from loralab.experiment import Experiment
+from loralab.hardware import Device
+from loralab.models import load_base, load_tokenizer
+from loralab.tokenization import encode
+
+
+def majority(experiment: Experiment, splits: Splits, device: Device) -> list[int]:
+    """The training set's most frequent class for every test example."""
+    return [int(splits.train["label"].mode()[0])] * len(splits.test)
+
+
+def tfidf(experiment: Experiment, splits: Splits, device: Device) -> list[int]:
+    """Logistic regression on TF-IDF weights of words and word pairs; predictions for the test examples."""
+    features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    model = make_pipeline(features, LogisticRegression(C=10, max_iter=1000))
+    model.fit(splits.train["text"], splits.train["label"])
+    return [int(label) for label in model.predict(splits.test["text"])]
+
+
+def frozen(experiment: Experiment, splits: Splits, device: Device) -> list[int]:
+    """Logistic regression on the frozen encoder's last states, averaged over each text's tokens."""
+    model = LogisticRegression(max_iter=1000)
+    model.fit(mean_states(experiment, splits.train, device), splits.train["label"])
+    return [int(label) for label in model.predict(mean_states(experiment, splits.test, device))]
+
+
+@torch.no_grad()
+def mean_states(experiment: Experiment, frame: pd.DataFrame, device: Device) -> np.ndarray:
+    """The encoder's last hidden states, averaged over the tokens of each text (rows × hidden size)."""
+    tokenizer = load_tokenizer(experiment.model)
+    encoder = load_base(experiment.model, seed=0).base_model.to(device.kind).eval()
+    encoded = encode(frame, tokenizer, experiment.max_length)
+    rows, collate = encoded.dataset.remove_columns("labels"), DataCollatorWithPadding(tokenizer)
+    order = np.argsort(encoded.lengths, kind="stable")
+    features = np.empty((len(order), encoder.config.hidden_size), dtype=np.float32)
+    for start in range(0, len(order), 64):
+        chosen = order[start : start + 64]
+        batch = collate([rows[int(i)] for i in chosen]).to(device.kind)
+        mask = batch["attention_mask"].unsqueeze(-1)
+        states = encoder(**batch).last_hidden_state
+        features[chosen] = ((states * mask).sum(dim=1) / mask.sum(dim=1)).cpu().numpy()
+    return features
+
+
+BASELINES: dict[str, Callable[[Experiment, Splits, Device], list[int]]] = {
+    "majority": majority,
+    "tfidf": tfidf,
+    "frozen": frozen,
+}

@@ -1,0 +1,178 @@
+"""Load a data set, take out what would make a score a lie, and split it."""
+
+import hashlib
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+
+import datasets
+import pandas as pd
+from sklearn.model_selection import train_test_split
+
+from loralab.assets import AssetError, asset, fetch
+from loralab.experiment import Experiment
+from loralab.messages import message
+
+CLASSES = 2
+SIMILAR = 0.8
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Three disjoint tables with columns `text` and `label`, and how they came about.
+
+    `report` counts rows: read, left out for a zero rating, duplicates and near-duplicates left out, and the rows and
+    the share of positives of each split.
+    """
+
+    train: pd.DataFrame
+    validation: pd.DataFrame
+    test: pd.DataFrame
+    report: dict[str, float]
+
+    def items(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """The splits by name, in order."""
+        yield from (("train", self.train), ("validation", self.validation), ("test", self.test))
+
+    def fingerprint(self) -> str:
+        """A hash of every text and label, in order."""
+        digest = hashlib.sha256()
+        for name, frame in self.items():
+            digest.update(f"{name}{len(frame)}".encode())
+            for text, label in zip(frame["text"], frame["label"], strict=True):
+                digest.update(f"{label}\t{text}\n".encode())
+        return digest.hexdigest()[:16]
+
+
+def film_reviews() -> pd.DataFrame:
+    """Every film-review snippet: `rating` (mean of 15 to 20 people, -4 to 4) and `text`, 10,605 rows."""
+    path = fetch(asset("dataset", "film-reviews")) / "movieReviewSnippets_GroundTruth.txt"
+    return pd.read_csv(path, sep="\t", header=None, names=["id", "rating", "text"], index_col="id", quoting=3)
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in lower case, without punctuation: what two copies of it have in common."""
+    return re.findall(r"\w+", text.lower())
+
+
+def find_duplicates(texts: Sequence[str]) -> list[tuple[int, int]]:
+    """Positions (kept, copy) of texts with the same words in the same order; the first of each kind is kept."""
+    first: dict[tuple[str, ...], int] = {}
+    found = []
+    for position, text in enumerate(texts):
+        original = first.setdefault(tuple(words(text)), position)
+        if original != position:
+            found.append((original, position))
+    return found
+
+
+def find_near_duplicates(texts: Sequence[str], threshold: float = SIMILAR) -> list[tuple[int, int, float]]:
+    """Pairs of positions i < j whose word sets have Jaccard similarity |A ∩ B| / |A ∪ B| of `threshold` or more.
+
+    Exact, without comparing all pairs: two such sets share a word among the rarest |A| - ⌈threshold·|A|⌉ + 1 of each
+    (prefix filtering, Bayardo et al., WWW 2007).
+    """
+    sets = [frozenset(words(text)) for text in texts]
+    frequency: dict[str, int] = defaultdict(int)
+    for word in chain.from_iterable(sets):
+        frequency[word] += 1
+    seen_with: dict[str, list[int]] = defaultdict(list)
+    found = []
+    for j, words_j in enumerate(sets):
+        rarest = sorted(words_j, key=lambda word: (frequency[word], word))
+        prefix = rarest[: len(rarest) - math.ceil(threshold * len(rarest) - 1e-9) + 1]
+        candidates = {i for word in prefix for i in seen_with[word]}
+        for i in sorted(candidates):
+            smaller, larger = sorted((len(sets[i]), len(words_j)))
+            if smaller >= threshold * larger:
+                common = len(sets[i] & words_j)
+                similarity = common / (len(sets[i]) + len(words_j) - common)
+                if similarity >= threshold:
+                    found.append((i, j, similarity))
+        for word in prefix:
+            seen_with[word].append(j)
+    return found
+
+
+def check_rows(frame: pd.DataFrame) -> None:
+    """Raises ValueError, naming the row, if a text is empty or no text, or a label is no class."""
+    for row, text, label in zip(frame.index, frame["text"], frame["label"], strict=True):
+        if not isinstance(text, str):
+            raise ValueError(message("row_not_text", row=row, given=type(text).__name__))
+        if not text.strip():
+            raise ValueError(message("row_empty", row=row))
+        if label not in range(CLASSES):
+            raise ValueError(message("row_bad_label", row=row, given=label, classes=CLASSES))
+
+
+def load_splits(experiment: Experiment) -> Splits:
+    """The experiment's three splits: seeded, stratified by label, free of duplicates within and across.
+
+    A hub data set keeps its own train/test border: the test split is drawn from its test part alone.
+    Raises ValueError if a size exceeds what there is, AssetError if the data set cannot be had.
+    """
+    sizes = (experiment.train_size, experiment.validation_size, experiment.test_size)
+    return _load_splits(experiment.dataset, sizes, experiment.split_seed)
+
+
+@lru_cache(maxsize=4)
+def _load_splits(dataset: str, sizes: tuple[int, int, int], seed: int) -> Splits:
+    frame, report = _load(dataset)
+    check_rows(frame)
+    frame, removed = remove_duplicates(frame)
+    train_size, validation_size, test_size = sizes
+    at_hand = frame[frame["part"] != "test"]
+    held_out = frame[frame["part"] == "test"] if (frame["part"] == "test").any() else None
+    if held_out is None:
+        at_hand, test = _draw(at_hand, test_size, "test", seed)
+    else:
+        _, test = _draw(held_out, test_size, "test", seed)
+    at_hand, validation = _draw(at_hand, validation_size, "validation", seed)
+    _, train = _draw(at_hand, train_size, "train", seed)
+    splits = {"train": train, "validation": validation, "test": test}
+    report |= removed
+    for name, part in splits.items():
+        report |= {name: len(part), f"{name}_positive": float(part["label"].mean())}
+    return Splits(**{name: part[["text", "label"]] for name, part in splits.items()}, report=report)
+
+
+def remove_duplicates(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, float]]:
+    """The table without second copies and near-copies, and how many there were of each.
+
+    Rows of a test part come first, so that it is the training copy that goes.
+    """
+    frame = frame.sort_values("part", key=lambda part: part != "test", kind="stable")
+    exact = find_duplicates(list(frame["text"]))
+    without = frame.drop(index=frame.index[[copy for _, copy in exact]])
+    near = find_near_duplicates(list(without["text"]))
+    copies = sorted({j for _, j, _ in near})
+    return without.drop(index=without.index[copies]), {"duplicates": len(exact), "near_duplicates": len(copies)}
+
+
+def _load(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
+    row = asset("dataset", dataset)
+    if "package" in row:
+        reviews = film_reviews()
+        rated = reviews[reviews["rating"] != 0]
+        frame = pd.DataFrame({"text": rated["text"], "label": (rated["rating"] > 0).astype(int), "part": "all"})
+        return frame, {"rows": len(reviews), "zero_rating": len(reviews) - len(rated)}
+    try:
+        loaded = datasets.load_dataset(row["hub"], revision=row["revision"])
+    except (OSError, datasets.exceptions.DatasetsError) as error:
+        raise AssetError(message("hub_not_reached", name=row["hub"], error=error)) from error
+    parts = [loaded[part].to_pandas()[["text", "label"]].assign(part=part) for part in ("train", "test")]
+    frame = pd.concat(parts, ignore_index=True)
+    return frame, {"rows": len(frame), "zero_rating": 0}
+
+
+def _draw(frame: pd.DataFrame, size: int, name: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    if size > len(frame):
+        raise ValueError(message("split_too_large", split=name, given=size, available=len(frame)))
+    if size == len(frame):
+        return frame.iloc[:0], frame.sample(frac=1, random_state=seed)
+    rest, drawn = train_test_split(frame, test_size=size, stratify=frame["label"], random_state=seed)
+    return rest, drawn

@@ -1,0 +1,170 @@
+"""An experiment is a value, and a result is what became of it. Nothing here needs torch."""
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from loralab.messages import message
+
+TASKS = ("classification",)
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+
+_DATA = {"task", "dataset", "train_size", "validation_size", "test_size", "split_seed", "method"}
+_TRAINING = _DATA | {
+    "model", "max_length", "learning_rate", "epochs", "batch_size", "gradient_accumulation_steps",
+    "weight_decay", "warmup_ratio", "precision", "seed",
+}  # fmt: skip
+_LORA = _TRAINING | {"rank", "alpha", "dropout", "target_modules"}
+
+# What each method reads, and so what can change its outcome.
+METHOD_FIELDS = {
+    "majority": _DATA,
+    "tfidf": _DATA,
+    "frozen": _DATA | {"model", "max_length"},
+    "head": _TRAINING,
+    "full": _TRAINING,
+    "lora": _LORA,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One training run, described completely: running it twice gives the same result.
+
+    Sizes are numbers of examples, `max_length` is in tokens (None: never cut), `warmup_ratio` is a share of all
+    steps, `target_modules` is "default" (what suits the architecture), "all-linear", or
+    the names themselves. `profile` says where the experiment came from and is no part of its identity.
+
+    Raises ValueError if a value is outside what it can be; the message names the choices.
+    """
+
+    dataset: str
+    model: str
+    method: str
+    train_size: int
+    validation_size: int
+    test_size: int
+    task: str = "classification"
+    split_seed: int = 0
+    max_length: int | None = 128
+    rank: int = 8
+    alpha: float = 16.0
+    dropout: float = 0.0
+    target_modules: str | tuple[str, ...] = "default"
+    learning_rate: float = 1e-4
+    epochs: int = 3
+    batch_size: int = 16
+    gradient_accumulation_steps: int = 1
+    weight_decay: float = 0.01
+    warmup_ratio: float = 0.06
+    precision: str = "fp32"
+    seed: int = 0
+    profile: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        for name, choices in (("task", TASKS), ("method", tuple(METHOD_FIELDS)), ("precision", PRECISIONS)):
+            if getattr(self, name) not in choices:
+                raise ValueError(message("unknown", what=name, given=getattr(self, name), choices=", ".join(choices)))
+        if not isinstance(self.target_modules, str):
+            object.__setattr__(self, "target_modules", tuple(self.target_modules))
+        for name in (
+            "train_size", "validation_size", "test_size", "rank", "epochs", "batch_size", "gradient_accumulation_steps",
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(message("not_positive_integer", name=name, given=value))
+        for name in ("alpha", "learning_rate"):
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+                raise ValueError(message("not_positive", name=name, given=value))
+            object.__setattr__(self, name, float(value))
+        for name in ("dropout", "warmup_ratio"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(message("not_share", name=name, given=getattr(self, name)))
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that can change the outcome of this method, by name."""
+        read = METHOD_FIELDS[self.method]
+        return {name: value for name, value in asdict(self).items() if name in read}
+
+    @property
+    def key(self) -> str:
+        """A name for the result's folder: the method (and rank), and a hash of the identity."""
+        text = json.dumps(self.identity(), sort_keys=True)
+        rank = f"-r{self.rank}" if self.method == "lora" else ""
+        return f"{self.method}{rank}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+    @property
+    def scale(self) -> float:
+        """LoRA's factor alpha/r before BA (Hu et al. 2021, section 4.1)."""
+        return self.alpha / self.rank
+
+    def but(self, **changes: Any) -> "Experiment":
+        """The same experiment with some fields changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a run measured, and all that is needed to trust it.
+
+    `test` and each entry of `epochs` (validation) hold accuracy, f1, mcc (shares) and, for trained models, loss
+    (nats). `predictions` and `labels` are the test examples' classes in the split's order. `parameters` counts
+    adapter, head, trainable and total. `seconds` has training and evaluation apart. `memory` has peak_bytes and the
+    method that measured it. `tokens` counts real and padded tokens over the whole training. `provenance` has the
+    fingerprints of data, weights and training code, versions, device and date.
+    """
+
+    experiment: Experiment
+    test: dict[str, float]
+    predictions: list[int]
+    labels: list[int]
+    epochs: list[dict[str, float]]
+    loss_by_step: list[float]
+    parameters: dict[str, int]
+    seconds: dict[str, float]
+    memory: dict[str, Any]
+    tokens: dict[str, int]
+    provenance: dict[str, Any]
+
+    def save(self, path: Path) -> None:
+        """Write the result as JSON, all or nothing."""
+        write_atomically(path, json.dumps(asdict(self), ensure_ascii=False))
+
+    @classmethod
+    def load(cls, path: Path) -> "Result":
+        """Read a result. Raises DamagedResult if the file is not a whole one."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            experiment = Experiment(**content.pop("experiment"))
+            result = cls(experiment=experiment, **content)
+            wrong = [name for name, value in content.items() if type(value) not in (dict, list)]
+            if wrong:
+                raise ValueError(", ".join(wrong))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DamagedResult(message("damaged_result", path=path.name, error=error)) from error
+        return result
+
+
+class DamagedResult(ValueError):
+    """A result file that cannot be read."""
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old one or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,28 @@
+"""What the first cell of a lesson calls."""
+
+import os
+import platform
+import warnings
+
+import datasets
+import torch
+import transformers
+
+from loralab.hardware import default_profile, detect
+from loralab.messages import message, number, set_language
+from loralab.profiles import Profile, load_profile
+
+
+def start(language: str) -> Profile:
+    """Choose the language and the profile (LORALAB_PROFILE, else what suits the machine), and say so in one line."""
+    set_language(language)
+    transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    # peft 0.21 asks transformers 5.23 for an attribute by its old name; neither call is ours.
+    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+    device = detect()
+    profile = load_profile(os.environ.get("LORALAB_PROFILE") or default_profile(device))
+    memory = number(device.memory / 2**30, 0)
+    python, version = platform.python_version(), torch.__version__
+    print(message("start", python=python, torch=version, device=device.name, memory=memory, profile=profile.name))
+    return profile

@@ -1,0 +1,211 @@
+"""A base model with a fresh head, the method put on it, and what can be done with a trained adapter."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import peft
+import torch
+import transformers
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
+from transformers.utils import logging as transformers_logging
+
+from loralab.assets import AssetError, asset, fetch
+from loralab.data import CLASSES
+from loralab.experiment import Experiment
+from loralab.messages import message
+
+ADAPTER, HEAD = "adapter", "head.safetensors"
+
+DECODER_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+# Encoders: the attention's query and value, as in the paper (Hu et al. 2021, section 7.1), by each architecture's
+# names. Decoders: all seven projections, as is usual for them.
+DEFAULT_MODULES = {
+    "bert": ("query", "value"),
+    "roberta": ("query", "value"),
+    "distilbert": ("q_lin", "v_lin"),
+    "llama": DECODER_MODULES,
+    "qwen2": DECODER_MODULES,
+    "qwen3": DECODER_MODULES,
+    "gemma3_text": DECODER_MODULES,
+}
+
+
+@lru_cache(maxsize=8)
+def locate(name: str) -> Path:
+    """The folder with a model's files, fetched if need be.
+
+    Raises ValueError for an unknown name, AssetError if the model cannot be had.
+    """
+    row = asset("model", name)
+    if "package" in row:
+        return fetch(row)
+    try:
+        patterns = ["*.json", "*.txt", "*.safetensors", "*.model"]
+        return Path(huggingface_hub.snapshot_download(row["hub"], revision=row["revision"], allow_patterns=patterns))
+    except (OSError, huggingface_hub.errors.HfHubHTTPError) as error:
+        raise AssetError(message("hub_not_reached", name=row["hub"], error=error)) from error
+
+
+@lru_cache(maxsize=8)
+def weights_fingerprint(name: str) -> str:
+    """What tells a model's weights apart: a hash of its safetensors files."""
+    digest = hashlib.sha256()
+    for path in sorted(locate(name).glob("*.safetensors")):
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def load_tokenizer(name: str) -> Any:
+    """The model's own tokenizer."""
+    return AutoTokenizer.from_pretrained(locate(name))
+
+
+def load_base(name: str, seed: int) -> nn.Module:
+    """The pretrained encoder in fp32 with a fresh head of two classes; the seed decides the head's values."""
+    set_seed(seed)
+    level = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # the report on the missing head is expected: we want a fresh one
+    try:
+        return AutoModelForSequenceClassification.from_pretrained(locate(name), num_labels=CLASSES, dtype=torch.float32)
+    finally:
+        transformers_logging.set_verbosity(level)
+
+
+def apply_method(model: nn.Module, experiment: Experiment) -> nn.Module:
+    """The model with just those parameters trainable that the method trains.
+
+    "full" trains all, "head" the classification head, "lora" the head and an adapter (a PeftModel comes back).
+    Raises ValueError, naming the modules there are, if `target_modules` fit none.
+    """
+    if experiment.method == "lora":
+        config = LoraConfig(
+            task_type=TaskType.SEQ_CLS,
+            r=experiment.rank,
+            lora_alpha=experiment.alpha,
+            lora_dropout=experiment.dropout,
+            target_modules=target_modules(model, experiment.target_modules),
+            modules_to_save=head_modules(model),
+        )
+        return get_peft_model(model, config)
+    if experiment.method == "head":
+        model.requires_grad_(False)
+        for _, parameter in head_parameters(model):
+            parameter.requires_grad_(True)
+    return model
+
+
+def linear_names(model: nn.Module) -> dict[str, list[nn.Linear]]:
+    """The encoder's linear layers by the last part of their name, the head's left out."""
+    prefix = model.base_model_prefix + "."
+    found: dict[str, list[nn.Linear]] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and name.startswith(prefix):
+            found.setdefault(name.rsplit(".", 1)[-1], []).append(module)
+    return found
+
+
+def target_modules(model: nn.Module, wanted: str | Sequence[str]) -> str | list[str]:
+    """Module names for LoRA: `wanted` itself, or the architecture's own for "default" ("all-linear" is peft's).
+
+    Raises ValueError, naming the linear modules there are, if a name fits none or the architecture is not known.
+    """
+    if wanted == "all-linear":
+        return "all-linear"
+    there = linear_names(model)
+    if wanted == "default":
+        kind = model.config.model_type
+        if kind not in DEFAULT_MODULES:
+            raise ValueError(message("architecture_unknown", given=kind, choices=", ".join(there)))
+        return list(DEFAULT_MODULES[kind])
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    for name in names:
+        if name not in there:
+            raise ValueError(message("module_unknown", given=name, choices=", ".join(there)))
+    return names
+
+
+def head_modules(model: nn.Module) -> list[str]:
+    """Names of the modules outside the pretrained encoder that have parameters: the head's."""
+    encoder = model.base_model_prefix
+    return [name for name, child in model.named_children() if name != encoder and list(child.parameters())]
+
+
+def head_parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """The parameters of the classification head: all outside the pretrained encoder.
+
+    In a PeftModel that is the trainable copy, not the original one that peft keeps beside it.
+    """
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    prefix = base.base_model_prefix + "."
+    return [
+        (name, parameter)
+        for name, parameter in base.named_parameters()
+        if not name.startswith(prefix) and ".original_module." not in name
+    ]
+
+
+def count_parameters(model: nn.Module) -> dict[str, int]:
+    """Numbers of parameters: `adapter` and `head` apart, `trainable`, and `total` as the model would be used."""
+    head = sum(parameter.numel() for _, parameter in head_parameters(model))
+    adapter = sum(p.numel() for name, p in model.named_parameters() if "lora_" in name)
+    spare = sum(p.numel() for name, p in model.named_parameters() if ".original_module." in name)
+    return {
+        "adapter": adapter,
+        "head": head,
+        "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "total": sum(p.numel() for p in model.parameters()) - spare,
+    }
+
+
+def lora_parameters(layers: Sequence[nn.Linear], rank: int) -> int:
+    """r(d_in + d_out) summed over the layers: A is r × d_in, B is d_out × r (Hu et al. 2021, section 4.1)."""
+    return sum(rank * (layer.in_features + layer.out_features) for layer in layers)
+
+
+def save_trained(model: nn.Module, experiment: Experiment, folder: Path) -> None:
+    """Write what is small: an adapter with its head in peft's format, or a head alone. Full weights are not kept."""
+    if experiment.method == "lora":
+        model.save_pretrained(str(folder / ADAPTER))
+    elif experiment.method == "head":
+        save_file({name: parameter.detach() for name, parameter in head_parameters(model)}, folder / HEAD)
+
+
+def load_trained(experiment: Experiment, folder: Path) -> nn.Module:
+    """The experiment's base with what `save_trained` kept put on it, ready to use.
+
+    Raises FileNotFoundError if nothing was kept.
+    """
+    base = load_base(experiment.model, experiment.seed)
+    if (folder / ADAPTER).is_dir():
+        base = PeftModel.from_pretrained(base, str(folder / ADAPTER))
+    elif (folder / HEAD).exists():
+        base.load_state_dict(load_file(folder / HEAD), strict=False)
+    else:
+        raise FileNotFoundError(message("nothing_saved", folder=folder.name))
+    return base.eval()
+
+
+def merge(model: PeftModel) -> nn.Module:
+    """A plain model whose weights are W + (alpha/r)·BA: the adapter is in, and no module is left of it."""
+    return model.merge_and_unload(safe_merge=True)
+
+
+def versions() -> dict[str, str]:
+    """The versions of what trains a model."""
+    return {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
+
+
+@torch.no_grad()
+def predict_texts(model: nn.Module, tokenizer: Any, texts: Sequence[str]) -> torch.Tensor:
+    """The logits (texts × classes) of a few texts, in one padded batch."""
+    batch = tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt").to(model.device)
+    return model.eval()(**batch).logits

@@ -1,0 +1,243 @@
+"""Train one model for one experiment with transformers' Trainer: the same function for every method."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import (
+    DataCollatorWithPadding,
+    EvalPrediction,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+from loralab.data import Splits
+from loralab.experiment import Experiment, write_atomically
+from loralab.hardware import Device
+from loralab.memory import PeakMemory
+from loralab.messages import clock, message
+from loralab.metrics import score
+from loralab.models import apply_method, count_parameters, load_base, load_tokenizer
+from loralab.tokenization import BatchesByLength, Encoded, batches_by_length, count_tokens, encode
+
+EVALUATION_BATCH = 64
+STAMP = "loralab.json"
+SCORES = ("accuracy", "f1", "mcc", "loss")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model with what was measured on the way; the fields are those of Result."""
+
+    model: nn.Module
+    test: dict[str, float]
+    predictions: list[int]
+    labels: list[int]
+    epochs: list[dict[str, float]]
+    loss_by_step: list[float]
+    parameters: dict[str, int]
+    seconds: dict[str, float]
+    memory: dict[str, Any]
+    tokens: dict[str, int]
+
+
+def summed_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int) -> torch.Tensor:
+    """Cross-entropy summed over this batch's examples, divided by the examples of the whole optimizer step.
+
+    So gradient accumulation gives the gradient of one large batch, however uneven its parts. Left to itself, a
+    sequence classifier returns each part's mean and Trainer does not divide their sum.
+    """
+    return nn.functional.cross_entropy(outputs.logits.float(), labels, reduction="sum") / num_items_in_batch
+
+
+class LengthTrainer(Trainer):
+    """Trainer with batches of similar length, the same for every method with the same seed."""
+
+    def __init__(self, *, lengths: list[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.lengths = lengths
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The training batches, as `batches_by_length` orders them."""
+        batches = BatchesByLength(self.lengths, self.args.per_device_train_batch_size, self.args.seed)
+        loader = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
+        return self.accelerator.prepare(loader)
+
+
+class Clock(TrainerCallback):
+    """Times training without evaluation and saving, reports progress, and stamps each checkpoint as whole.
+
+    The stamp is written last and holds where the checkpoint comes from, so that a torn checkpoint, or one of other
+    code, data or weights, is never resumed.
+    """
+
+    def __init__(self, name: str, provenance: dict[str, str], memory: PeakMemory) -> None:
+        self.name, self.provenance, self.memory = name, provenance, memory
+        self.seconds = 0.0
+        self._epoch_started = 0.0
+        self._steps_done_before = 0
+        self._started = 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Note where this session starts, for the time left."""
+        self._started, self._steps_done_before = time.perf_counter(), state.global_step
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start the clock."""
+        self._epoch_started = time.perf_counter()
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Stop the clock: evaluation and saving come after this."""
+        self.seconds += time.perf_counter() - self._epoch_started
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Say now and then how far it is and how long it will take."""
+        if state.global_step % max(1, state.max_steps // 50) == 0:
+            done = state.global_step - self._steps_done_before
+            left = (time.perf_counter() - self._started) / done * (state.max_steps - state.global_step)
+            line = message("progress", name=self.name, step=state.global_step, steps=state.max_steps, left=clock(left))
+            print(f"\r{line:<78}", end="", flush=True)
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Stamp the checkpoint that has just been written."""
+        stamp = {"provenance": self.provenance, "seconds": self.seconds, "memory": self.memory.result}
+        write_atomically(Path(args.output_dir) / f"checkpoint-{state.global_step}" / STAMP, json.dumps(stamp))
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Clear the progress line."""
+        print("\r" + " " * 78 + "\r", end="", flush=True)
+
+
+def training_arguments(experiment: Experiment, device: Device, folder: Path) -> TrainingArguments:
+    """The experiment in Trainer's words."""
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=experiment.epochs,
+        per_device_train_batch_size=experiment.batch_size,
+        gradient_accumulation_steps=experiment.gradient_accumulation_steps,
+        learning_rate=experiment.learning_rate,
+        weight_decay=experiment.weight_decay,
+        warmup_steps=experiment.warmup_ratio,
+        seed=experiment.seed,
+        fp16=experiment.precision == "fp16",
+        bf16=experiment.precision == "bf16",
+        per_device_eval_batch_size=EVALUATION_BATCH,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=2,
+        logging_steps=1,
+        label_names=["labels"],
+        disable_tqdm=True,
+        report_to="none",
+        use_cpu=device.kind == "cpu",
+        dataloader_pin_memory=device.kind == "cuda",
+    )
+
+
+def by_length(encoded: Encoded) -> tuple[Any, np.ndarray]:
+    """The rows from short to long, so that evaluation pads little, and the order that puts them there."""
+    order = np.argsort(encoded.lengths, kind="stable")
+    return encoded.dataset.select(order), order
+
+
+def class_scores(output: EvalPrediction) -> dict[str, float]:
+    """Accuracy, F1 and MCC of logits, in the form that Trainer asks for."""
+    return score(output.predictions.argmax(axis=1).tolist(), output.label_ids.tolist())
+
+
+def predict(trainer: Trainer, encoded: Encoded) -> tuple[np.ndarray, dict[str, float]]:
+    """The logits (rows × classes, in the rows' order) of a set, and Trainer's metrics on it."""
+    rows, order = by_length(encoded)
+    output = trainer.predict(rows, metric_key_prefix="test")
+    logits = np.empty_like(output.predictions)
+    logits[order] = output.predictions
+    return logits, output.metrics
+
+
+def largest_step(lengths: list[int], experiment: Experiment) -> int:
+    """The step, counted from 0 and not the first, whose batches hold the most padded tokens."""
+    per_step = experiment.gradient_accumulation_steps
+    sizes: list[int] = []
+    for epoch in range(experiment.epochs):
+        batches = batches_by_length(lengths, experiment.batch_size, experiment.seed, epoch)
+        padded = [count_tokens(lengths, [batch])["padded"] for batch in batches]
+        sizes += [max(padded[i : i + per_step]) for i in range(0, len(padded), per_step)]
+    return max(range(min(1, len(sizes) - 1), len(sizes)), key=sizes.__getitem__)
+
+
+def last_whole_checkpoint(folder: Path, provenance: dict[str, str]) -> tuple[Path, dict[str, Any]] | None:
+    """The newest checkpoint that was finished and comes from this code, data and weights, with its stamp."""
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]), reverse=True):
+        if (checkpoint / STAMP).exists():
+            stamp = json.loads((checkpoint / STAMP).read_text(encoding="utf-8"))
+            if stamp["provenance"] == provenance:
+                return checkpoint, stamp
+    return None
+
+
+def train(
+    experiment: Experiment,
+    splits: Splits,
+    device: Device,
+    folder: Path,
+    provenance: dict[str, str],
+    callbacks: tuple[TrainerCallback, ...] = (),
+) -> Trained:
+    """Train, evaluate on validation after each epoch, and on test once at the end.
+
+    Resumes from the last whole checkpoint in `folder` if there is one. `callbacks` are added to Trainer's.
+    """
+    tokenizer = load_tokenizer(experiment.model)
+    encoded = {name: encode(frame, tokenizer, experiment.max_length) for name, frame in splits.items()}
+    lengths = encoded["train"].lengths
+    model = apply_method(load_base(experiment.model, experiment.seed), experiment)
+    parameters = count_parameters(model)
+    memory = PeakMemory(largest_step(lengths, experiment))
+    timer = Clock(experiment.key, provenance, memory)
+    resume = last_whole_checkpoint(folder, provenance)
+    if resume:
+        print(message("resuming", name=experiment.key, checkpoint=resume[0].name))
+        timer.seconds, memory.result = resume[1]["seconds"], resume[1]["memory"]
+    trainer = LengthTrainer(
+        lengths=lengths,
+        model=model,
+        args=training_arguments(experiment, device, folder),
+        train_dataset=encoded["train"].dataset,
+        eval_dataset=by_length(encoded["validation"])[0],
+        data_collator=DataCollatorWithPadding(tokenizer),
+        compute_loss_func=summed_loss,
+        compute_metrics=class_scores,
+        callbacks=[timer, memory, *callbacks],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=str(resume[0]) if resume else None)
+    history = trainer.state.log_history
+    evaluations = [entry for entry in history if "eval_loss" in entry]
+    started = time.perf_counter()
+    logits, metrics = predict(trainer, encoded["test"])
+    evaluation_seconds = sum(entry["eval_runtime"] for entry in evaluations) + time.perf_counter() - started
+    every_batch = [
+        batch
+        for epoch in range(experiment.epochs)
+        for batch in batches_by_length(lengths, experiment.batch_size, experiment.seed, epoch)
+    ]
+    return Trained(
+        model=model,
+        test={name: metrics[f"test_{name}"] for name in SCORES},
+        predictions=logits.argmax(axis=1).tolist(),
+        labels=splits.test["label"].tolist(),
+        epochs=[{name: entry[f"eval_{name}"] for name in SCORES} for entry in evaluations],
+        loss_by_step=[entry["loss"] for entry in history if "loss" in entry],
+        parameters=parameters,
+        seconds={"training": timer.seconds, "evaluation": evaluation_seconds},
+        memory=memory.result,
+        tokens={**count_tokens(lengths, every_batch), "truncated": encoded["train"].truncated},
+    )
