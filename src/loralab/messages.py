@@ -125,10 +125,6 @@ MESSAGES = {
         "No hay módulos por defecto para la arquitectura {given!r}. Elige tú entre: {choices}.",
         "There are no default modules for the architecture {given!r}. Choose from: {choices}.",
     ),
-    "not_peft": (
-        "Solo se puede guardar el adaptador de un PeftModel, y esto es un {given}.",
-        "Only a PeftModel's adapter can be saved, and this is a {given}.",
-    ),
     "nothing_saved": (
         "En {folder} no hay ni adaptador ni cabeza guardados. Ejecuta antes el experimento con run().",
         "There is no saved adapter or head in {folder}. Run the experiment first, with run().",

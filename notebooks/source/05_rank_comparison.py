@@ -1,0 +1,125 @@
+# %% [markdown] lang="es"
+# # 5 · ¿Qué rango?
+#
+# **Pregunta.** ¿Ayuda aquí un rango más alto, o solo lo parece?
+#
+# Entrenas LoRA con varios rangos, con todo lo demás igual, y decides qué se puede decir con un examen de este tamaño.
+
+# %% [markdown] lang="en"
+# # 5 · Which rank?
+#
+# **Question.** Does a higher rank help here, or does it only look as if it did?
+#
+# You train LoRA with several ranks, all else equal, and decide what an exam of this size allows you to say.
+
+# %%
+from loralab.lesson import start
+
+LANGUAGE = "es"
+profile = start(LANGUAGE)
+
+# %% [markdown] lang="es"
+# ## La regla de la escala
+#
+# La actualización es $\frac{\alpha}{r} BA$. Si cambias $r$ y dejas $\alpha$ quieta, cambia también el factor. Es una
+# decisión, y hay que decirla: aquí **$\alpha$ es fija**.
+
+# %% [markdown] lang="en"
+# ## The scale rule
+#
+# The update is $\frac{\alpha}{r} BA$. If you change $r$ and leave $\alpha$ alone, the factor changes too. That is a
+# choice, and has to be stated: here **$\alpha$ is fixed**.
+
+# %%
+import pandas as pd
+
+experiments = profile.rank_comparison()
+pd.DataFrame([{"r": e.rank, "alpha": e.alpha, "alpha/r": e.scale, "seed": e.seed} for e in experiments])
+
+# %% [markdown] lang="es"
+# Antes de seguir, escribe tu apuesta: ¿qué rango acertará más en el test, y por cuántos puntos?
+#
+# ## Entrenar cada rango
+
+# %% [markdown] lang="en"
+# Before you go on, write down your bet: which rank will score highest on the test, and by how many points?
+#
+# ## Train each rank
+
+# %%
+from loralab.runner import run_all
+
+results = run_all(experiments)
+
+# %%
+from loralab.report import comparison_table
+
+comparison_table(results)
+
+# %% [markdown] lang="es"
+# Los parámetros del adaptador son proporcionales al rango; la cabeza es siempre la misma.
+
+# %% [markdown] lang="en"
+# The adapter's parameters are proportional to the rank; the head is always the same.
+
+# %%
+assert len({result.parameters["adapter"] / result.experiment.rank for result in results}) == 1
+assert len({result.parameters["head"] for result in results}) == 1
+
+# %% [markdown] lang="es"
+# ## ¿Quién gana?
+#
+# Cada punto es un entrenamiento. La barra es la suerte del examen de la lección 1: hasta dónde podría moverse la nota
+# con otras frases de test. El veredicto del título compara cada rango con el primero **en las mismas frases**: solo
+# cuentan aquellas en las que uno acierta y el otro no, y por eso afina más que mirar si las barras se tocan.
+
+# %% [markdown] lang="en"
+# ## Who wins?
+#
+# Each dot is a training run. The bar is lesson 1's exam luck: how far the score could move with other test sentences.
+# The verdict in the title compares each rank with the first **on the same sentences**: only those count that one gets
+# right and the other does not, which is sharper than looking whether the bars touch.
+
+# %%
+from loralab.figures import accuracy_against_rank
+from loralab.report import rank_verdict
+
+accuracy_against_rank(results, rank_verdict(results))
+
+# %%
+from loralab.report import compare_accuracy
+
+for other in results[1:]:
+    print(compare_accuracy(other, results[0]))
+
+# %% [markdown] lang="es"
+# Cuidado con lo que la barra no cubre: otra semilla habría dado otras notas. Con una semilla por rango, una diferencia
+# fuera de la barra sigue pudiendo ser suerte del entrenamiento. Al comparar todos los rangos entre sí, además, el mejor
+# siempre parece mejor de lo que es.
+#
+# ¿Y fuera de aquí? En el artículo de LoRA, GPT-3 en WikiSQL saca 73,4, 73,3, 73,7, 73,8 y 73,5 (±0,5) con
+# $r$ = 1, 2, 4, 8 y 64 ([Hu et al., 2021](https://arxiv.org/abs/2106.09685), tabla 6).
+
+# %% [markdown] lang="en"
+# Mind what the bar does not cover: another seed would have given other scores. With one seed a rank, a difference
+# outside the bar may still be luck of the training. And when all ranks are compared, the best one always looks better
+# than it is.
+#
+# And elsewhere? In the LoRA paper, GPT-3 on WikiSQL scores 73.4, 73.3, 73.7, 73.8 and 73.5 (±0.5) with
+# $r$ = 1, 2, 4, 8 and 64 ([Hu et al., 2021](https://arxiv.org/abs/2106.09685), table 6).
+
+# %% [markdown] lang="es"
+# ## Qué puedes afirmar ya
+#
+# - Lo que dice el título de la figura, con su regla de escala, en este examen y con estas semillas. Nada más.
+# - Doblar el rango dobla el adaptador: eso no depende de la suerte.
+#
+# Siguiente lección: el *fine-tuning* completo, por fin, al lado de LoRA.
+
+# %% [markdown] lang="en"
+# ## What you may now claim
+#
+# - What the figure's title says, with its scale rule, on this exam and with these seeds. Nothing more.
+# - Doubling the rank doubles the adapter: that owes nothing to luck.
+#
+# Next lesson: full *fine-tuning*, at last, beside LoRA.

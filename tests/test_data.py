@@ -1,0 +1,125 @@
+import random
+from itertools import combinations
+
+import datasets
+import pandas as pd
+import pytest
+
+from loralab import data
+from loralab.data import (
+    check_rows,
+    film_reviews,
+    find_duplicates,
+    find_near_duplicates,
+    load_splits,
+    remove_duplicates,
+    words,
+)
+
+
+def test_published_counts_of_the_film_reviews():
+    rating = film_reviews()["rating"]
+    assert ((rating > 0).sum(), (rating < 0).sum(), (rating == 0).sum()) == (5242, 5326, 37)
+
+
+def test_duplicates_are_the_same_words_in_the_same_order():
+    texts = ["Horrible.", "A joy!", "horrible", "joy a", "HORRIBLE!!", "not horrible"]
+    assert find_duplicates(texts) == [(0, 2), (0, 4)]
+
+
+def test_near_duplicates_worked_by_hand():
+    texts = ["a b c d e", "a b c d", "a b c x y", "e d c b a"]
+    # 4/5 shared; the same set; {a, b, c} of seven words is far below
+    assert find_near_duplicates(texts) == [(0, 1, 0.8), (0, 3, 1.0), (1, 3, 0.8)]
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.8, 0.9])
+def test_near_duplicates_agree_with_comparing_all_pairs(threshold):
+    rng = random.Random(0)
+    texts = [" ".join(rng.choices("abcdefghij", k=rng.randint(1, 12))) for _ in range(150)]
+    sets = [set(words(text)) for text in texts]
+    expected = [
+        (i, j) for i, j in combinations(range(150), 2) if len(sets[i] & sets[j]) / len(sets[i] | sets[j]) >= threshold
+    ]
+    assert sorted((i, j) for i, j, _ in find_near_duplicates(texts, threshold)) == expected
+
+
+def test_the_training_copy_goes_and_the_test_one_stays():
+    frame = pd.DataFrame(
+        {
+            "text": ["so bad it hurts", "great", "So bad, it hurts!", "fine"],
+            "label": [0, 1, 0, 1],
+            "part": ["train", "train", "test", "test"],
+        }
+    )
+    kept, removed = remove_duplicates(frame)
+    assert sorted(kept.index) == [1, 2, 3]
+    assert removed == {"duplicates": 1, "near_duplicates": 0}
+
+
+def test_splits_are_disjoint_stratified_and_without_copies(smoke):
+    splits = load_splits(smoke.experiment("lora", train_size=2000, validation_size=1000, test_size=4000))
+    frames = dict(splits.items())
+    everything = pd.concat(frames.values())
+    assert {name: len(frame) for name, frame in frames.items()} == {"train": 2000, "validation": 1000, "test": 4000}
+    assert everything.index.is_unique
+    assert not find_duplicates(list(everything["text"]))
+    assert not find_near_duplicates(list(everything["text"]))
+    shares = [frame["label"].mean() for frame in frames.values()]
+    assert max(shares) - min(shares) < 0.001
+    assert splits.report["zero_rating"] == 37 and splits.report["duplicates"] > 0
+
+
+def test_the_split_depends_on_its_seed_alone(smoke):
+    first = load_splits(smoke.experiment("lora"))
+    data._load_splits.cache_clear()
+    random.seed(99)
+    assert load_splits(smoke.experiment("full", seed=5)).fingerprint() == first.fingerprint()
+    assert load_splits(smoke.experiment("lora", split_seed=1)).fingerprint() != first.fingerprint()
+
+
+def test_a_larger_training_set_leaves_the_test_alone(smoke):
+    small, large = (load_splits(smoke.experiment("lora", train_size=size)) for size in (64, 500))
+    assert list(small.test["text"]) == list(large.test["text"])
+
+
+def test_asking_for_more_than_there_is(smoke):
+    with pytest.raises(ValueError, match="train split asks for 20000 examples and only"):
+        load_splits(smoke.experiment("lora", train_size=20000))
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "said"),
+    [
+        (" ", 1, "text of row 7 is empty"),
+        (None, 1, "Row 7 holds no text"),
+        (3.5, 0, "float"),
+        ("fine", 2, "row 7 is 2"),
+    ],
+)
+def test_a_bad_row_is_named(text, label, said):
+    with pytest.raises(ValueError, match=said):
+        check_rows(pd.DataFrame({"text": ["good", text], "label": [1, label]}, index=[3, 7]))
+
+
+@pytest.fixture
+def hub_data(tmp_path, monkeypatch):
+    """A data set in the hub's layout and IMDB's schema, which datasets loads from its folder."""
+    for part, count in (("train", 80), ("test", 40), ("unsupervised", 3)):
+        rows = {
+            "text": [f"review {part} {i} {'good' if i % 2 else 'bad'}" for i in range(count)],
+            "label": [-1 if part == "unsupervised" else i % 2 for i in range(count)],
+        }
+        datasets.Dataset.from_dict(rows).to_parquet(tmp_path / "hub" / f"{part}-00000-of-00001.parquet")
+    row = {"hub": str(tmp_path / "hub"), "revision": None}
+    monkeypatch.setattr(data, "asset", lambda kind, name: row)
+    data._load_splits.cache_clear()
+    yield
+    data._load_splits.cache_clear()
+
+
+def test_a_hub_data_set_keeps_its_own_border(smoke, hub_data):
+    splits = load_splits(smoke.experiment("lora", dataset="imdb", train_size=40, validation_size=20, test_size=30))
+    assert all("review test" in text for text in splits.test["text"])
+    assert all("review train" in text for text in (*splits.train["text"], *splits.validation["text"]))
+    assert set(splits.train["label"]) == {0, 1}

@@ -1,0 +1,54 @@
+import ast
+import re
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from loralab import messages
+from loralab.messages import MESSAGES, clock, message, number, percent, set_language
+
+SOURCE = Path(messages.__file__).parent
+
+
+@pytest.mark.parametrize("key", MESSAGES)
+def test_both_languages_say_the_same_values(key):
+    spanish, english = ({name for _, name, _, _ in Formatter().parse(text) if name} for text in MESSAGES[key])
+    assert spanish == english
+
+
+def test_every_message_is_used_and_every_used_one_exists():
+    patterns = []
+    for path in SOURCE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "message":
+                key = node.args[0]
+                if isinstance(key, ast.JoinedStr):
+                    parts = [re.escape(p.value) if isinstance(p, ast.Constant) else ".+" for p in key.values]
+                    patterns.append("".join(parts))
+                elif isinstance(key, ast.Constant):
+                    assert key.value in MESSAGES, f"{path.name}: {key.value}"
+    unused = [
+        key for key in MESSAGES if not any(re.fullmatch(p, key) for p in patterns) and not _mentioned(key, SOURCE)
+    ]
+    assert not unused
+
+
+def _mentioned(key, folder):
+    texts = (path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    quoted = re.compile(rf"""(?<!^    )["']{key}["']""", re.MULTILINE)  # not where it is defined
+    return any(quoted.search(text) for text in texts)
+
+
+def test_numbers_as_each_language_writes_them():
+    assert number(22787714.5, 1) == "22,787,714.5"
+    set_language("es")
+    assert number(22787714.5, 1) == "22.787.714,5"
+    assert percent(0.834) == "83,4 %"
+    assert clock(90) == "90 s" and clock(150) == "2,5 min"
+
+
+def test_an_unknown_language_names_the_choices():
+    with pytest.raises(ValueError, match="es, en"):
+        set_language("fr")
+    assert "LoRA" in message("method_lora")

@@ -1,0 +1,181 @@
+import pytest
+import torch
+from peft import PeftModel
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    DistilBertConfig,
+    LlamaConfig,
+    RobertaConfig,
+)
+
+from loralab.models import (
+    apply_method,
+    count_parameters,
+    head_parameters,
+    linear_names,
+    load_base,
+    load_tokenizer,
+    load_trained,
+    lora_parameters,
+    merge,
+    predict_texts,
+    save_trained,
+    target_modules,
+)
+
+TEXTS = ["A joy from start to finish.", "Dull.", "Neither here nor there, and far too long for what it is."]
+TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "vocab_size": 99}
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return load_tokenizer("minilm-l6")
+
+
+@pytest.fixture(scope="module")
+def lora(smoke):
+    return smoke.experiment("lora", rank=8, alpha=16)
+
+
+def random_model(config):
+    config.num_labels = 2
+    return AutoModelForSequenceClassification.from_config(config)
+
+
+def trained_a_little(experiment, shift=0.02):
+    """A LoRA model whose B and head are no longer what they started as."""
+    model = apply_method(load_base(experiment.model, experiment.seed), experiment)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(shift * torch.randn(parameter.shape, generator=generator))
+    return model.eval()
+
+
+@pytest.mark.parametrize("rank", [1, 8, 64])
+def test_three_counts_of_lora_on_minilm_agree(lora, rank):
+    model = apply_method(load_base("minilm-l6", 0), lora.but(rank=rank))
+    layers = linear_names(load_base("minilm-l6", 0))
+    formula = lora_parameters(layers["query"] + layers["value"], rank)
+    by_hand = 6 * 2 * rank * (384 + 384)
+    counts = count_parameters(model)
+    trainable, total = model.get_nb_trainable_parameters()
+    assert counts["adapter"] == formula == by_hand
+    assert counts["head"] == 384 * 2 + 2
+    assert counts["trainable"] == counts["adapter"] + counts["head"] == trainable
+    # peft counts the frozen original of the head, which is never used, too
+    assert counts["total"] == total - counts["head"]
+
+
+def test_published_count_of_distilbert(lora):
+    counts = count_parameters(apply_method(random_model(DistilBertConfig()), lora))
+    assert (counts["trainable"], counts["head"]) == (739_586, 592_130)
+
+
+def test_full_and_head_train_what_they_say(smoke):
+    full = count_parameters(apply_method(load_base("minilm-l6", 0), smoke.experiment("full")))
+    assert full["trainable"] == full["total"] == 22_713_216 + 770
+    head = apply_method(load_base("minilm-l6", 0), smoke.experiment("head"))
+    assert [name for name, p in head.named_parameters() if p.requires_grad] == ["classifier.weight", "classifier.bias"]
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (BertConfig(**TINY), ["query", "value"]),
+        (RobertaConfig(**TINY), ["query", "value"]),
+        (DistilBertConfig(dim=32, n_layers=2, n_heads=2, hidden_dim=64, vocab_size=99), ["q_lin", "v_lin"]),
+        (
+            LlamaConfig(**TINY, pad_token_id=0),
+            ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        ),
+    ],
+    ids=["bert", "roberta", "distilbert", "llama"],
+)
+def test_modules_by_architecture(lora, config, expected):
+    model = random_model(config)
+    assert target_modules(model, "default") == expected
+    layers = [layer for name in expected for layer in linear_names(model)[name]]
+    assert count_parameters(apply_method(model, lora))["adapter"] == lora_parameters(layers, 8)
+
+
+def test_all_linear_leaves_the_head_alone(lora):
+    every = [layer for layers in linear_names(load_base("minilm-l6", 0)).values() for layer in layers]
+    model = apply_method(load_base("minilm-l6", 0), lora.but(target_modules="all-linear"))
+    assert count_parameters(model)["adapter"] == lora_parameters(every, 8)
+
+
+@pytest.mark.parametrize("wanted", ["q_lin", ["query", "q_lin"]])
+def test_a_wrong_module_name_lists_the_names_there_are(lora, wanted):
+    with pytest.raises(ValueError, match=r"no linear module called 'q_lin'.*query, key, value, dense"):
+        apply_method(load_base("minilm-l6", 0), lora.but(target_modules=wanted))
+
+
+def test_an_unknown_model_names_the_choices():
+    with pytest.raises(ValueError, match="minilm-l6"):
+        load_base("minilm-l7", 0)
+
+
+def test_every_method_starts_from_the_same_head(smoke):
+    heads = []
+    for method in ("full", "head", "lora"):
+        model = apply_method(load_base("minilm-l6", 3), smoke.experiment(method, seed=3))
+        heads.append([parameter.detach() for _, parameter in head_parameters(model)])
+    assert all(torch.equal(a, b) for head in heads[1:] for a, b in zip(heads[0], head, strict=True))
+    other = [parameter for _, parameter in head_parameters(load_base("minilm-l6", 4))]
+    assert not torch.equal(heads[0][0], other[0])
+
+
+def test_lora_starts_as_the_base(lora, tokenizer):
+    model = apply_method(load_base("minilm-l6", 0), lora)
+    assert torch.equal(
+        predict_texts(model, tokenizer, TEXTS), predict_texts(load_base("minilm-l6", 0), tokenizer, TEXTS)
+    )
+
+
+def test_merged_is_w_plus_scaled_ba(lora, tokenizer):
+    model = trained_a_little(lora)
+    layer = model.base_model.model.bert.encoder.layer[2].attention.self.value
+    by_hand = layer.base_layer.weight + lora.scale * layer.lora_B["default"].weight @ layer.lora_A["default"].weight
+    before = predict_texts(model, tokenizer, TEXTS)
+    merged = merge(model)
+    assert torch.allclose(merged.bert.encoder.layer[2].attention.self.value.weight, by_hand, atol=1e-6)
+    assert torch.allclose(predict_texts(merged, tokenizer, TEXTS), before, atol=1e-5)
+    assert not any("lora" in name for name, _ in merged.named_modules())
+
+
+def test_saved_with_its_head_and_reloaded(lora, tokenizer, tmp_path):
+    model = trained_a_little(lora)
+    save_trained(model, lora, tmp_path)
+    # another seed, and so another fresh head underneath: the saved one has to replace it
+    reloaded = load_trained(lora.but(seed=9), tmp_path)
+    assert torch.equal(predict_texts(reloaded, tokenizer, TEXTS), predict_texts(model, tokenizer, TEXTS))
+    assert sum(file.stat().st_size for file in (tmp_path / "adapter").iterdir()) < 400_000
+
+
+def test_a_head_saved_and_reloaded(smoke, tokenizer, tmp_path):
+    head = smoke.experiment("head")
+    model = apply_method(load_base("minilm-l6", 5), head)
+    save_trained(model, head, tmp_path)
+    reloaded = load_trained(head.but(seed=9), tmp_path)
+    assert torch.equal(predict_texts(reloaded, tokenizer, TEXTS), predict_texts(model, tokenizer, TEXTS))
+
+
+def test_nothing_saved_says_so(lora, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no saved adapter"):
+        load_trained(lora, tmp_path)
+
+
+def test_two_adapters_on_one_base(lora, tokenizer, tmp_path):
+    answers = {}
+    for name, shift in (("first", 0.02), ("second", -0.03)):
+        model = trained_a_little(lora, shift)
+        model.save_pretrained(tmp_path / name)
+        answers[name] = predict_texts(model, tokenizer, TEXTS)
+    both = PeftModel.from_pretrained(load_base("minilm-l6", 0), tmp_path / "first", adapter_name="first")
+    both.load_adapter(tmp_path / "second", adapter_name="second")
+    for name in ("second", "first", "second"):
+        both.set_adapter(name)
+        assert torch.equal(predict_texts(both, tokenizer, TEXTS), answers[name])

@@ -1,0 +1,243 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from transformers import Trainer, TrainerCallback
+
+from loralab import runner, training
+from loralab.data import load_splits
+from loralab.experiment import Result
+from loralab.hardware import detect
+from loralab.models import load_base, load_tokenizer, load_trained
+from loralab.runner import canonical, run, run_folder
+from loralab.tokenization import encode
+from loralab.training import largest_step
+
+
+@pytest.fixture(scope="module")
+def lora(smoke):
+    return smoke.experiment("lora", epochs=2)
+
+
+class Recorder(TrainerCallback):
+    """Keeps the first step's gradient as the optimizer gets it, and its norm before clipping."""
+
+    def __init__(self):
+        self.gradient = self.norm = None
+
+    def on_pre_optimizer_step(self, args, state, control, model, **kwargs):
+        if self.gradient is None:
+            self.gradient = torch.cat([p.grad.flatten().clone() for p in model.parameters() if p.grad is not None])
+
+    def on_log(self, args, state, control, logs, **kwargs):
+        if self.norm is None:
+            self.norm = logs["grad_norm"]
+
+
+class PullThePlug(TrainerCallback):
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+def first_step(experiment, monkeypatch, tmp_path, name):
+    monkeypatch.setenv("LORALAB_RESULTS", str(tmp_path / name))
+    recorder = Recorder()
+    run(experiment, callbacks=(recorder,))
+    return recorder
+
+
+@pytest.fixture
+def one_order(monkeypatch):
+    """Rows in their given order, so that 4 batches of 4 hold what 1 batch of 16 does; and no dropout."""
+    by_number = lambda lengths, size, seed, epoch: [  # noqa: E731
+        list(range(i, min(i + size, len(lengths)))) for i in range(0, len(lengths), size)
+    ]
+    monkeypatch.setattr("loralab.tokenization.batches_by_length", by_number)
+    monkeypatch.setattr(training, "batches_by_length", by_number)
+    original = load_base
+
+    def without_dropout(name, seed):
+        model = original(name, seed)
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        return model
+
+    monkeypatch.setattr(training, "load_base", without_dropout)
+
+
+@pytest.mark.parametrize("rows", [32, 30], ids=["even", "uneven"])
+def test_accumulation_gives_the_gradient_of_one_large_batch(smoke, monkeypatch, tmp_path, one_order, rows):
+    whole = smoke.experiment("head", train_size=rows, batch_size=rows)
+    parts = whole.but(batch_size=8, gradient_accumulation_steps=4)
+    expected = first_step(whole, monkeypatch, tmp_path, "whole")
+    actual = first_step(parts, monkeypatch, tmp_path, "parts")
+    assert actual.norm == pytest.approx(expected.norm, rel=1e-4)
+    torch.testing.assert_close(actual.gradient, expected.gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_with_trainers_own_loss_it_would_be_four_times_too_large(smoke, monkeypatch, tmp_path, one_order):
+    whole = smoke.experiment("head", train_size=32, batch_size=32)
+    expected = first_step(whole, monkeypatch, tmp_path, "whole")
+
+    class WithoutRemedy(training.LengthTrainer):
+        def __init__(self, **kwargs):
+            super().__init__(**{name: value for name, value in kwargs.items() if name != "compute_loss_func"})
+
+    monkeypatch.setattr(training, "LengthTrainer", WithoutRemedy)
+    parts = whole.but(batch_size=8, gradient_accumulation_steps=4)
+    assert first_step(parts, monkeypatch, tmp_path, "parts").norm == pytest.approx(4 * expected.norm, rel=1e-3)
+
+
+def test_a_run_is_loaded_the_second_time(lora, capsys):
+    first = run(lora)
+    capsys.readouterr()
+    assert run(lora.but(profile="other")) == first
+    assert "done before, loaded" in capsys.readouterr().out
+    assert not list(run_folder(lora).glob("checkpoint-*"))
+
+
+def test_what_a_result_holds(lora):
+    result = run(lora)
+    assert len(result.loss_by_step) == 2 * 4 and len(result.epochs) == 2
+    assert abs(result.loss_by_step[0] - np.log(2)) < 0.1
+    assert result.parameters["trainable"] == result.parameters["adapter"] + result.parameters["head"]
+    assert result.seconds["training"] > 0 and result.seconds["evaluation"] > 0
+    assert result.labels == load_splits(lora).test["label"].tolist()
+    right = sum(a == b for a, b in zip(result.predictions, result.labels, strict=True))
+    assert result.test["accuracy"] == pytest.approx(right / 64)
+    lengths = encode(load_splits(lora).train, load_tokenizer(lora.model), lora.max_length).lengths
+    assert result.tokens["real"] == 2 * sum(lengths) <= result.tokens["padded"]
+    # fp32 weights of 4 bytes are there in any case; with gradient and two Adam states a trained one takes 16
+    assert result.memory["peak_bytes"] > 4 * result.parameters["total"] + 12 * result.parameters["trainable"]
+    assert "profiler" in result.memory["method"]
+    assert set(result.provenance) == {"data", "code", "weights", "device", "date", "versions"}
+
+
+def test_accuracy_after_reload_is_identical(lora):
+    result = run(lora)
+    test = encode(load_splits(lora).test, load_tokenizer(lora.model), lora.max_length)
+    folder = run_folder(lora)
+    trainer = Trainer(
+        model=load_trained(lora, folder),
+        args=training.training_arguments(lora, detect(), folder),
+        eval_dataset=test.dataset,
+        data_collator=training.DataCollatorWithPadding(load_tokenizer(lora.model)),
+        compute_metrics=training.class_scores,
+    )
+    logits, metrics = training.predict(trainer, test)
+    assert logits.argmax(axis=1).tolist() == result.predictions
+    assert metrics["test_accuracy"] == result.test["accuracy"]
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_an_interrupted_run_resumes_and_ends_the_same(smoke, method, monkeypatch, tmp_path, capsys):
+    experiment = smoke.experiment(method, epochs=2, dropout=0.1)
+    whole = run(experiment)
+    monkeypatch.setenv("LORALAB_RESULTS", str(tmp_path / "interrupted"))
+    with pytest.raises(KeyboardInterrupt):
+        run(experiment, callbacks=(PullThePlug(step=6),))
+    resumed = run(experiment)
+    assert "resuming from checkpoint-4" in capsys.readouterr().out
+    assert resumed.loss_by_step == whole.loss_by_step
+    assert resumed.test == whole.test and resumed.epochs == whole.epochs
+    assert resumed.memory["peak_bytes"] > 0
+
+
+def test_a_torn_checkpoint_is_not_resumed(lora, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        run(lora, callbacks=(PullThePlug(step=6),))
+    (run_folder(lora) / "checkpoint-4" / training.STAMP).unlink()
+    assert len(run(lora).loss_by_step) == 8
+    assert "resuming" not in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_other_code_is_moved_aside(lora, results, monkeypatch, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        run(lora, callbacks=(PullThePlug(step=6),))
+    monkeypatch.setattr(runner, "code_fingerprint", lambda: "newer code")
+    run(lora)
+    assert "changed since: code" in capsys.readouterr().out
+    assert next((results / "aside").iterdir()).joinpath("checkpoint-4").is_dir()
+
+
+@pytest.mark.parametrize("what", ["code", "data"])
+def test_a_stale_result_is_named_kept_and_made_again(smoke, results, capsys, what):
+    experiment = smoke.experiment("tfidf")
+    run(experiment)
+    path = run_folder(experiment) / "result.json"
+    content = json.loads(path.read_text())
+    content["provenance"][what] = "something else"
+    path.write_text(json.dumps(content))
+    again = run(experiment)
+    assert f"changed since: {what}" in capsys.readouterr().out
+    assert Result.load(path) == again
+    assert Result.load(next((results / "aside").glob("*/result.json"))).provenance[what] == "something else"
+
+
+def test_a_damaged_result_is_named_kept_and_made_again(smoke, results, capsys):
+    experiment = smoke.experiment("majority")
+    first = run(experiment)
+    path = run_folder(experiment) / "result.json"
+    path.write_text(path.read_text()[:100])
+    again = run(experiment)
+    assert "is damaged" in capsys.readouterr().out
+    assert again.predictions == first.predictions
+    assert len(next((results / "aside").glob("*/result.json")).read_text()) == 100
+
+
+def test_docstrings_and_comments_are_no_change_of_code():
+    import ast
+
+    def of(text):
+        return canonical(ast.parse(text))
+
+    plain = "def f(x):\n    return x + 1\n"
+    assert of(plain) == of('"""Module."""\n# why\ndef f(x):\n    """Say."""\n    return (x + 1)\n')
+    assert of(plain) != of(plain.replace("1", "2"))
+
+
+def test_methods_with_one_seed_see_the_same_batches(smoke, monkeypatch, tmp_path):
+    seen = {}
+
+    class Watch(TrainerCallback):
+        def __init__(self, method):
+            self.method = method
+
+        def on_epoch_begin(self, args, state, control, train_dataloader, **kwargs):
+            loader = train_dataloader
+            loader.set_epoch(round(state.epoch or 0))
+            seen.setdefault(self.method, []).append([batch["input_ids"].tolist() for batch in loader])
+
+    for method in ("full", "lora"):
+        run(smoke.experiment(method, epochs=2), callbacks=(Watch(method),))
+    assert seen["full"] == seen["lora"]
+    assert seen["full"][0] != seen["full"][1]
+
+
+def test_the_largest_step_is_never_the_first(lora):
+    assert largest_step([50] + [5] * 63, lora.but(batch_size=64, epochs=2)) == 1
+    step = largest_step(list(range(3, 67)), lora)
+    assert 1 <= step < 8
+
+
+def test_the_frozen_baseline_learns(smoke):
+    result = run(smoke.experiment("frozen", train_size=500, test_size=500))
+    assert result.test["accuracy"] > 0.6
+
+
+@pytest.mark.parametrize("place", ["process", "child"])
+def test_no_network_reaches_further_than_this_machine(place):
+    code = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=1)"
+    if place == "child":
+        code = f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {code!r}]).returncode)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 1 and "without a network" in done.stderr
