@@ -1,4 +1,7 @@
+import os
 import random
+import subprocess
+import sys
 from itertools import combinations
 
 import datasets
@@ -123,3 +126,20 @@ def test_a_hub_data_set_keeps_its_own_border(smoke, hub_data):
     assert all("review test" in text for text in splits.test["text"])
     assert all("review train" in text for text in (*splits.train["text"], *splits.validation["text"]))
     assert set(splits.train["label"]) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    "call", ['load_splits(load_profile("t4").experiment("lora"))', 'locate("distilbert-base-uncased")']
+)
+def test_without_the_hub_one_is_told_what_to_do(call, tmp_path):
+    code = f"""
+from loralab.data import load_splits
+from loralab.models import locate
+from loralab.profiles import load_profile
+{call}
+"""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 1
+    assert "AssetError" in done.stderr and last.endswith("Check the connection, or use the cpu profile.")

@@ -1,0 +1,101 @@
+"""The files around the code agree with each other."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+
+# A module imports only from those before it.
+LAYERS = ["messages", "experiment", "profiles", "hardware", "assets", "data", "tokenization", "models", "metrics"]
+LAYERS += ["baselines", "memory", "training", "runner", "stats", "figures", "report", "lesson", "__main__"]
+WITHOUT_TORCH = ["messages", "experiment", "profiles", "assets"]
+
+
+def lines(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def test_there_is_one_list_of_dependencies():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["dynamic"] == ["dependencies"]
+    assert project["tool"]["setuptools"]["dynamic"]["dependencies"] == {"file": "requirements.txt"}
+    environment = (ROOT / "environment.yml").read_text()
+    assert "-r requirements.txt" in environment
+    for line in lines("requirements.txt"):
+        assert not re.search(rf"\b{Requirement(line).name}\b *[=<>]", environment)
+
+
+def test_constraints_pin_what_the_requirements_ask_for():
+    pins = {}
+    for line in lines("constraints.txt"):
+        name, version = line.split("==")
+        pins[name.lower().replace("_", "-")] = Version(version)
+    development = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["dev"]
+    for line in [*lines("requirements.txt"), *development]:
+        requirement = Requirement(line)
+        assert pins[requirement.name.lower().replace("_", "-")] in requirement.specifier
+
+
+def test_what_the_package_imports_is_required():
+    third_party = {"sklearn": "scikit-learn"}
+    required = {Requirement(line).name for line in lines("requirements.txt")}
+    used = set()
+    for path in (ROOT / "src" / "loralab").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                used |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                used.add(node.module.split(".")[0])
+    import sys
+
+    outside = {third_party.get(name, name) for name in used - set(sys.stdlib_module_names) - {"loralab"}}
+    assert outside <= required | {"safetensors"}  # safetensors is transformers' own format and comes with it
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_imports_go_one_way(name):
+    source = ROOT / "src" / "loralab" / f"{name}.py"
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("loralab."):
+            assert node.module.removeprefix("loralab.") in LAYERS[: LAYERS.index(name)]
+        if isinstance(node, ast.ImportFrom | ast.Import) and name in WITHOUT_TORCH:
+            assert "torch" not in ast.unparse(node)
+
+
+def test_every_module_has_its_layer():
+    assert {p.stem for p in (ROOT / "src" / "loralab").glob("*.py")} == {*LAYERS, "__init__"}
+
+
+def make(*arguments):
+    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_make_lists_every_command():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    listed = make()
+    assert listed == make("help")
+    assert targets == set(re.findall(r"^make ([a-z-]+) +\S", listed, re.MULTILINE))
+    assert "PROFILE=cpu" in listed and "PROFILE=smoke" in make("PROFILE=smoke")
+
+
+def test_the_readme_names_commands_that_exist():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^make ([a-z-]+)", make("help"), re.MULTILINE))
+    assert set(re.findall(r"make ([a-z-]+)", text)) <= listed
+    for link in re.findall(r"\]\(([^)h#][^)]*)\)", text):
+        assert (ROOT / link).exists(), link
+
+
+def test_ci_runs_the_same_command_everywhere():
+    assert lines(".ci/run")[-1] == "make test"
+    workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text()
+    assert "run: make test" in workflow
+    assert all(f'"{version}"' in workflow for version in ("3.11", "3.12", "3.13"))
