@@ -4,8 +4,8 @@ PROFILE ?= cpu
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Tests talk to this machine only, and so do the kernels and processes that they start.
-OFFLINE := PYTHONPATH=tests/offline
+# Tests talk to this machine only, and so do the kernels and processes that they start; and they train on the CPU.
+OFFLINE := PYTHONPATH=$(CURDIR)/tests/offline CUDA_VISIBLE_DEVICES=
 # A cell of a lesson in the smoke profile takes seconds; a kernel that died is found out after this many.
 CELL_TIMEOUT := 120
 

@@ -46,6 +46,7 @@ def execute(notebook: NotebookNode, path: Path) -> str | None:
         notebook,
         timeout=None,
         kernel_name="python3",
+        extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
         store_widget_state=False,

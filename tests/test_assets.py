@@ -1,15 +1,17 @@
 import errno
 import hashlib
 import io
+import os
 import shutil
 import tarfile
 import threading
+import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from loralab.assets import AssetError, asset, fetch
+from loralab.assets import ABANDONED_AFTER, AssetError, asset, fetch
 
 WHEEL = "tiny_asset-1.0-py3-none-any.whl"
 METADATA = "Metadata-Version: 2.1\nName: tiny-asset\nVersion: 1.0\n"
@@ -143,6 +145,16 @@ def test_a_cache_that_cannot_be_written(index, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(AssetError, match="LORALAB_CACHE"):
         fetch(make_wheel(index, {"model/weights": "W"}), tmp_path / "file" / "cache")
+
+
+def test_what_a_killed_process_left_is_swept(index, tmp_path):
+    wanted = make_wheel(index, {"model/weights": "W"})
+    for name, age in (("old", 2 * ABANDONED_AFTER), ("young", 0)):
+        left = tmp_path / "cache" / f".partial-{name}"
+        left.mkdir(parents=True)
+        os.utime(left, (time.time() - age,) * 2)
+    fetch(wanted, tmp_path / "cache")
+    assert [p.name for p in (tmp_path / "cache").glob(".partial-*")] == [".partial-young"]
 
 
 def test_an_unknown_asset_names_the_choices():

@@ -75,7 +75,7 @@ def test_splits_are_disjoint_stratified_and_without_copies(smoke):
 
 def test_the_split_depends_on_its_seed_alone(smoke):
     first = load_splits(smoke.experiment("lora"))
-    data._load_splits.cache_clear()
+    data._load_clean.cache_clear()
     random.seed(99)
     assert load_splits(smoke.experiment("full", seed=5)).fingerprint() == first.fingerprint()
     assert load_splits(smoke.experiment("lora", split_seed=1)).fingerprint() != first.fingerprint()
@@ -84,6 +84,13 @@ def test_the_split_depends_on_its_seed_alone(smoke):
 def test_a_larger_training_set_leaves_the_test_alone(smoke):
     small, large = (load_splits(smoke.experiment("lora", train_size=size)) for size in (64, 500))
     assert list(small.test["text"]) == list(large.test["text"])
+
+
+def test_what_one_caller_changes_the_next_does_not_see(smoke):
+    first = load_splits(smoke.experiment("lora"))
+    before = first.fingerprint()
+    first.train["text"] = "spoilt"
+    assert load_splits(smoke.experiment("lora")).fingerprint() == before
 
 
 def test_asking_for_more_than_there_is(smoke):
@@ -95,7 +102,7 @@ def test_asking_for_more_than_there_is(smoke):
     ("text", "label", "said"),
     [
         (" ", 1, "text of row 7 is empty"),
-        (None, 1, "Row 7 holds no text"),
+        (None, 1, "Row 7 holds .*, not text"),
         (3.5, 0, "float"),
         ("fine", 2, "row 7 is 2"),
     ],
@@ -116,9 +123,9 @@ def hub_data(tmp_path, monkeypatch):
         datasets.Dataset.from_dict(rows).to_parquet(tmp_path / "hub" / f"{part}-00000-of-00001.parquet")
     row = {"hub": str(tmp_path / "hub"), "revision": None}
     monkeypatch.setattr(data, "asset", lambda kind, name: row)
-    data._load_splits.cache_clear()
+    data._load_clean.cache_clear()
     yield
-    data._load_splits.cache_clear()
+    data._load_clean.cache_clear()
 
 
 def test_a_hub_data_set_keeps_its_own_border(smoke, hub_data):

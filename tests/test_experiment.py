@@ -72,6 +72,7 @@ def test_what_a_method_does_not_read_leaves_the_key(method, ignored):
 
 def test_spelling_leaves_the_key():
     assert experiment(alpha=16).key == experiment(alpha=16.0).key
+    assert experiment(dropout=0, weight_decay=0).key == experiment(dropout=0.0, weight_decay=0.0).key
     assert experiment(target_modules=["query"]).key == experiment(target_modules=("query",)).key
 
 
@@ -86,6 +87,11 @@ def test_spelling_leaves_the_key():
         ({"train_size": True}, "train_size"),
         ({"learning_rate": float("nan")}, "learning_rate"),
         ({"dropout": 1.0}, "dropout"),
+        ({"dropout": "0.1"}, "dropout"),
+        ({"weight_decay": -1}, "weight_decay"),
+        ({"max_length": 0}, "max_length"),
+        ({"seed": -1}, "seed"),
+        ({"split_seed": 1.5}, "split_seed"),
     ],
 )
 def test_a_bad_value_is_named_with_what_it_can_be(change, named):
@@ -112,7 +118,7 @@ def test_half_a_result_is_damaged(tmp_path, cut):
         Result.load(path)
 
 
-@pytest.mark.parametrize("change", [{"test": 3}, {"extra": []}, {"labels": None}])
+@pytest.mark.parametrize("change", [{"test": 3}, {"test": {}}, {"extra": []}, {"labels": None}, {"provenance": []}])
 def test_a_result_of_another_form_is_damaged(tmp_path, change):
     path = tmp_path / "result.json"
     result().save(path)

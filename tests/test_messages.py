@@ -41,10 +41,12 @@ def _mentioned(key, folder):
 
 
 def test_numbers_as_each_language_writes_them():
-    assert number(22787714.5, 1) == "22,787,714.5"
+    assert number(22787714.5, 1) == "22,787,714.5" and number(4000, 0) == "4,000"
+    assert number(-1.25, 2) == "\u22121.25"
+    assert percent(0.834) == "83.4%"
     set_language("es")
-    assert number(22787714.5, 1) == "22.787.714,5"
-    assert percent(0.834) == "83,4 %"
+    assert number(22787714.5, 1) == "22\u202f787\u202f714,5" and number(4000, 0) == "4000"
+    assert percent(0.834) == "83,4\u00a0%"
     assert clock(90) == "90 s" and clock(150) == "2,5 min"
 
 

@@ -168,6 +168,14 @@ def test_nothing_saved_says_so(lora, tmp_path):
         load_trained(lora, tmp_path)
 
 
+def test_a_text_of_ones_own_that_does_not_fit_is_named(tokenizer):
+    model = load_base("minilm-l6", 0)
+    with pytest.raises(ValueError, match="row 1 is empty"):
+        predict_texts(model, tokenizer, ["good", ""])
+    with pytest.raises(ValueError, match="Row 0 has 602 tokens"):
+        predict_texts(model, tokenizer, ["good " * 600])
+
+
 def test_two_adapters_on_one_base(lora, tokenizer, tmp_path):
     answers = {}
     for name, shift in (("first", 0.02), ("second", -0.03)):

@@ -51,7 +51,7 @@ def make():
             loss_by_step=[0.7 - 0.001 * i for i in range(100)] if trained else [],
             parameters=parameters if trained else {},
             seconds={"training": seconds, "evaluation": 1.0},
-            memory={"peak_bytes": peak * 2**20, "method": "a scale"} if trained else {},
+            memory={"peak_bytes": peak * 2**20, "method": "profiler"} if trained else {},
             tokens={},
             provenance=PROVENANCE,
         )
@@ -63,19 +63,25 @@ def test_sentences_turn_with_the_results(make):
     full = make("full", right=800, seconds=75, peak=600)
     lora = make("lora", right=850, seconds=50, peak=300)
     text = " ".join(sentences(full, lora))
-    assert "full scores below LoRA r=8: -5.0" in text
-    assert "1.50 times faster" in text and "50.0 % less peak memory" in text
+    assert "Accuracy of full fine-tuning against LoRA r=8: 5.0 ± 1.4 percentage points lower" in text
+    assert "Full fine-tuning took 1.50 times as long" in text and "50.0% less peak memory" in text
 
     text = " ".join(sentences(make("full", right=850, seconds=25, peak=250), make("lora", right=800)))
-    assert "full scores 5.0 ± 1.4 points above LoRA r=8" in text
-    assert "2.00 times slower" in text and "20.0 % more peak memory" in text
+    assert "Accuracy of full fine-tuning against LoRA r=8: 5.0 ± 1.4 percentage points higher" in text
+    assert "LoRA took 2.00 times as long" in text and "20.0% more peak memory" in text
 
-    text = " ".join(sentences(make("full", right=801, seconds=51), make("lora", right=800)))
-    assert "one cannot tell which is better" in text and "cannot tell which is faster" in text
+    text = " ".join(sentences(make("full", right=799, seconds=51), make("lora", right=800)))
+    assert "minus that of LoRA r=8: \u22120.1 ± 0.2 percentage points" in text
+    assert "one cannot tell which is better" in text and "cannot tell which method is faster" in text
 
 
 def test_smoke_results_are_marked(make, tmp_path):
     assert "Smoke profile" in sentences(make("full", profile="smoke"), make("lora", profile="smoke"))[0]
+    smoke_pair = [make(rank=4, profile="smoke"), make()]
+    assert comparison_table(smoke_pair).columns.name == "smoke profile, not a finding"
+    assert rank_verdict(smoke_pair).startswith("[smoke profile")
+    assert compare_accuracy(*smoke_pair).startswith("[smoke profile")
+    assert comparison_table([make()]).columns.name is None
     assert "Smoke" not in " ".join(sentences(make("full"), make("lora")))
     lora = make("lora", profile="smoke")
     write_report([make("full"), lora], [lora], tmp_path / "report.html")
@@ -84,36 +90,37 @@ def test_smoke_results_are_marked(make, tmp_path):
 
 def test_the_table_has_the_nine_rows_and_more(make):
     table = comparison_table([make("majority", right=500), make("full", seconds=75, peak=600), make("lora")])
-    assert list(table.columns) == ["majority class", "full", "LoRA r=8"]
+    assert list(table.columns) == ["majority class", "full fine-tuning", "LoRA r=8"]
     lora = table["LoRA r=8"]
-    assert lora["test accuracy"] == "80.0 % ± 2.5"
+    assert lora["test accuracy"] == "80.0% ± 2.5"
     assert lora["test loss"] == "0.500"
     assert lora["trainable parameters"] == "74,498" and lora["… of them in the adapter"] == "73,728"
-    assert lora["% of all parameters"] == "0.33 %"
+    assert lora["% of all parameters"] == "0.327%"
     assert lora["training seconds"] == "50.0" and lora["training minutes"] == "0.83"
     assert lora["peak memory (MiB)"] == "300"
-    assert lora["times faster than full"] == "1.50" and lora["memory saved against full"] == "50.0 %"
+    assert lora["speed-up over full (times)"] == "1.50" and lora["memory saved against full"] == "50.0%"
     assert lora["test examples"] == "1,000" and lora["seeds"] == "1"
     assert table["majority class"]["peak memory (MiB)"] == "–"
 
 
 def test_seeds_are_averaged_and_counted(make):
     table = comparison_table([make(seed=0, right=800), make(seed=1, right=820)])
-    assert table["LoRA r=8"]["test accuracy"].startswith("81.0 %")
+    assert table["LoRA r=8"]["test accuracy"].startswith("81.0%")
     assert table["LoRA r=8"]["seeds"] == "2"
 
 
 def test_rank_verdict_turns_with_the_results(make):
     same = [make(rank=4, right=800), make(rank=8, right=802)]
-    assert rank_verdict(same) == "No rank can be told from r=4 (alpha=16, fixed)"
+    assert rank_verdict(same) == "No rank can be told apart from r=4 (alpha=16, fixed)"
     apart = [make(rank=4, right=800), make(rank=8, right=850)]
     assert rank_verdict(apart) == "Against r=4, in points: r=8: 5.0 ± 1.4 (alpha=16, fixed)"
 
 
 def test_accuracy_sentence_in_spanish(make):
     set_language("es")
-    assert "completo acierta 5,0 ± 1,4 puntos más que LoRA r=8 en estos 1.000" in compare_accuracy(
-        make("full", right=850), make("lora", right=800)
+    assert (
+        "de fine-tuning completo frente a LoRA r=8: 5,0 ± 1,4 puntos porcentuales más en estos 1000"
+        in compare_accuracy(make("full", right=850), make("lora", right=800))
     )
 
 
@@ -139,8 +146,8 @@ def test_the_page_stands_alone(make, tmp_path, language):
 
 def test_titles_say_what_the_data_shows(make):
     picture = padding_bars({"512": 0.95, "batch": 0.5})
-    assert picture.figure.axes[0].get_title(loc="left") == "“to 512” processes 10.0 times the tokens of “by batch”"
-    assert "95.0 %" in picture.alt and "50.0 %" in picture.alt
+    assert picture.figure.get_suptitle() == "“to 512” processes 10.0 times the tokens of “by batch”"
+    assert "95.0%" in picture.alt and "50.0%" in picture.alt
 
     picture = parameters_against_rank({1: 768, 8: 6144}, 384, 384)
     assert "Above r = 192" in picture.alt and "r=8: 6,144" in picture.alt
@@ -150,7 +157,7 @@ def test_titles_say_what_the_data_shows(make):
     assert "validation is best after epoch 2 of 2 (0.500)" in loss_curve(make("lora")).alt
 
     assert "800" in exam_luck([0.8, 0.81, 0.82], 0.8, 800).alt
-    assert "r=4, seed=0: 80.0 % ± 2.5" in accuracy_against_rank([make(rank=4)], "verdict").alt
+    assert "r=4, seed=0: 80.0% ± 2.5" in accuracy_against_rank([make(rank=4)], "verdict").alt
     assert "50, 60" not in comparison_panel(make("full", seconds=60), make("lora"), "title").alt
     assert "60, 50" in comparison_panel(make("full", seconds=60), make("lora"), "title").alt
 

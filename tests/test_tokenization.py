@@ -75,6 +75,11 @@ def test_more_than_the_model_takes(tokenizer):
         encode(frame("good"), tokenizer, max_length=600)
 
 
+def test_a_bad_row_is_named_here_too(tokenizer):
+    with pytest.raises(ValueError, match="text of row 11 is empty"):
+        encode(frame("good", " "), tokenizer, max_length=8)
+
+
 def test_an_empty_split(tokenizer):
     with pytest.raises(ValueError, match="no rows"):
         encode(frame(), tokenizer, max_length=8)

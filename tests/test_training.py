@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import subprocess
 import sys
@@ -118,7 +119,7 @@ def test_what_a_result_holds(lora):
     assert result.tokens["real"] == 2 * sum(lengths) <= result.tokens["padded"]
     # fp32 weights of 4 bytes are there in any case; with gradient and two Adam states a trained one takes 16
     assert result.memory["peak_bytes"] > 4 * result.parameters["total"] + 12 * result.parameters["trainable"]
-    assert "profiler" in result.memory["method"]
+    assert result.memory["method"] == "profiler"
     assert set(result.provenance) == {"data", "code", "weights", "device", "date", "versions"}
 
 
@@ -152,10 +153,12 @@ def test_an_interrupted_run_resumes_and_ends_the_same(smoke, method, monkeypatch
     assert resumed.memory["peak_bytes"] > 0
 
 
-def test_a_torn_checkpoint_is_not_resumed(lora, capsys):
+@pytest.mark.parametrize("stamp", [None, "", "{}"])
+def test_a_torn_checkpoint_is_not_resumed(lora, capsys, stamp):
     with pytest.raises(KeyboardInterrupt):
         run(lora, callbacks=(PullThePlug(step=6),))
-    (run_folder(lora) / "checkpoint-4" / training.STAMP).unlink()
+    path = run_folder(lora) / "checkpoint-4" / training.STAMP
+    path.unlink() if stamp is None else path.write_text(stamp)
     assert len(run(lora).loss_by_step) == 8
     assert "resuming" not in capsys.readouterr().out
 
@@ -167,6 +170,11 @@ def test_a_checkpoint_of_other_code_is_moved_aside(lora, results, monkeypatch, c
     run(lora)
     assert "changed since: code" in capsys.readouterr().out
     assert next((results / "aside").iterdir()).joinpath("checkpoint-4").is_dir()
+
+
+def test_a_baseline_times_fitting_and_examination_apart(smoke):
+    seconds = run(smoke.experiment("tfidf")).seconds
+    assert seconds["training"] > 0 and seconds["evaluation"] > 0
 
 
 @pytest.mark.parametrize("what", ["code", "data"])
@@ -205,22 +213,25 @@ def test_docstrings_and_comments_are_no_change_of_code():
     assert of(plain) != of(plain.replace("1", "2"))
 
 
-def test_methods_with_one_seed_see_the_same_batches(smoke, monkeypatch, tmp_path):
+def test_methods_with_one_seed_train_on_the_same_batches(smoke, monkeypatch):
     seen = {}
+    original = training.LengthTrainer.training_step
 
-    class Watch(TrainerCallback):
-        def __init__(self, method):
-            self.method = method
+    def watched(self, model, inputs, *arguments, **named):
+        seen.setdefault(method, []).append(inputs["input_ids"].tolist())
+        return original(self, model, inputs, *arguments, **named)
 
-        def on_epoch_begin(self, args, state, control, train_dataloader, **kwargs):
-            loader = train_dataloader
-            loader.set_epoch(round(state.epoch or 0))
-            seen.setdefault(self.method, []).append([batch["input_ids"].tolist() for batch in loader])
-
+    monkeypatch.setattr(training.LengthTrainer, "training_step", watched)
     for method in ("full", "lora"):
-        run(smoke.experiment(method, epochs=2), callbacks=(Watch(method),))
+        run(smoke.experiment(method, epochs=2))
     assert seen["full"] == seen["lora"]
-    assert seen["full"][0] != seen["full"][1]
+    # the sampler's own batches, epoch by epoch
+    experiment = smoke.experiment("lora", epochs=2)
+    train = encode(load_splits(experiment).train, load_tokenizer(experiment.model), experiment.max_length)
+    batches = [batch for epoch in (0, 1) for batch in training.batches_by_length(train.lengths, 16, 0, epoch)]
+    expected = [sorted(train.dataset[row]["input_ids"] for row in batch) for batch in batches]
+    pad = load_tokenizer(experiment.model).pad_token_id
+    assert [sorted([i for i in row if i != pad] for row in batch) for batch in seen["lora"]] == expected
 
 
 def test_the_largest_step_is_never_the_first(lora):
@@ -232,6 +243,11 @@ def test_the_largest_step_is_never_the_first(lora):
 def test_the_frozen_baseline_learns(smoke):
     result = run(smoke.experiment("frozen", train_size=500, test_size=500))
     assert result.test["accuracy"] > 0.6
+
+
+def test_a_diverged_run_does_not_look_like_a_perfect_one(smoke):
+    losses = run(smoke.experiment("full", learning_rate=1e30)).loss_by_step
+    assert any(math.isnan(loss) or loss > 100 for loss in losses)
 
 
 @pytest.mark.parametrize("place", ["process", "child"])

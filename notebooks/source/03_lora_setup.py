@@ -4,25 +4,27 @@
 # **Pregunta.** ¿Qué añade LoRA exactamente a una capa, y cómo lo sabemos?
 #
 # LoRA (*low-rank adaptation*, [Hu et al., 2021](https://arxiv.org/abs/2106.09685)) no toca los pesos $W$ de una capa.
-# Le suma el producto de dos matrices pequeñas:
+# Les suma el producto de dos matrices pequeñas:
 #
 # $$W' = W + \frac{\alpha}{r} B A, \qquad A \in \mathbb{R}^{r \times d_{in}}, \quad B \in \mathbb{R}^{d_{out} \times r}$$
 #
-# El **rango** $r$ es pequeño (8, por ejemplo) y $\alpha$ regula cuánto pesa la suma. Solo se entrenan $A$ y $B$. En esta
-# lección lo escribes tú, en una docena de líneas, y compruebas que coincide con la biblioteca `peft`.
+# $d_{in}$ y $d_{out}$ son los tamaños de entrada y de salida de la capa. El **rango** $r$ es pequeño (8, por ejemplo) y
+# $\alpha$ regula cuánto pesa lo que se suma. Solo se entrenan $A$ y $B$. En esta lección lo escribes tú, en una docena
+# de líneas, y compruebas que coincide con la biblioteca `peft`.
 
 # %% [markdown] lang="en"
 # # 3 · LoRA from scratch
 #
 # **Question.** What exactly does LoRA add to a layer, and how do we know?
 #
-# LoRA (*low-rank adaptation*, [Hu et al., 2021](https://arxiv.org/abs/2106.09685)) leaves a layer's weights $W$ alone. It
-# adds the product of two small matrices to them:
+# LoRA (*low-rank adaptation*, [Hu et al., 2021](https://arxiv.org/abs/2106.09685)) leaves a layer's weights $W$ alone.
+# It adds the product of two small matrices to them:
 #
 # $$W' = W + \frac{\alpha}{r} B A, \qquad A \in \mathbb{R}^{r \times d_{in}}, \quad B \in \mathbb{R}^{d_{out} \times r}$$
 #
-# The **rank** $r$ is small (8, say) and $\alpha$ sets how much the sum weighs. Only $A$ and $B$ are trained. In this
-# lesson you write it yourself, in a dozen lines, and check that it agrees with the library `peft`.
+# $d_{in}$ and $d_{out}$ are the layer's input and output sizes. The **rank** $r$ is small (8, say) and $\alpha$ sets
+# how much the added term weighs. Only $A$ and $B$ are trained. In this lesson you write it yourself, in a dozen lines,
+# and check that it agrees with the library `peft`.
 
 # %%
 from loralab.lesson import start
@@ -33,14 +35,20 @@ profile = start(LANGUAGE)
 # %% [markdown] lang="es"
 # ## Una capa de verdad
 #
-# Cargamos MiniLM, un modelo de seis bloques, con una **cabeza** nueva encima: la capa que convierte su salida en las
-# puntuaciones de dos clases. Miramos la capa que calcula las consultas (*query*) de la atención en el primer bloque.
+# Cargamos MiniLM ([Wang et al., 2020](https://arxiv.org/abs/2002.10957); nuestra versión se reentrenó después para
+# representar frases), un transformer de seis bloques, con una **cabeza** nueva encima: la capa que convierte su salida
+# en las puntuaciones de dos clases. En cada bloque, la **atención** mezcla los vectores de los *tokens*: compara la
+# consulta (*query*) de cada uno con las claves (*key*) de los demás y suma sus valores (*value*) según el parecido.
+# Miramos la capa que calcula las consultas del primer bloque.
 
 # %% [markdown] lang="en"
 # ## A real layer
 #
-# We load MiniLM, a model of six blocks, with a fresh **head** on top: the layer that turns its output into the scores of
-# two classes. We look at the layer that computes the attention's *query* in the first block.
+# We load MiniLM ([Wang et al., 2020](https://arxiv.org/abs/2002.10957); our version was trained further to represent
+# sentences), a transformer of six blocks, with a fresh **head** on top: the layer that turns its output into the scores
+# of two classes. In each block, **attention** mixes the vectors of the *tokens*: it compares each one's *query* with
+# the others' *keys* and adds up their *values* according to the match. We look at the layer that computes the first
+# block's queries.
 
 # %% tags=["nbval-check-output"]
 from loralab.models import load_base
@@ -86,7 +94,7 @@ class LoRALinear(nn.Module):
 # %% [markdown] lang="en"
 # ## Before the first step nothing changes
 #
-# As $B = 0$, so is $BA = 0$: the output has to be the same, bit by bit, for any $r$ and any $\alpha$.
+# As $B = 0$, so is $BA = 0$: the output has to be the same, bit for bit, for any $r$ and any $\alpha$.
 
 # %%
 torch.manual_seed(0)
@@ -95,14 +103,16 @@ lora = LoRALinear(layer, rank=8, alpha=16)
 assert torch.equal(lora(x), layer(x))
 
 # %% [markdown] lang="es"
-# ¿Y puede aprender, si $B = 0$? Con $g = \partial L / \partial y$ y $s = \alpha / r$, las derivadas son
-# $\partial L / \partial B = s\, g (Ax)^\top$ y $\partial L / \partial A = s\, B^\top g\, x^\top$. La segunda es cero
-# mientras $B$ lo sea; la primera no. El primer paso mueve $B$, y desde entonces se mueven las dos.
+# ¿Y puede aprender, si $B = 0$? Sean $L$ la pérdida, $y = W'x$ la salida para una entrada $x$, $g = \partial L /
+# \partial y$ y $s = \alpha / r$. Las derivadas son $\partial L / \partial B = s\, g (Ax)^\top$ y $\partial L / \partial
+# A = s\, B^\top g\, x^\top$. La segunda es cero mientras $B$ lo sea; la primera no. El gradiente mueve primero solo
+# $B$; en cuanto $B$ deja de ser cero, mueve las dos.
 
 # %% [markdown] lang="en"
-# And can it learn, if $B = 0$? With $g = \partial L / \partial y$ and $s = \alpha / r$, the derivatives are
-# $\partial L / \partial B = s\, g (Ax)^\top$ and $\partial L / \partial A = s\, B^\top g\, x^\top$. The second is zero as
-# long as $B$ is; the first is not. The first step moves $B$, and from then on both move.
+# And can it learn, if $B = 0$? Let $L$ be the loss, $y = W'x$ the output for an input $x$, $g = \partial L / \partial
+# y$ and $s = \alpha / r$. The derivatives are $\partial L / \partial B = s\, g (Ax)^\top$ and $\partial L / \partial A
+# = s\, B^\top g\, x^\top$. The second is zero as long as $B$ is; the first is not. The gradient first moves only $B$;
+# once $B$ is no longer zero, it moves both.
 
 # %%
 y = lora(x)
@@ -120,17 +130,17 @@ assert torch.allclose(lora.B.grad, lora.scale * g.T @ linear(x, lora.A), atol=1e
 # %% [markdown] lang="en"
 # ## In the whole model
 #
-# We put LoRA on the *query* and the *value* of the six blocks and freeze the rest, except the head, which is new and has
-# to learn. Each layer adds $r(d_{in} + d_{out})$ parameters.
+# We put LoRA on the *query* and the *value* of the six blocks and freeze the rest, except the head, which is new and
+# has to learn. Each layer adds $r(d_{in} + d_{out})$ parameters.
 
 # %%
 rank, alpha = 8, 16
 model.requires_grad_(False)
+model.classifier.requires_grad_(True)
 for block in model.bert.encoder.layer:
     attention = block.attention.self
     attention.query = LoRALinear(attention.query, rank, alpha)
     attention.value = LoRALinear(attention.value, rank, alpha)
-model.classifier.requires_grad_(True)
 
 # %% [markdown] lang="es"
 # Tres cuentas de lo mismo: los parámetros que de verdad se entrenan, la fórmula a mano y lo que dice `peft`.
@@ -141,26 +151,32 @@ model.classifier.requires_grad_(True)
 # %% tags=["nbval-check-output"]
 from peft import LoraConfig, get_peft_model
 
-config = LoraConfig(task_type="SEQ_CLS", r=rank, lora_alpha=alpha, target_modules=["query", "value"])
+from loralab.messages import percent
+
+config = LoraConfig(
+    task_type="SEQ_CLS", r=rank, lora_alpha=alpha, target_modules=["query", "value"]
+)
 theirs = get_peft_model(load_base("minilm-l6", seed=0), config).eval()
 
-counted = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+counted = sum(
+    parameter.numel() for parameter in model.parameters() if parameter.requires_grad
+)
 by_hand = 6 * 2 * rank * (384 + 384) + (384 * 2 + 2)
 by_peft, total = theirs.get_nb_trainable_parameters()
 assert counted == by_hand == by_peft
-print(counted, f"{counted / total:.2%}")
+print(counted, percent(counted / total, 2))
 
 # %% [markdown] lang="es"
 # ## ¿Es lo mismo que `peft`?
 #
-# Damos a nuestras $B$ valores al azar (con ceros todo sería igual sin mérito) y copiamos $A$ y $B$ en el modelo de
-# `peft`. Los *logits* tienen que coincidir hasta el último bit.
+# Damos a nuestras $B$ valores al azar (con ceros coincidirían sin mérito) y copiamos $A$ y $B$ en el modelo de `peft`.
+# Los *logits* tienen que coincidir hasta el último bit.
 
 # %% [markdown] lang="en"
 # ## Is it the same as `peft`?
 #
-# We give our $B$ random values (with zeros all would be equal without merit) and copy $A$ and $B$ into `peft`'s model.
-# The *logits* have to agree to the last bit.
+# We give our $B$ random values (with zeros they would agree trivially) and copy $A$ and $B$ into `peft`'s model. The
+# *logits* have to agree to the last bit.
 
 # %%
 from loralab.models import load_tokenizer
@@ -174,7 +190,8 @@ with torch.no_grad():
         peer.lora_B["default"].weight.copy_(mine.B)
 
 tokenizer = load_tokenizer("minilm-l6")
-batch = tokenizer(["A joy from start to finish.", "Dull, and far too long."], padding=True, return_tensors="pt")
+texts = ["A joy from start to finish.", "Dull, and far too long."]
+batch = tokenizer(texts, padding=True, return_tensors="pt")
 
 
 @torch.no_grad()
@@ -215,8 +232,14 @@ from loralab.figures import parameters_against_rank
 
 
 def count_by_peft(rank):
-    adapted = inject_adapter_in_model(LoraConfig(r=rank, target_modules=["0"]), nn.Sequential(nn.Linear(384, 384)))
-    return sum(parameter.numel() for name, parameter in adapted.named_parameters() if "lora_" in name)
+    adapted = inject_adapter_in_model(
+        LoraConfig(r=rank, target_modules=["0"]), nn.Sequential(nn.Linear(384, 384))
+    )
+    return sum(
+        parameter.numel()
+        for name, parameter in adapted.named_parameters()
+        if "lora_" in name
+    )
 
 
 counts = {rank: count_by_peft(rank) for rank in (1, 8, 32, 64, 128, 192, 256)}
@@ -224,14 +247,15 @@ assert all(count == rank * (384 + 384) for rank, count in counts.items())
 parameters_against_rank(counts, 384, 384)
 
 # %% [markdown] lang="es"
-# ## Guardar, cargar, cambiar, fundir
+# ## Guardar, cargar, cambiar, fusionar
 #
-# Un **adaptador** es lo que se guarda: las $A$ y las $B$, y también la cabeza. El modelo base, 91 MB, no se toca.
+# Las $A$ y las $B$ forman el **adaptador**, y `peft` guarda con él la cabeza. El modelo base, de 91 MB, no se toca.
 
 # %% [markdown] lang="en"
 # ## Save, load, switch, merge
 #
-# An **adapter** is what gets saved: the $A$s and $B$s, and the head too. The base model, 91 MB, is left alone.
+# The $A$s and $B$s make up the **adapter**, and `peft` saves the head along with it. The base model, of 91 MB, is left
+# alone.
 
 # %%
 import tempfile
@@ -239,13 +263,17 @@ from pathlib import Path
 
 from peft import PeftModel
 
+from loralab.messages import number
+
 folder = Path(tempfile.mkdtemp())
 theirs.save_pretrained(folder / "first")
 size = (folder / "first" / "adapter_model.safetensors").stat().st_size
-print(f"{size / 1e6:.2f} MB")
+print(number(size / 1e6, 2), "MB")
 
 another_head = load_base("minilm-l6", seed=1)
-reloaded = PeftModel.from_pretrained(another_head, folder / "first", adapter_name="first").eval()
+reloaded = PeftModel.from_pretrained(
+    another_head, folder / "first", adapter_name="first"
+).eval()
 assert torch.equal(logits(reloaded), logits(theirs))
 
 # %% [markdown] lang="es"
@@ -269,14 +297,14 @@ reloaded.set_adapter("first")
 assert torch.equal(logits(reloaded), first_answer)
 
 # %% [markdown] lang="es"
-# Y se puede **fundir** (*merge*): se calcula $W + \frac{\alpha}{r} B A$ una vez y queda un modelo corriente, sin ningún
-# módulo de más. Así, usarlo cuesta lo mismo que usar la base. Coincide salvo por el redondeo, porque las sumas van en
-# otro orden.
+# Y se puede **fusionar** (*merge*): se calcula $W + \frac{\alpha}{r} B A$ una vez y queda un modelo corriente, sin
+# ningún módulo de más. Así, usarlo cuesta lo mismo que usar la base. El modelo fusionado coincide con el anterior salvo
+# por el redondeo, porque las sumas van en otro orden.
 
 # %% [markdown] lang="en"
 # And it can be **merged**: $W + \frac{\alpha}{r} B A$ is computed once and a plain model is left, without any extra
-# module. Using it then costs what using the base costs. It agrees except for rounding, because the sums are done in
-# another order.
+# module. Using it then costs what using the base costs. The merged model agrees with the previous one except for
+# rounding, because the sums are done in another order.
 
 # %%
 merged = reloaded.merge_and_unload()
@@ -286,14 +314,15 @@ assert torch.allclose(logits(merged), first_answer, atol=1e-5)
 # %% [markdown] lang="es"
 # ## Lo que hará el paquete
 #
-# En adelante no escribirás esto a mano: `apply_method` pone el método que dice el experimento, con `peft`. Tiene que dar
-# las mismas cuentas. Separa el adaptador de la cabeza, porque la cabeza la entrenan todos los métodos.
+# En adelante no escribirás esto a mano: `apply_method` aplica el método del experimento, con `peft`. Tiene que dar las
+# mismas cuentas. `count_parameters` cuenta aparte el adaptador y la cabeza, porque la cabeza la entrenan también los
+# demás métodos.
 
 # %% [markdown] lang="en"
 # ## What the package will do
 #
-# From now on you will not write this by hand: `apply_method` puts on the method that the experiment names, with `peft`.
-# It has to give the same counts. It keeps adapter and head apart, because every method trains the head.
+# From now on you will not write this by hand: `apply_method` applies the experiment's method, with `peft`. It has to
+# give the same counts. `count_parameters` counts adapter and head apart, because the other methods train the head too.
 
 # %% tags=["nbval-check-output"]
 from loralab.models import apply_method, count_parameters
@@ -308,7 +337,7 @@ parameters
 #
 # - LoRA suma a una capa una matriz de rango $r$ como mucho, y empieza sumando cero.
 # - Sus parámetros se cuentan con $r(d_{in} + d_{out})$ por capa; $\alpha$ no añade ninguno.
-# - Un adaptador se guarda aparte, se cambia por otro y se funde sin cambiar la respuesta.
+# - Un adaptador se guarda aparte, se cambia por otro y se fusiona sin cambiar la respuesta, salvo redondeo.
 #
 # Siguiente lección: entrenarlo.
 
@@ -316,7 +345,7 @@ parameters
 # ## What you may now claim
 #
 # - LoRA adds to a layer a matrix of rank $r$ at most, and it starts by adding zero.
-# - Its parameters are counted by $r(d_{in} + d_{out})$ a layer; $\alpha$ adds none.
-# - An adapter is saved apart, exchanged for another and merged without changing the answer.
+# - Its parameters are counted by $r(d_{in} + d_{out})$ per layer; $\alpha$ adds none.
+# - An adapter is saved separately, swapped for another and merged without changing the answer, except for rounding.
 #
 # Next lesson: training it.

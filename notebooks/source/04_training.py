@@ -3,16 +3,16 @@
 #
 # **Pregunta.** ¿Qué pasa durante el entrenamiento, y puedes fiarte del número que sale?
 #
-# Primero entrenas con código corriente de `transformers`, sin nada del curso en medio. Después compruebas que `run` hace
-# exactamente lo mismo, y entrenas de verdad.
+# Primero entrenas con `Trainer` y `peft` a la vista; del curso salen solo los datos, la base y los lotes. Después
+# compruebas que `run` hace exactamente lo mismo, y entrenas de verdad.
 
 # %% [markdown] lang="en"
 # # 4 · Training
 #
-# **Question.** What happens during training, and may you trust the number that comes out?
+# **Question.** What happens during training, and can you trust the number that comes out?
 #
-# First you train with plain `transformers` code, nothing of the course in between. Then you check that `run` does
-# exactly the same, and train for real.
+# First you train with `Trainer` and `peft` in plain sight; only the data, the base and the batches come from the
+# course. Then you check that `run` does exactly the same, and train for real.
 
 # %%
 from loralab.lesson import start
@@ -36,50 +36,59 @@ from loralab.models import load_base, load_tokenizer
 from loralab.tokenization import encode
 
 experiment = profile.experiment("lora")
-small = experiment.but(train_size=64, validation_size=32, test_size=32, epochs=1, precision="fp32")
+small = experiment.but(
+    train_size=64, validation_size=32, test_size=32, epochs=1, precision="fp32"
+)
 splits = load_splits(small)
 tokenizer = load_tokenizer(small.model)
 train = encode(splits.train, tokenizer, small.max_length)
-validation = encode(splits.validation, tokenizer, small.max_length)
-small
+small.identity()
 
 # %% [markdown] lang="es"
 # ## La pérdida antes de empezar
 #
-# La **pérdida** es la entropía cruzada: $-\ln p$, donde $p$ es la probabilidad que el modelo da a la clase correcta. Una
-# cabeza recién creada no sabe nada y reparte a medias entre dos clases: $-\ln \tfrac{1}{2} = \ln 2 \approx 0{,}693$. Si
-# no empieza cerca de ahí, algo está mal montado.
+# La **pérdida** es la entropía cruzada: la media, sobre los ejemplos, de $-\ln p$, donde $p$ es la probabilidad que el
+# modelo da a la clase correcta (en nats, por el logaritmo natural). Una cabeza recién creada no sabe nada y reparte
+# casi a medias entre dos clases: $-\ln \tfrac{1}{2} = \ln 2 \approx 0{,}693$. Si no empieza cerca de ahí, algo está mal
+# montado.
 
 # %% [markdown] lang="en"
 # ## The loss before we start
 #
-# The **loss** is cross-entropy: $-\ln p$, where $p$ is the probability that the model gives to the right class. A fresh
-# head knows nothing and splits evenly between two classes: $-\ln \tfrac{1}{2} = \ln 2 \approx 0.693$. If it does not
-# start near there, something is set up wrong.
+# The **loss** is cross-entropy: the mean over the examples of $-\ln p$, where $p$ is the probability that the model
+# gives to the right class (in nats, from the natural logarithm). A fresh head knows nothing and splits almost evenly
+# between two classes: $-\ln \tfrac{1}{2} = \ln 2 \approx 0.693$. If it does not start near there, something is set up
+# wrong.
 
-# %%
+# %% tags=["nbval-check-output"]
 import math
 
 import torch
 from transformers import DataCollatorWithPadding
 
+from loralab.messages import number
+
 collate = DataCollatorWithPadding(tokenizer)
 with torch.no_grad():
-    first_loss = load_base(small.model, small.seed).eval()(**collate(list(train.dataset))).loss.item()
+    fresh = load_base(small.model, small.seed).eval()
+    first_loss = fresh(**collate(list(train.dataset))).loss.item()
 assert abs(first_loss - math.log(2)) < 0.05
-print(f"{first_loss:.3f} {math.log(2):.3f}")
+print(number(first_loss, 3), number(math.log(2), 3))
 
 # %% [markdown] lang="es"
 # ## Con `Trainer`, a la vista
 #
-# `Trainer` da vueltas al bucle: lote, pérdida, gradiente, paso. Solo le cambiamos una cosa: que los lotes sean los de
-# longitud parecida de la lección 2.
+# `Trainer` ejecuta el bucle: lote, pérdida, gradiente, paso. El paso lo da AdamW, que además reduce un poco los pesos
+# (`weight_decay`). La tasa de aprendizaje sube al principio (`warmup_steps`, aquí una fracción de los pasos) y luego
+# baja en línea recta hasta cero. Solo le cambiamos una cosa: que los lotes sean los de longitud parecida de la lección
+# 2.
 
 # %% [markdown] lang="en"
 # ## With `Trainer`, in plain sight
 #
-# `Trainer` turns the loop: batch, loss, gradient, step. We change one thing only: the batches are those of similar
-# length from lesson 2.
+# `Trainer` runs the loop: batch, loss, gradient, step. The step is AdamW's, which also shrinks the weights a little
+# (`weight_decay`). The learning rate rises at first (`warmup_steps`, here a share of all steps) and then falls linearly
+# to zero. We change one thing only: the batches are those of similar length from lesson 2.
 
 # %%
 import tempfile
@@ -94,7 +103,10 @@ from loralab.tokenization import BatchesByLength
 
 base = load_base(small.model, small.seed)
 config = LoraConfig(
-    task_type="SEQ_CLS", r=small.rank, lora_alpha=small.alpha, target_modules=target_modules(base, "default")
+    task_type="SEQ_CLS",
+    r=small.rank,
+    lora_alpha=small.alpha,
+    target_modules=target_modules(base, "default"),
 )
 arguments = TrainingArguments(
     output_dir=tempfile.mkdtemp(),
@@ -115,7 +127,9 @@ arguments = TrainingArguments(
 class PlainTrainer(Trainer):
     def get_train_dataloader(self):
         batches = BatchesByLength(train.lengths, small.batch_size, small.seed)
-        loader = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
+        loader = DataLoader(
+            self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator
+        )
         return self.accelerator.prepare(loader)
 
 
@@ -145,19 +159,20 @@ from loralab.runner import run
 
 result = run(small)
 tolerance = 0 if detect().kind == "cpu" else 1e-3
-assert all(abs(a - b) <= tolerance for a, b in zip(plain_losses, result.loss_by_step, strict=True))
+pairs = zip(plain_losses, result.loss_by_step, strict=True)
+assert all(abs(ours - theirs) <= tolerance for ours, theirs in pairs)
 print(plain_losses)
 print(result.loss_by_step)
 
 # %% [markdown] lang="es"
 # ## Ahora de verdad
 #
-# El experimento completo del perfil. Tras cada época se mide en validación; en test, una sola vez, al final.
+# El experimento del perfil, entero. Tras cada época se mide en validación; en test, una sola vez, al final.
 
 # %% [markdown] lang="en"
 # ## Now for real
 #
-# The profile's whole experiment. After each epoch it is measured on validation; on test once, at the end.
+# The profile's experiment, in full. After each epoch it is measured on validation; on test once, at the end.
 
 # %%
 lora = run(experiment)
@@ -168,11 +183,11 @@ from loralab.figures import loss_curve
 loss_curve(lora)
 
 # %% [markdown] lang="es"
-# Validación después de cada época. Fíjate en que la exactitud y la pérdida no siempre van de la mano: la pérdida castiga
+# La tabla da la validación después de cada época. La exactitud y la pérdida pueden no ir de la mano: la pérdida castiga
 # equivocarse con mucha seguridad.
 
 # %% [markdown] lang="en"
-# Validation after each epoch. Notice that accuracy and loss do not always go together: the loss punishes being wrong
+# The table gives validation after each epoch. Accuracy and loss need not go together: the loss punishes being wrong
 # with great confidence.
 
 # %%
@@ -183,12 +198,12 @@ pd.DataFrame(lora.epochs, index=range(1, experiment.epochs + 1)).round(3)
 # %% [markdown] lang="es"
 # ## Cuánto ha costado
 #
-# El tiempo de entrenar y el de evaluar van aparte, y la memoria dice con qué se midió.
+# El tiempo de entrenar y el de evaluar se miden aparte, y la memoria dice con qué se midió.
 
 # %% [markdown] lang="en"
 # ## What it cost
 #
-# The time for training and for evaluation are kept apart, and the memory says what measured it.
+# Training and evaluation are timed separately, and the memory figure says how it was measured.
 
 # %%
 from loralab.report import comparison_table
@@ -201,15 +216,15 @@ comparison_table([lora])
 # ## Nada se entrena dos veces
 #
 # Un resultado queda en disco con la huella del código, los datos y los pesos que lo produjeron. Pedirlo otra vez lo
-# carga. Si algo de eso cambia, el resultado viejo se aparta y se entrena de nuevo. Si el entrenamiento se corta a la
-# mitad, sigue desde la última época completa.
+# carga. Si algo de eso cambia, el resultado anterior se aparta y el modelo se entrena de nuevo. Si el entrenamiento se
+# corta a la mitad, sigue desde la última época completa.
 
 # %% [markdown] lang="en"
 # ## Nothing is trained twice
 #
 # A result stays on disk with the fingerprints of the code, the data and the weights that made it. Asking for it again
-# loads it. If any of them changes, the old result is moved aside and trained anew. If training is cut off halfway, it
-# goes on from the last whole epoch.
+# loads it. If any of them changes, the old result is moved aside and the model is trained again. If training is cut off
+# halfway, it goes on from the last whole epoch.
 
 # %%
 assert run(experiment) == lora
@@ -217,12 +232,12 @@ assert run(experiment) == lora
 # %% [markdown] lang="es"
 # ## Y funciona fuera de esta sesión
 #
-# Cargamos el adaptador guardado sobre una base recién leída y volvemos a clasificar el test.
+# Cargamos el adaptador guardado sobre una base recién leída y volvemos a clasificar las 32 primeras frases del test.
 
 # %% [markdown] lang="en"
 # ## And it works outside this session
 #
-# We load the saved adapter onto a freshly read base and classify the test again.
+# We load the saved adapter onto a freshly read base and classify the first 32 test sentences again.
 
 # %%
 from loralab.models import load_trained, predict_texts
@@ -237,7 +252,7 @@ assert again == lora.predictions[:32]
 # ## Qué puedes afirmar ya
 #
 # - La pérdida empieza cerca de $\ln 2$, como debe.
-# - El paquete no esconde nada: `run` da los mismos números que `Trainer` a la vista.
+# - `run` da, paso a paso, las mismas pérdidas que `Trainer` a la vista.
 # - El resultado se puede repetir, cargar y llevar a otro sitio.
 #
 # Siguiente lección: ¿importa el rango?
@@ -246,7 +261,7 @@ assert again == lora.predictions[:32]
 # ## What you may now claim
 #
 # - The loss starts near $\ln 2$, as it should.
-# - The package hides nothing: `run` gives the same numbers as `Trainer` in plain sight.
+# - `run` gives, step by step, the same losses as `Trainer` in plain sight.
 # - The result can be repeated, loaded and taken elsewhere.
 #
 # Next lesson: does the rank matter?

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import tomllib
 import zipfile
 from importlib.resources import files
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from loralab.messages import message
+
+ABANDONED_AFTER = 3600  # seconds
 
 
 class AssetError(RuntimeError):
@@ -51,14 +54,16 @@ def fetch(row: dict[str, Any], cache: Path | None = None) -> Path:
     if target.is_dir():
         return target
     try:
-        with tempfile.TemporaryDirectory(prefix="loralab-") as temporary:
-            archive = _download(row, Path(temporary))
-            cache.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".partial-", dir=cache) as partial:
-                whole = Path(partial) / "whole"
-                whole.mkdir()
-                _extract(row, archive, whole, Path(temporary))
-                whole.replace(target)
+        cache.mkdir(parents=True, exist_ok=True)
+        for left in cache.glob(".partial-*"):  # by a process that was killed
+            if time.time() - left.stat().st_mtime > ABANDONED_AFTER:
+                shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=cache) as partial:
+            archive = _download(row, Path(partial))
+            whole = Path(partial) / "whole"
+            whole.mkdir()
+            _extract(row, archive, whole, Path(partial))
+            whole.replace(target)
     except OSError as error:
         if target.is_dir():  # another process was faster
             return target

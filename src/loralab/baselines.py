@@ -1,6 +1,8 @@
 """What a fine-tuned model must beat: baselines that train no transformer."""
 
+import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,28 +15,56 @@ from transformers import DataCollatorWithPadding
 from loralab.data import Splits
 from loralab.experiment import Experiment
 from loralab.hardware import Device
+from loralab.metrics import score
 from loralab.models import load_base, load_tokenizer
 from loralab.tokenization import encode
 
-
-def majority(experiment: Experiment, splits: Splits, device: Device) -> list[int]:
-    """The training set's most frequent class for every test example."""
-    return [int(splits.train["label"].mode()[0])] * len(splits.test)
+Predictor = Callable[[pd.DataFrame], list[int]]
 
 
-def tfidf(experiment: Experiment, splits: Splits, device: Device) -> list[int]:
-    """Logistic regression on TF-IDF weights of words and word pairs; predictions for the test examples."""
+def majority(experiment: Experiment, train: pd.DataFrame, device: Device) -> Predictor:
+    """Answers the training set's most frequent class, whatever the text."""
+    answer = int(train["label"].mode()[0])
+    return lambda frame: [answer] * len(frame)
+
+
+def tfidf(experiment: Experiment, train: pd.DataFrame, device: Device) -> Predictor:
+    """Logistic regression on TF-IDF weights of words and word pairs."""
     features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     model = make_pipeline(features, LogisticRegression(C=10, max_iter=1000))
-    model.fit(splits.train["text"], splits.train["label"])
-    return [int(label) for label in model.predict(splits.test["text"])]
+    model.fit(train["text"], train["label"])
+    return lambda frame: [int(label) for label in model.predict(frame["text"])]
 
 
-def frozen(experiment: Experiment, splits: Splits, device: Device) -> list[int]:
+def frozen(experiment: Experiment, train: pd.DataFrame, device: Device) -> Predictor:
     """Logistic regression on the frozen encoder's last states, averaged over each text's tokens."""
     model = LogisticRegression(max_iter=1000)
-    model.fit(mean_states(experiment, splits.train, device), splits.train["label"])
-    return [int(label) for label in model.predict(mean_states(experiment, splits.test, device))]
+    model.fit(mean_states(experiment, train, device), train["label"])
+    return lambda frame: [int(label) for label in model.predict(mean_states(experiment, frame, device))]
+
+
+BASELINES = {"majority": majority, "tfidf": tfidf, "frozen": frozen}
+
+
+def run_baseline(experiment: Experiment, splits: Splits, device: Device) -> dict[str, Any]:
+    """Fit a baseline and examine it on the test split; the keys are Result's fields."""
+    started = time.perf_counter()
+    predict = BASELINES[experiment.method](experiment, splits.train, device)
+    fitted = time.perf_counter()
+    predictions = predict(splits.test)
+    seconds = {"training": fitted - started, "evaluation": time.perf_counter() - fitted}
+    labels = splits.test["label"].tolist()
+    return {
+        "test": score(predictions, labels),
+        "predictions": predictions,
+        "labels": labels,
+        "epochs": [],
+        "loss_by_step": [],
+        "parameters": {},
+        "seconds": seconds,
+        "memory": {},
+        "tokens": {},
+    }
 
 
 @torch.no_grad()
@@ -53,10 +83,3 @@ def mean_states(experiment: Experiment, frame: pd.DataFrame, device: Device) -> 
         states = encoder(**batch).last_hidden_state
         features[chosen] = ((states * mask).sum(dim=1) / mask.sum(dim=1)).cpu().numpy()
     return features
-
-
-BASELINES: dict[str, Callable[[Experiment, Splits, Device], list[int]]] = {
-    "majority": majority,
-    "tfidf": tfidf,
-    "frozen": frozen,
-}

@@ -49,7 +49,7 @@ class Splits:
 
 
 def film_reviews() -> pd.DataFrame:
-    """Every film-review snippet: `rating` (mean of 15 to 20 people, -4 to 4) and `text`, 10,605 rows."""
+    """Every film-review snippet: `rating` (mean of 15 to 29 people, -4 to 4) and `text`, 10,605 rows."""
     path = fetch(asset("dataset", "film-reviews")) / "movieReviewSnippets_GroundTruth.txt"
     return pd.read_csv(path, sep="\t", header=None, names=["id", "rating", "text"], index_col="id", quoting=3)
 
@@ -115,29 +115,28 @@ def load_splits(experiment: Experiment) -> Splits:
     A hub data set keeps its own train/test border: the test split is drawn from its test part alone.
     Raises ValueError if a size exceeds what there is, AssetError if the data set cannot be had.
     """
-    sizes = (experiment.train_size, experiment.validation_size, experiment.test_size)
-    return _load_splits(experiment.dataset, sizes, experiment.split_seed)
-
-
-@lru_cache(maxsize=4)
-def _load_splits(dataset: str, sizes: tuple[int, int, int], seed: int) -> Splits:
-    frame, report = _load(dataset)
-    check_rows(frame)
-    frame, removed = remove_duplicates(frame)
-    train_size, validation_size, test_size = sizes
+    frame, report = _load_clean(experiment.dataset)
+    seed = experiment.split_seed
     at_hand = frame[frame["part"] != "test"]
     held_out = frame[frame["part"] == "test"] if (frame["part"] == "test").any() else None
     if held_out is None:
-        at_hand, test = _draw(at_hand, test_size, "test", seed)
+        at_hand, test = _draw(at_hand, experiment.test_size, "test", seed)
     else:
-        _, test = _draw(held_out, test_size, "test", seed)
-    at_hand, validation = _draw(at_hand, validation_size, "validation", seed)
-    _, train = _draw(at_hand, train_size, "train", seed)
+        _, test = _draw(held_out, experiment.test_size, "test", seed)
+    at_hand, validation = _draw(at_hand, experiment.validation_size, "validation", seed)
+    _, train = _draw(at_hand, experiment.train_size, "train", seed)
     splits = {"train": train, "validation": validation, "test": test}
-    report |= removed
     for name, part in splits.items():
-        report |= {name: len(part), f"{name}_positive": float(part["label"].mean())}
+        report = report | {name: len(part), f"{name}_positive": float(part["label"].mean())}
     return Splits(**{name: part[["text", "label"]] for name, part in splits.items()}, report=report)
+
+
+@lru_cache(maxsize=2)
+def _load_clean(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
+    frame, report = _load(dataset)
+    check_rows(frame)
+    frame, removed = remove_duplicates(frame)
+    return frame, report | removed
 
 
 def remove_duplicates(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, float]]:
@@ -162,7 +161,7 @@ def _load(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
         return frame, {"rows": len(reviews), "zero_rating": len(reviews) - len(rated)}
     try:
         loaded = datasets.load_dataset(row["hub"], revision=row["revision"])
-    except (OSError, datasets.exceptions.DatasetsError) as error:
+    except Exception as error:  # the hub's libraries raise those of several network stacks
         raise AssetError(message("hub_not_reached", name=row["hub"], error=error)) from error
     parts = [loaded[part].to_pandas()[["text", "label"]].assign(part=part) for part in ("train", "test")]
     frame = pd.concat(parts, ignore_index=True)

@@ -4,15 +4,25 @@ import hashlib
 import json
 import math
 import os
-import tempfile
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 from loralab.messages import message
 
 TASKS = ("classification",)
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+SIZES = (
+    "train_size", "validation_size", "test_size", "rank", "epochs", "batch_size", "gradient_accumulation_steps",
+)  # fmt: skip
+TINY = 1e-12
+NUMBERS = (
+    ("alpha", TINY, math.inf),
+    ("learning_rate", TINY, math.inf),
+    ("weight_decay", 0, math.inf),
+    ("dropout", 0, 1),
+    ("warmup_ratio", 0, 1),
+)
 
 _DATA = {"task", "dataset", "train_size", "validation_size", "test_size", "split_seed", "method"}
 _TRAINING = _DATA | {
@@ -72,20 +82,22 @@ class Experiment:
                 raise ValueError(message("unknown", what=name, given=getattr(self, name), choices=", ".join(choices)))
         if not isinstance(self.target_modules, str):
             object.__setattr__(self, "target_modules", tuple(self.target_modules))
-        for name in (
-            "train_size", "validation_size", "test_size", "rank", "epochs", "batch_size", "gradient_accumulation_steps",
-        ):  # fmt: skip
+        for name in SIZES:
+            self._check_integer(name, least=1)
+        for name in ("seed", "split_seed"):
+            self._check_integer(name, least=0)
+        if self.max_length is not None:
+            self._check_integer("max_length", least=1)
+        for name, least, below in NUMBERS:
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(message("not_positive_integer", name=name, given=value))
-        for name in ("alpha", "learning_rate"):
-            value = getattr(self, name)
-            if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
-                raise ValueError(message("not_positive", name=name, given=value))
+            if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < below:
+                raise ValueError(message("not_a_number", name=name, given=value, least=least, below=below))
             object.__setattr__(self, name, float(value))
-        for name in ("dropout", "warmup_ratio"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(message("not_share", name=name, given=getattr(self, name)))
+
+    def _check_integer(self, name: str, least: int) -> None:
+        value = getattr(self, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ValueError(message("not_an_integer", name=name, given=value, least=least))
 
     def identity(self) -> dict[str, Any]:
         """The fields that can change the outcome of this method, by name."""
@@ -116,8 +128,9 @@ class Result:
     `test` and each entry of `epochs` (validation) hold accuracy, f1, mcc (shares) and, for trained models, loss
     (nats). `predictions` and `labels` are the test examples' classes in the split's order. `parameters` counts
     adapter, head, trainable and total. `seconds` has training and evaluation apart. `memory` has peak_bytes and the
-    method that measured it. `tokens` counts real and padded tokens over the whole training. `provenance` has the
-    fingerprints of data, weights and training code, versions, device and date.
+    method that measured it ("profiler" or "cuda", see loralab.memory). `tokens` counts real and padded tokens over
+    the whole training, and the training texts that were cut. `provenance` has the fingerprints of data, weights and
+    training code, versions, device and date.
     """
 
     experiment: Experiment
@@ -143,9 +156,10 @@ class Result:
             content = json.loads(path.read_text(encoding="utf-8"))
             experiment = Experiment(**content.pop("experiment"))
             result = cls(experiment=experiment, **content)
-            wrong = [name for name, value in content.items() if type(value) not in (dict, list)]
-            if wrong:
-                raise ValueError(", ".join(wrong))
+            for name, kind in get_type_hints(cls).items():
+                if name != "experiment" and not isinstance(content[name], get_origin(kind)):
+                    raise TypeError(name)
+            result.test["accuracy"]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DamagedResult(message("damaged_result", path=path.name, error=error)) from error
         return result
@@ -158,13 +172,12 @@ class DamagedResult(ValueError):
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file so that a reader sees the old one or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    temporary = path.parent / f".writing-{os.getpid()}-{path.name}"
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        with temporary.open("w", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -27,7 +28,7 @@ class Picture:
     def png(self) -> bytes:
         """The figure as PNG bytes."""
         buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+        self.figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
         return buffer.getvalue()
 
     def _repr_html_(self) -> str:
@@ -35,10 +36,15 @@ class Picture:
         return f'<img style="max-width:100%" alt="{html.escape(self.alt)}" src="data:image/png;base64,{data}">'
 
 
+def _figure(title: str, height: float) -> Figure:
+    figure = Figure(figsize=(7, height), layout="constrained")
+    figure.suptitle(textwrap.fill(title, 76), x=0.01, ha="left", fontsize=12)
+    return figure
+
+
 def _axes(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7, 3.8))
+    figure = _figure(title, height=3.8)
     axes = figure.subplots()
-    axes.set_title(title, loc="left", fontsize=12)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     axes.spines[["top", "right"]].set_visible(False)
@@ -128,8 +134,7 @@ def accuracy_against_rank(results: Sequence[Result], verdict: str) -> Picture:
 
 def comparison_panel(full: Result, lora: Result, title: str) -> Picture:
     """Four pairs of bars: accuracy, trainable parameters, training seconds and peak memory of full and LoRA."""
-    figure = Figure(figsize=(7, 4.6))
-    figure.suptitle(title, x=0.02, ha="left", fontsize=12)
+    figure = _figure(title, height=5)
     panels = [
         (message("test_accuracy_axis"), [100 * r.test["accuracy"] for r in (full, lora)], 1),
         (message("trainable_axis"), [r.parameters["trainable"] / 1e6 for r in (full, lora)], 3),
@@ -145,5 +150,4 @@ def comparison_panel(full: Result, lora: Result, title: str) -> Picture:
         axes.set_ylim(0, 1.2 * max(values))
         axes.spines[["top", "right"]].set_visible(False)
         texts.append(f"{label}: {number(values[0], digits)}, {number(values[1], digits)}")
-    figure.tight_layout()
     return Picture(figure, f"{title}. {names[0]}, {names[1]}: {'; '.join(texts)}.")

@@ -1,5 +1,6 @@
 """Measure the peak memory of training. Planning it comes with a later lesson."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +10,6 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from transformers import TrainerCallback
-
-CPU_METHOD = "torch.profiler memory events of the largest step, plus static bytes"
-CUDA_METHOD = "torch.cuda.max_memory_allocated"
 
 
 def static_bytes(model: nn.Module, optimizer: torch.optim.Optimizer | None) -> int:
@@ -47,23 +45,41 @@ def quiet_stderr() -> Iterator[None]:
 
 
 class PeakMemory(TrainerCallback):
-    """Measures the peak memory of training.
+    """Measures the peak memory of training, evaluation left out; `result` has `method` and `peak_bytes`.
 
-    On a GPU the allocator's own maximum. On a CPU the allocator keeps none, so one step is profiled: the step
-    `largest_step` (from 0), which must not be the first, because the optimizer's states are made in that one.
+    "cuda": the allocator's own maximum (torch.cuda.max_memory_allocated), less what was there before. "profiler": a
+    CPU's allocator keeps no maximum, so one step is profiled (torch.profiler's memory events, plus the bytes that are
+    there between two steps): the step `largest_step` (from 0), which must not be the first, because the optimizer's
+    states are made in that one.
     """
 
     def __init__(self, largest_step: int) -> None:
         self.largest_step = largest_step
         self.result: dict[str, Any] = {}
         self._profiler: Any = None
-        self._static = 0
+        self._static = self._others = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start anew."""
-        if torch.cuda.is_available() and not args.use_cpu:
+        """On a GPU, note what is there that is not this run's: an earlier model, say."""
+        if args.device.type == "cuda":
+            gc.collect()
             torch.cuda.empty_cache()
+            self._others = torch.cuda.memory_allocated() - static_bytes(kwargs["model"], kwargs["optimizer"])
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """On a GPU, start anew: evaluation does not count."""
+        if args.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """On a GPU, keep the highest of all epochs, also over an interruption."""
+        if args.device.type == "cuda":
+            peak, reserved = torch.cuda.max_memory_allocated() - self._others, torch.cuda.max_memory_reserved()
+            self.result = {
+                "method": "cuda",
+                "peak_bytes": max(peak, self.result.get("peak_bytes", 0)),
+                "reserved_bytes": max(reserved, self.result.get("reserved_bytes", 0)),
+            }
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """On a CPU, start the profile before the largest step."""
@@ -78,11 +94,5 @@ class PeakMemory(TrainerCallback):
         if self._profiler is not None:
             with quiet_stderr():
                 self._profiler.stop()
-            self.result = {"peak_bytes": self._static + profiled_peak(self._profiler), "method": CPU_METHOD}
+            self.result = {"method": "profiler", "peak_bytes": self._static + profiled_peak(self._profiler)}
             self._profiler = None
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """On a GPU, read the allocator."""
-        if args.device.type == "cuda":
-            peak, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
-            self.result = {"peak_bytes": peak, "reserved_bytes": reserved, "method": CUDA_METHOD}

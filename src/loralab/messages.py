@@ -24,14 +24,20 @@ def message(key: str, **values: object) -> str:
 
 
 def number(value: float, digits: int) -> str:
-    """A number as the language writes it: comma and thin groups in Spanish, point and commas in English."""
-    text = f"{value:,.{digits}f}"
-    return text.translate(str.maketrans(",.", ".,")) if _language == "es" else text
+    """A number as the language writes it.
+
+    Spanish: decimal comma, and from five digits on groups of three set apart by a narrow space. English: decimal point
+    and commas. A true minus sign in both.
+    """
+    text = f"{value:,.{digits}f}".replace("-", "\u2212")
+    if _language == "es":
+        text = text.replace(",", "\u202f" if abs(value) >= 10_000 else "").replace(".", ",")
+    return text
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share (0 to 1) as a percentage."""
-    return number(100 * share, digits) + " %"
+    """A share (0 to 1) as a percentage; Spanish keeps a space before the sign, one that does not break."""
+    return number(100 * share, digits) + ("\u00a0%" if _language == "es" else "%")
 
 
 def clock(seconds: float) -> str:
@@ -46,17 +52,13 @@ MESSAGES = {
         "{what} no puede ser {given!r}. Elige entre: {choices}.",
         "{what} cannot be {given!r}. Choose one of: {choices}.",
     ),
-    "not_positive_integer": (
-        "{name} tiene que ser un entero mayor que cero, y es {given!r}.",
-        "{name} has to be a whole number above zero, and it is {given!r}.",
+    "not_an_integer": (
+        "{name} tiene que ser un entero, {least} como mínimo, y es {given!r}.",
+        "{name} has to be a whole number, {least} at least, and it is {given!r}.",
     ),
-    "not_positive": (
-        "{name} tiene que ser un número mayor que cero, y es {given!r}.",
-        "{name} has to be a number above zero, and it is {given!r}.",
-    ),
-    "not_share": (
-        "{name} tiene que estar entre 0 y 1 (sin llegar a 1), y es {given!r}.",
-        "{name} has to lie between 0 and 1 (1 excluded), and it is {given!r}.",
+    "not_a_number": (
+        "{name} tiene que ser un número desde {least} y menor que {below}, y es {given!r}.",
+        "{name} has to be a number from {least} and below {below}, and it is {given!r}.",
     ),
     "damaged_result": (
         "el resultado {path} está dañado ({error})",
@@ -64,8 +66,8 @@ MESSAGES = {
     ),
     # assets
     "asset_not_fetched": (
-        "pip no ha podido descargar {package}: {error}. Comprueba la conexión y el índice de paquetes, y repite.",
-        "pip could not download {package}: {error}. Check the connection and the package index, then try again.",
+        "pip no ha podido descargar {package}: {error}. Comprueba la conexión, el índice de paquetes y el espacio libre.",
+        "pip could not download {package}: {error}. Check the connection, the package index and the free space.",
     ),
     "asset_wrong_hash": (
         "{package} no es el fichero esperado: SHA-256 {found}, y debería ser {expected}. No se ha guardado nada. "
@@ -83,17 +85,17 @@ MESSAGES = {
     ),
     "asset_ready": ("{name}: en la caché · {licence}", "{name}: in the cache · {licence}"),
     "hub_not_reached": (
-        "No se ha podido traer {name} del hub: {error}. Comprueba la conexión, o usa el perfil cpu.",
-        "{name} could not be had from the hub: {error}. Check the connection, or use the cpu profile.",
+        "No se ha podido descargar {name} del Hub de Hugging Face: {error}. Comprueba la conexión, o usa el perfil cpu.",
+        "{name} could not be downloaded from the Hugging Face Hub: {error}. Check the connection, or use the cpu profile.",
     ),
     # data
     "row_not_text": (
-        "La fila {row} no contiene texto sino {given}. Corrígela o quítala.",
-        "Row {row} holds no text but {given}. Mend it or leave it out.",
+        "La fila {row} no contiene texto, sino {given}. Corrígela o quítala.",
+        "Row {row} holds {given}, not text. Fix it or remove it.",
     ),
     "row_empty": (
         "El texto de la fila {row} está vacío. Corrígelo o quita la fila.",
-        "The text of row {row} is empty. Mend it or leave the row out.",
+        "The text of row {row} is empty. Fix it or remove the row.",
     ),
     "row_bad_label": (
         "La etiqueta de la fila {row} es {given!r}, y hay {classes} clases numeradas desde 0.",
@@ -131,16 +133,16 @@ MESSAGES = {
     ),
     # running
     "progress": (
-        "{name}: paso {step} de {steps}, quedan {left}",
-        "{name}: step {step} of {steps}, {left} left",
+        "{name}: paso {step} de {steps}; tiempo restante: {left}",
+        "{name}: step {step} of {steps}; time left: {left}",
     ),
     "loaded": (
-        "{name}: ya estaba hecho, se carga · exactitud {accuracy} %",
-        "{name}: done before, loaded · accuracy {accuracy} %",
+        "{name}: ya estaba hecho, se carga · exactitud {accuracy}",
+        "{name}: done before, loaded · accuracy {accuracy}",
     ),
     "trained": (
-        "{name}: hecho en {seconds} s · exactitud {accuracy} %",
-        "{name}: done in {seconds} s · accuracy {accuracy} %",
+        "{name}: hecho en {seconds} s · exactitud {accuracy}",
+        "{name}: done in {seconds} s · accuracy {accuracy}",
     ),
     "resuming": ("{name}: se reanuda desde {checkpoint}", "{name}: resuming from {checkpoint}"),
     "stale_because": ("han cambiado: {what}", "changed since: {what}"),
@@ -157,7 +159,10 @@ MESSAGES = {
     "method_tfidf": ("TF-IDF + reg. logística", "TF-IDF + logistic reg."),
     "method_frozen": ("congelado + reg. logística", "frozen + logistic reg."),
     "method_head": ("solo la cabeza", "head only"),
-    "method_full": ("completo", "full"),
+    "method_full": (
+        "fine-tuning completo",
+        "full fine-tuning",
+    ),
     "method_lora": ("LoRA", "LoRA"),
     # tables
     "accuracy": ("exactitud en test", "test accuracy"),
@@ -168,8 +173,11 @@ MESSAGES = {
     "seconds": ("segundos de entrenamiento", "training seconds"),
     "minutes": ("minutos de entrenamiento", "training minutes"),
     "peak_memory": ("memoria máxima (MiB)", "peak memory (MiB)"),
-    "speedup": ("veces más rápido que el completo", "times faster than full"),
-    "memory_saved": ("memoria ahorrada frente al completo", "memory saved against full"),
+    "speedup": ("aceleración frente al completo (veces)", "speed-up over full (times)"),
+    "memory_saved": (
+        "memoria ahorrada frente al completo",
+        "memory saved against full",
+    ),
     "test_examples": ("ejemplos de test", "test examples"),
     "seeds": ("semillas", "seeds"),
     "result": ("resultado", "result"),
@@ -183,23 +191,23 @@ MESSAGES = {
     "date": ("fecha", "date"),
     # sentences
     "accuracy_better": (
-        "{a} acierta {difference} ± {half} puntos más que {b} en estos {examples} ejemplos (semilla {seed}).",
-        "{a} scores {difference} ± {half} points above {b} on these {examples} examples (seed {seed}).",
+        "Exactitud de {a} frente a {b}: {difference} ± {half} puntos porcentuales más en estos {examples} ejemplos (semilla {seed}).",
+        "Accuracy of {a} against {b}: {difference} ± {half} percentage points higher on these {examples} examples (seed {seed}).",
     ),
     "accuracy_worse": (
-        "{a} queda por debajo de {b}: {difference} ± {half} puntos en estos {examples} ejemplos (semilla {seed}).",
-        "{a} scores below {b}: {difference} ± {half} points on these {examples} examples (seed {seed}).",
+        "Exactitud de {a} frente a {b}: {difference} ± {half} puntos porcentuales menos en estos {examples} ejemplos (semilla {seed}).",
+        "Accuracy of {a} against {b}: {difference} ± {half} percentage points lower on these {examples} examples (seed {seed}).",
     ),
     "accuracy_cannot_tell": (
-        "{a} menos {b}: {difference} ± {half} puntos. Con {examples} ejemplos no se puede decir cuál acierta más.",
-        "{a} minus {b}: {difference} ± {half} points. With {examples} examples one cannot tell which is better.",
+        "Exactitud de {a} menos la de {b}: {signed} ± {half} puntos porcentuales. Con estos {examples} ejemplos no se puede decir cuál acierta más (semilla {seed}).",
+        "Accuracy of {a} minus that of {b}: {signed} ± {half} percentage points. With these {examples} examples one cannot tell which is better (seed {seed}).",
     ),
     "ranks_cannot_tell": (
-        "Ningún rango se distingue de r={first} (alpha={alpha} fijo)",
-        "No rank can be told from r={first} (alpha={alpha}, fixed)",
+        "Ningún rango se distingue de r={first} (alpha={alpha}, fija)",
+        "No rank can be told apart from r={first} (alpha={alpha}, fixed)",
     ),
     "ranks_differ": (
-        "Frente a r={first}, en puntos: {apart} (alpha={alpha} fijo)",
+        "Frente a r={first}, en puntos: {apart} (alpha={alpha}, fija)",
         "Against r={first}, in points: {apart} (alpha={alpha}, fixed)",
     ),
     "parameters_sentence": (
@@ -207,53 +215,61 @@ MESSAGES = {
         "LoRA trains {trainable} parameters, {share} of all: {adapter} in the adapter and {head} in the head.",
     ),
     "speed_faster": (
-        "LoRA ha entrenado {ratio} veces más rápido, medido una vez y en serie.",
-        "LoRA trained {ratio} times faster, timed once and in sequence.",
+        "El fine-tuning completo ha tardado {ratio} veces lo que LoRA (una sola medida de cada uno, uno detrás de otro).",
+        "Full fine-tuning took {ratio} times as long as LoRA (timed once each, one after the other).",
     ),
     "speed_slower": (
-        "LoRA ha entrenado {ratio} veces más despacio, medido una vez y en serie.",
-        "LoRA trained {ratio} times slower, timed once and in sequence.",
+        "LoRA ha tardado {ratio} veces lo que el fine-tuning completo (una sola medida de cada uno, uno detrás de otro).",
+        "LoRA took {ratio} times as long as full fine-tuning (timed once each, one after the other).",
     ),
     "speed_unclear": (
-        "Los tiempos difieren {ratio} veces: con una sola medida no se puede decir cuál es más rápido.",
-        "The times differ {ratio} times: one timing of each cannot tell which is faster.",
+        "Un tiempo es {ratio} veces el otro: con una sola medida de cada uno no se puede decir qué método es más rápido.",
+        "One time is {ratio} times the other: a single timing of each cannot tell which method is faster.",
     ),
     "memory_less": (
-        "LoRA ha necesitado un {saved} menos de memoria máxima (medido con: {method}).",
-        "LoRA needed {saved} less peak memory (measured by: {method}).",
+        "LoRA ha necesitado un {saved} menos de memoria máxima ({method}).",
+        "LoRA needed {saved} less peak memory ({method}).",
     ),
     "memory_more": (
-        "LoRA ha necesitado un {saved} más de memoria máxima (medido con: {method}).",
-        "LoRA needed {saved} more peak memory (measured by: {method}).",
+        "LoRA ha necesitado un {saved} más de memoria máxima ({method}).",
+        "LoRA needed {saved} more peak memory ({method}).",
     ),
+    "measured_profiler": (
+        "medida en el paso mayor con torch.profiler, más lo que hay entre pasos",
+        "measured in the largest step with torch.profiler, plus what is there between steps",
+    ),
+    "measured_cuda": (
+        "medida con torch.cuda.max_memory_allocated",
+        "measured with torch.cuda.max_memory_allocated",
+    ),
+    "smoke_mark": ("perfil smoke, no es un resultado", "smoke profile, not a finding"),
     "smoke_banner": (
         "Perfil smoke: datos diminutos para probar que todo funciona. Estos números no dicen nada de los métodos.",
         "Smoke profile: tiny data to test that everything runs. These numbers say nothing about the methods.",
     ),
     "interval_note": (
-        "± es la mitad del intervalo del 95 % por los ejemplos que le han tocado al test. "
-        "No incluye lo que cambiaría con otra semilla.",
-        "± is half the 95 % interval for which examples the test happens to hold. "
-        "It leaves out what another seed would change.",
+        "± es la semianchura del intervalo del 95 %. Solo recoge el azar de qué ejemplos han caído en el test, no lo que cambiaría con otra semilla.",
+        "± is half the width of the 95% interval. It covers only the luck of which examples landed in the test, not what another seed would change.",
     ),
     # figures
     "accuracy_axis": ("exactitud (%)", "accuracy (%)"),
     "test_accuracy_axis": ("exactitud en test (%)", "test accuracy (%)"),
     "exams_axis": ("número de exámenes", "number of exams"),
     "exam_title": (
-        "Un mismo modelo, {n} exámenes: notas de {low} a {high}",
-        "One model, {n} exams: scores from {low} to {high}",
+        "Un mismo modelo, {n} exámenes: el 95 % de las notas, entre {low} y {high}",
+        "One model, {n} exams: 95% of the scores between {low} and {high}",
     ),
     "exam_alt": (
-        "Histograma: un modelo que acierta el {truth} saca en {n} exámenes de {examples} preguntas "
-        "notas de {low} a {high} en el 95 % central.",
-        "Histogram: a model that is right {truth} of the time scores {low} to {high} in the middle 95 % "
-        "of {n} exams of {examples} questions.",
+        "Histograma: un modelo que acierta de verdad el {truth} saca, en el 95 % central de {n} exámenes de {examples} preguntas, notas entre {low} y {high}.",
+        "Histogram: a model that is truly right {truth} of the time scores between {low} and {high} in the middle 95% of {n} exams of {examples} questions.",
     ),
     "pad_fixed": ("hasta {length}", "to {length}"),
     "pad_longest": ("hasta la más larga", "to the longest"),
     "pad_batch": ("por lote", "by batch"),
-    "pad_similar": ("por lote, parecidas juntas", "by batch, similar together"),
+    "pad_similar": (
+        "por lote, de longitud parecida",
+        "by batch, similar lengths",
+    ),
     "padding_axis": ("tokens que son relleno (%)", "tokens that are padding (%)"),
     "padding_title": (
         "«{worst}» procesa {factor} veces los tokens de «{best}»",
@@ -264,8 +280,8 @@ MESSAGES = {
     "parameters_axis": ("parámetros de una capa", "parameters of one layer"),
     "counted": ("contados en peft", "counted in peft"),
     "rank_title": (
-        "Por encima de r = {crossing}, LoRA supera a su capa de {d_in}×{d_out}",
-        "Above r = {crossing}, LoRA outgrows its {d_in}×{d_out} layer",
+        "Por encima de r = {crossing}, LoRA tiene más parámetros que la capa de {d_in}×{d_out}",
+        "Above r = {crossing}, LoRA has more parameters than the {d_in}×{d_out} layer",
     ),
     "step_axis": ("paso", "step"),
     "loss_axis": ("pérdida (nats)", "loss (nats)"),
@@ -280,7 +296,10 @@ MESSAGES = {
     "memory_axis": ("memoria máxima (MiB)", "peak memory (MiB)"),
     # report
     "report_title": ("LoRA Lab: resultados del perfil {profile}", "LoRA Lab: results of the {profile} profile"),
-    "report_comparison": ("Completo frente a LoRA", "Full against LoRA"),
+    "report_comparison": (
+        "Fine-tuning completo frente a LoRA",
+        "Full fine-tuning versus LoRA",
+    ),
     "report_ranks": ("¿Qué rango?", "Which rank?"),
     "report_training": ("El entrenamiento", "The training"),
     "report_provenance": ("De dónde sale cada número", "Where each number comes from"),

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
-import peft
+import pandas as pd
 import torch
-import transformers
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -20,6 +19,7 @@ from loralab.assets import AssetError, asset, fetch
 from loralab.data import CLASSES
 from loralab.experiment import Experiment
 from loralab.messages import message
+from loralab.tokenization import encode
 
 ADAPTER, HEAD = "adapter", "head.safetensors"
 
@@ -50,15 +50,15 @@ def locate(name: str) -> Path:
     try:
         patterns = ["*.json", "*.txt", "*.safetensors", "*.model"]
         return Path(huggingface_hub.snapshot_download(row["hub"], revision=row["revision"], allow_patterns=patterns))
-    except (OSError, huggingface_hub.errors.HfHubHTTPError) as error:
+    except Exception as error:  # the hub's libraries raise those of several network stacks
         raise AssetError(message("hub_not_reached", name=row["hub"], error=error)) from error
 
 
 @lru_cache(maxsize=8)
 def weights_fingerprint(name: str) -> str:
-    """What tells a model's weights apart: a hash of its safetensors files."""
+    """What tells one pretrained model from another: a hash of its weights, configuration and tokenizer files."""
     digest = hashlib.sha256()
-    for path in sorted(locate(name).glob("*.safetensors")):
+    for path in sorted(path for path in locate(name).iterdir() if path.suffix in (".safetensors", ".json", ".txt")):
         with path.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:16]
@@ -199,13 +199,13 @@ def merge(model: PeftModel) -> nn.Module:
     return model.merge_and_unload(safe_merge=True)
 
 
-def versions() -> dict[str, str]:
-    """The versions of what trains a model."""
-    return {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
-
-
 @torch.no_grad()
 def predict_texts(model: nn.Module, tokenizer: Any, texts: Sequence[str]) -> torch.Tensor:
-    """The logits (texts × classes) of a few texts, in one padded batch."""
-    batch = tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt").to(model.device)
+    """The logits (texts × classes) of a few texts, in one padded batch.
+
+    Raises ValueError, naming the text's position, if one is empty or longer than the model takes.
+    """
+    encoded = encode(pd.DataFrame({"text": list(texts), "label": 0}), tokenizer, max_length=None)
+    rows = encoded.dataset.remove_columns("labels")
+    batch = tokenizer.pad(list(rows), return_tensors="pt").to(model.device)
     return model.eval()(**batch).logits

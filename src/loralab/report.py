@@ -31,6 +31,15 @@ def by_method(results: Sequence[Result]) -> dict[str, list[Result]]:
     return groups
 
 
+def is_smoke(results: Sequence[Result]) -> bool:
+    """Whether any of the results comes from the smoke profile, whose numbers are no findings."""
+    return any(result.experiment.profile == "smoke" for result in results)
+
+
+def _marked(text: str, results: Sequence[Result]) -> str:
+    return f"[{message('smoke_mark')}] {text}" if is_smoke(results) else text
+
+
 def comparison_table(results: Sequence[Result]) -> pd.DataFrame:
     """What each method reached and cost: one column a method, means over its seeds, text ready to read.
 
@@ -39,6 +48,7 @@ def comparison_table(results: Sequence[Result]) -> pd.DataFrame:
     groups = by_method(results)
     full = next((group for group in groups.values() if group[0].experiment.method == "full"), None)
     table = pd.DataFrame({name: _column(group, full) for name, group in groups.items()})
+    table.columns.name = message("smoke_mark") if is_smoke(results) else None
     return table[(table != "–").any(axis=1)]
 
 
@@ -67,7 +77,7 @@ def _column(group: Sequence[Result], full: Sequence[Result] | None) -> dict[str,
             message("loss"): number(mean(r.test["loss"] for r in group), 3),
             message("trainable"): number(parameters["trainable"], 0),
             message("trainable_adapter"): number(parameters["adapter"], 0),
-            message("trainable_share"): percent(parameters["trainable"] / parameters["total"], 2),
+            message("trainable_share"): percent(parameters["trainable"] / parameters["total"], 3),
             message("peak_memory"): number(peak / 2**20, 0),
         }
         if full:
@@ -90,15 +100,17 @@ def compare_accuracy(a: Result, b: Result) -> str:
     """One sentence: which of two runs did better on their common test, or that it cannot tell."""
     difference, half = paired_difference(a.predictions, b.predictions, a.labels)
     key = "cannot_tell" if abs(difference) <= half else "better" if difference > 0 else "worse"
-    return message(
+    text = message(
         f"accuracy_{key}",
         a=method_name(a),
         b=method_name(b),
-        difference=number(100 * difference, 1),
+        signed=number(100 * difference, 1),
+        difference=number(100 * abs(difference), 1),
         half=number(100 * half, 1),
         examples=number(len(a.labels), 0),
         seed=a.experiment.seed,
     )
+    return _marked(text, (a, b))
 
 
 def rank_verdict(results: Sequence[Result]) -> str:
@@ -111,8 +123,8 @@ def rank_verdict(results: Sequence[Result]) -> str:
             apart.append(f"r={other.experiment.rank}: {number(100 * difference, 1)} ± {number(100 * half, 1)}")
     values = {"first": first.experiment.rank, "alpha": number(first.experiment.alpha, 0)}
     if not apart:
-        return message("ranks_cannot_tell", **values)
-    return message("ranks_differ", apart=", ".join(apart), **values)
+        return _marked(message("ranks_cannot_tell", **values), results)
+    return _marked(message("ranks_differ", apart=", ".join(apart), **values), results)
 
 
 def sentences(full: Result, lora: Result) -> list[str]:
@@ -131,9 +143,13 @@ def sentences(full: Result, lora: Result) -> list[str]:
             head=number(parameters["head"], 0),
         ),
         message(f"speed_{speed}", ratio=number(max(ratio, 1 / ratio), 2)),
-        message("memory_less" if saved > 0 else "memory_more", saved=percent(abs(saved)), method=full.memory["method"]),
+        message(
+            "memory_less" if saved > 0 else "memory_more",
+            saved=percent(abs(saved)),
+            method=message(f"measured_{full.memory['method']}"),
+        ),
     ]
-    if "smoke" in (full.experiment.profile, lora.experiment.profile):
+    if is_smoke((full, lora)):
         text.insert(0, message("smoke_banner"))
     return text
 
@@ -180,7 +196,7 @@ def write_report(comparison: Sequence[Result], ranks: Sequence[Result], path: Pa
     full = next(result for result in comparison if result.experiment.method == "full")
     lora = next(result for result in comparison if result.experiment.method == "lora")
     text = sentences(full, lora)
-    smoke = any(result.experiment.profile == "smoke" for result in (*comparison, *ranks))
+    smoke = is_smoke((*comparison, *ranks))
     distinct = {result.experiment.key: result for result in (*comparison, *ranks)}
     parts = [f'<p class="banner">{html.escape(message("smoke_banner"))}</p>'] if smoke else []
     parts += [

@@ -3,30 +3,29 @@
 import ast
 import datetime
 import hashlib
-import json
 import os
 import platform
 import shutil
-import time
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
-from loralab.baselines import BASELINES
+from loralab.baselines import BASELINES, run_baseline
 from loralab.data import load_splits
 from loralab.experiment import DamagedResult, Experiment, Result
 from loralab.hardware import detect, resolve
-from loralab.messages import message, number
-from loralab.metrics import score
-from loralab.models import save_trained, versions, weights_fingerprint
-from loralab.training import STAMP, train
+from loralab.messages import message, number, percent
+from loralab.models import save_trained, weights_fingerprint
+from loralab.training import read_stamp, train
 
-# The modules that can change a result. The rest loads, measures or shows.
-OUTCOME_MODULES = ("baselines", "data", "hardware", "metrics", "models", "tokenization", "training")
+# The modules that can change a result or its measurements. The rest loads or shows.
+OUTCOME_MODULES = ("baselines", "data", "hardware", "memory", "metrics", "models", "tokenization", "training")
+VERSIONED = ("accelerate", "datasets", "peft", "scikit-learn", "torch", "transformers")
 
 
 def results_dir() -> Path:
@@ -55,7 +54,7 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     provenance = fingerprints(experiment)
     known = existing_result(folder, provenance)
     if known is not None:
-        print(message("loaded", name=experiment.key, accuracy=number(100 * known.test["accuracy"], 1)))
+        print(message("loaded", name=experiment.key, accuracy=percent(known.test["accuracy"])))
         return known
     folder.mkdir(parents=True, exist_ok=True)
     splits = load_splits(experiment)
@@ -63,28 +62,19 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
         **provenance,
         "device": device.name,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **versions()},
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
     }
     if experiment.method in BASELINES:
-        started = time.perf_counter()
-        predictions = BASELINES[experiment.method](experiment, splits, device)
-        labels = splits.test["label"].tolist()
-        outcome: dict[str, Any] = {
-            "test": score(predictions, labels), "predictions": predictions, "labels": labels, "epochs": [],
-            "loss_by_step": [], "parameters": {}, "memory": {}, "tokens": {},
-            "seconds": {"training": time.perf_counter() - started, "evaluation": 0.0},
-        }  # fmt: skip
+        outcome = run_baseline(experiment, splits, device)
     else:
-        trained = train(experiment, splits, device, folder, provenance, callbacks)
-        outcome = dict(vars(trained))
-        model = outcome.pop("model")
-        save_trained(model, experiment, folder)
+        outcome = dict(vars(train(experiment, splits, device, folder, provenance, callbacks)))
+        save_trained(outcome.pop("model"), experiment, folder)
     result = Result(experiment=experiment, provenance=about, **outcome)
     result.save(folder / "result.json")
     for checkpoint in folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
     seconds = number(sum(result.seconds.values()), 0)
-    print(message("trained", name=experiment.key, accuracy=number(100 * result.test["accuracy"], 1), seconds=seconds))
+    print(message("trained", name=experiment.key, accuracy=percent(result.test["accuracy"]), seconds=seconds))
     return result
 
 
@@ -96,7 +86,7 @@ def run_all(experiments: Sequence[Experiment]) -> list[Result]:
 def existing_result(folder: Path, provenance: dict[str, str]) -> Result | None:
     """The folder's result if it is whole and current; what is damaged or stale is named and moved aside."""
     result, reason = None, ""
-    stamps = [json.loads(path.read_text(encoding="utf-8"))["provenance"] for path in folder.glob(f"*/{STAMP}")]
+    stamps = [stamp["provenance"] for path in folder.glob("checkpoint-*") if (stamp := read_stamp(path))]
     if (folder / "result.json").exists():
         try:
             result = Result.load(folder / "result.json")
@@ -105,11 +95,11 @@ def existing_result(folder: Path, provenance: dict[str, str]) -> Result | None:
             reason = str(error)
     other = {name for stamp in stamps for name, value in provenance.items() if stamp.get(name) != value}
     if other:
-        reason = message("stale_because", what=", ".join(sorted(other)))
+        reason = message("stale_because", what=", ".join(message(name) for name in sorted(other)))
     if not reason:
         return result
-    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S-%f")
-    aside = folder.parent.parent / "aside" / f"{folder.name}-{stamp}"
+    moment = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S-%f")
+    aside = folder.parent.parent / "aside" / f"{folder.name}-{moment}"
     aside.parent.mkdir(parents=True, exist_ok=True)
     folder.rename(aside)
     print(message("moved_aside", name=folder.name, reason=reason, aside=f"aside/{aside.name}"))

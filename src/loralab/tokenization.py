@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from torch.utils.data import Sampler
 
+from loralab.data import check_rows
 from loralab.messages import message
 
 
@@ -27,12 +28,13 @@ class Encoded:
 def encode(frame: pd.DataFrame, tokenizer: Any, max_length: int | None) -> Encoded:
     """Encode a table with `text` and `label`, cutting each text at `max_length` tokens (None: cutting none).
 
-    Raises ValueError if the table is empty, if `max_length` is more than the model takes, or if a text is and
-    nothing may be cut; the message then names the row.
+    Raises ValueError if the table is empty, if `max_length` is more than the model takes, or, naming the row, if a
+    text is empty, no text, or longer than the model takes where nothing may be cut, or a label is no class.
     """
     limit = tokenizer.model_max_length
     if frame.empty:
         raise ValueError(message("split_empty"))
+    check_rows(frame)
     if max_length is not None and max_length > limit:
         raise ValueError(message("max_length_too_large", given=max_length, limit=limit))
     whole = tokenizer(list(frame["text"]), truncation=False, verbose=False, return_token_type_ids=False)

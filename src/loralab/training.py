@@ -134,6 +134,7 @@ def training_arguments(experiment: Experiment, device: Device, folder: Path) -> 
         save_strategy="epoch",
         save_total_limit=2,
         logging_steps=1,
+        logging_nan_inf_filter=False,
         label_names=["labels"],
         disable_tqdm=True,
         report_to="none",
@@ -173,13 +174,21 @@ def largest_step(lengths: list[int], experiment: Experiment) -> int:
     return max(range(min(1, len(sizes) - 1), len(sizes)), key=sizes.__getitem__)
 
 
+def read_stamp(checkpoint: Path) -> dict[str, Any] | None:
+    """A checkpoint's stamp; None if it has none that can be read, and so may be torn."""
+    try:
+        stamp = json.loads((checkpoint / STAMP).read_text(encoding="utf-8"))
+        return stamp if {"provenance", "seconds", "memory"} <= set(stamp) else None
+    except (OSError, ValueError):
+        return None
+
+
 def last_whole_checkpoint(folder: Path, provenance: dict[str, str]) -> tuple[Path, dict[str, Any]] | None:
     """The newest checkpoint that was finished and comes from this code, data and weights, with its stamp."""
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]), reverse=True):
-        if (checkpoint / STAMP).exists():
-            stamp = json.loads((checkpoint / STAMP).read_text(encoding="utf-8"))
-            if stamp["provenance"] == provenance:
-                return checkpoint, stamp
+        stamp = read_stamp(checkpoint)
+        if stamp and stamp["provenance"] == provenance:
+            return checkpoint, stamp
     return None
 
 
