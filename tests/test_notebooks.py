@@ -1,5 +1,6 @@
 """The lessons as they are committed, and the tools that build and run them."""
 
+import html
 import json
 import os
 import re
@@ -69,6 +70,16 @@ def test_outputs_are_clean_and_light(language, lesson):
             assert output.get("name") != "stderr", shown[:300]
             assert not re.search(r"/(home|root|tmp|usr|work|Users)/|Warning|\\r", shown), shown[:300]
             assert "widget" not in shown
+            assert "aside/" not in shown, "run over stale results: remove results/ and run make notebooks again"
+
+
+def test_the_readmes_numbers_are_those_of_lesson_6():
+    cell = next(c for c in code_cells(committed("en", "06_full_vs_lora")) if "comparison_table(results)" in c.source)
+    shown = re.findall(r"<t[hd].*?>(.*?)</t[hd]>", cell.outputs[0].data["text/html"])
+    readme = (NOTEBOOKS.parent / "README.md").read_text(encoding="utf-8")
+    section = readme.split("## A first result")[1].split("\n## ")[0]
+    rows = [row.strip("| ").split(" | ") for row in section.splitlines() if row.startswith("|") and "---" not in row]
+    assert [value.strip() for row in rows for value in row] == [html.unescape(value) for value in shown if value]
 
 
 def test_a_code_change_takes_the_outputs_from_there_on(tmp_path):

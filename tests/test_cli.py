@@ -1,0 +1,25 @@
+from loralab.__main__ import main
+
+
+def test_assets_are_named_with_their_licences(capsys):
+    assert main(["assets", "--language", "es"]) == 0
+    shown = capsys.readouterr().out
+    assert "minilm-l6: en la caché · Apache-2.0" in shown and "film-reviews" in shown
+
+
+def test_a_whole_profile_from_nothing_to_the_report(results, monkeypatch, capsys):
+    monkeypatch.setenv("LORALAB_PROFILE", "smoke")
+    assert main(["report", "--language", "es"]) == 0
+    page = (results / "smoke" / "report.html").read_text(encoding="utf-8")
+    for text in ("clase mayoritaria", "TF-IDF", "solo la cabeza", "fine-tuning completo", "LoRA r=4", "LoRA r=16"):
+        assert text in page
+    assert "Perfil smoke" in page
+    capsys.readouterr()
+    assert main(["run"]) == 0
+    assert "done in" not in capsys.readouterr().out
+
+
+def test_an_unknown_profile_is_a_message_and_not_a_traceback(monkeypatch, capsys):
+    monkeypatch.setenv("LORALAB_PROFILE", "gpu")
+    assert main(["run"]) == 1
+    assert "profile cannot be 'gpu'. Choose one of: smoke, cpu, t4." in capsys.readouterr().err
