@@ -4,15 +4,16 @@ So every lesson is tested as a student may open it: alone, with nothing from ano
 """
 
 import os
+from pathlib import Path
 
 import pytest
 
 os.environ["LORALAB_PROFILE"] = "smoke"
-_folders: dict[str, str] = {}
+_folders: dict[Path, Path] = {}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     if item.path not in _folders:
-        _folders[item.path] = str(item.config._tmp_path_factory.mktemp(item.path.stem))
-    os.environ["LORALAB_RESULTS"] = _folders[item.path]
+        _folders[item.path] = item.config._tmp_path_factory.mktemp(item.path.stem)
+    os.environ["LORALAB_RESULTS"] = str(_folders[item.path])

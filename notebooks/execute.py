@@ -28,8 +28,13 @@ def first_line(cell: NotebookNode) -> str:
 
 
 def execute(notebook: NotebookNode, path: Path) -> str | None:
-    """Run a notebook, saving it to `path` after every cell; returns what failed, or None."""
+    """Run a notebook and save it to `path`; returns what failed, or None.
+
+    It is saved after every cell, beside `path` as NAME.running.ipynb, and takes `path` when it is whole. So what ran is
+    never lost, and a run that fails leaves an earlier one alone.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    running = path.with_suffix(".running.ipynb")
     hashes, started, current = code_hashes(notebook), time.perf_counter(), notebook.cells[0]
 
     def before(cell: NotebookNode, cell_index: int, **_: object) -> None:
@@ -38,7 +43,7 @@ def execute(notebook: NotebookNode, path: Path) -> str | None:
 
     def after(cell: NotebookNode, cell_index: int, **_: object) -> None:
         cell.metadata["code_hash"] = hashes[cell_index]
-        write_atomically(path, text_of(clean(notebook)))
+        write_atomically(running, text_of(clean(notebook)))
         seconds = time.perf_counter() - started
         print(f"{path.stem} {cell_index + 1:2}/{len(notebook.cells)} {seconds:6.1f} s  {first_line(cell)}", flush=True)
 
@@ -57,9 +62,11 @@ def execute(notebook: NotebookNode, path: Path) -> str | None:
     try:
         client.execute()
     except (CellExecutionError, DeadKernelError) as error:
-        write_atomically(path, text_of(clean(notebook)))
+        write_atomically(running, text_of(clean(notebook)))
         reason = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else str(error)
-        return f"{path.stem}: the cell {first_line(current)!r} failed: {reason}"
+        return f"{path.stem}: the cell {first_line(current)!r} failed: {reason} (what ran is in {running.name})"
+    write_atomically(running, text_of(clean(notebook)))
+    running.replace(path)
     return None
 
 

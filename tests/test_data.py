@@ -21,7 +21,9 @@ from loralab.data import (
 
 
 def test_published_counts_of_the_film_reviews():
-    rating = film_reviews()["rating"]
+    reviews = film_reviews()
+    rating = reviews["rating"]
+    assert reviews["raters"].between(15, 29).all()
     assert ((rating > 0).sum(), (rating < 0).sum(), (rating == 0).sum()) == (5242, 5326, 37)
 
 
@@ -94,8 +96,14 @@ def test_what_one_caller_changes_the_next_does_not_see(smoke):
 
 
 def test_asking_for_more_than_there_is(smoke):
-    with pytest.raises(ValueError, match="train split asks for 20000 examples and only"):
+    with pytest.raises(ValueError, match=r"train split asks for 20000 examples\. It can have from 2 to"):
         load_splits(smoke.experiment("lora", train_size=20000))
+
+
+@pytest.mark.parametrize("size", [1, 10564])
+def test_a_split_that_cannot_hold_both_classes(smoke, size):
+    with pytest.raises(ValueError, match=f"test split asks for {size} examples"):
+        load_splits(smoke.experiment("lora", test_size=size))
 
 
 @pytest.mark.parametrize(

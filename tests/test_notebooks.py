@@ -11,6 +11,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from loralab.runner import code_fingerprint
+
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 sys.path.insert(0, str(NOTEBOOKS))
 
@@ -82,6 +84,12 @@ def test_the_readmes_numbers_are_those_of_lesson_6():
     assert [value.strip() for row in rows for value in row] == [html.unescape(value) for value in shown if value]
 
 
+def test_the_committed_results_are_of_todays_training_code():
+    for language in build.LANGUAGES:
+        cell = code_cells(committed(language, "06_full_vs_lora"))[-1]
+        assert code_fingerprint() in cell.outputs[0].data["text/plain"]
+
+
 def test_a_code_change_takes_the_outputs_from_there_on(tmp_path):
     source = tmp_path / "01_x.py"
     source.write_text('# %%\nLANGUAGE = "es"\n\n# %%\n1 + 1\n\n# %%\n2 + 2\n')
@@ -127,10 +135,12 @@ def test_a_failing_cell_is_named_and_what_ran_is_saved(tmp_path):
     source = tmp_path / "01_x.py"
     source.write_text('# %%\nLANGUAGE = "es"\n"before"\n\n# %%\nraise ValueError("too bad")\n\n# %%\n"after"\n')
     path = tmp_path / "01_x.ipynb"
+    path.write_text("an earlier, whole run")
     failed = execute.execute(build.build(source, "es"), path)
-    assert "raise ValueError" in failed and "too bad" in failed
-    saved = nbformat.read(path, as_version=4)
+    assert "raise ValueError" in failed and "too bad" in failed and "01_x.running.ipynb" in failed
+    saved = nbformat.read(tmp_path / "01_x.running.ipynb", as_version=4)
     assert [len(cell.outputs) for cell in saved.cells] == [1, 1, 0]
+    assert path.read_text() == "an earlier, whole run"
 
 
 def nbval(path, **environment):

@@ -63,15 +63,15 @@ def test_sentences_turn_with_the_results(make):
     full = make("full", right=800, seconds=75, peak=600)
     lora = make("lora", right=850, seconds=50, peak=300)
     text = " ".join(sentences(full, lora))
-    assert "Accuracy of full fine-tuning against LoRA r=8: 5.0 ± 1.4 percentage points lower" in text
+    assert "Accuracy: full fine-tuning is 5.0 ± 1.4 percentage points below LoRA r=8" in text
     assert "Full fine-tuning took 1.50 times as long" in text and "50.0% less peak memory" in text
 
     text = " ".join(sentences(make("full", right=850, seconds=25, peak=250), make("lora", right=800)))
-    assert "Accuracy of full fine-tuning against LoRA r=8: 5.0 ± 1.4 percentage points higher" in text
+    assert "Accuracy: full fine-tuning is 5.0 ± 1.4 percentage points above LoRA r=8" in text
     assert "LoRA took 2.00 times as long" in text and "20.0% more peak memory" in text
 
     text = " ".join(sentences(make("full", right=799, seconds=51), make("lora", right=800)))
-    assert "minus that of LoRA r=8: \u22120.1 ± 0.2 percentage points" in text
+    assert "minus LoRA r=8, \u22120.1 ± 0.2 percentage points" in text
     assert "one cannot tell which is better" in text and "cannot tell which method is faster" in text
 
 
@@ -119,7 +119,7 @@ def test_rank_verdict_turns_with_the_results(make):
 def test_accuracy_sentence_in_spanish(make):
     set_language("es")
     assert (
-        "de fine-tuning completo frente a LoRA r=8: 5,0 ± 1,4 puntos porcentuales más en estos 1000"
+        "fine-tuning completo queda 5,0 ± 1,4 puntos porcentuales por encima de LoRA r=8, medidos en estos 1000"
         in compare_accuracy(make("full", right=850), make("lora", right=800))
     )
 
@@ -158,8 +158,8 @@ def test_titles_say_what_the_data_shows(make):
 
     assert "800" in exam_luck([0.8, 0.81, 0.82], 0.8, 800).alt
     assert "r=4, seed=0: 80.0% ± 2.5" in accuracy_against_rank([make(rank=4)], "verdict").alt
-    assert "50, 60" not in comparison_panel(make("full", seconds=60), make("lora"), "title").alt
-    assert "60, 50" in comparison_panel(make("full", seconds=60), make("lora"), "title").alt
+    assert "50 / 60" not in comparison_panel(make("full", seconds=60), make("lora"), "title").alt
+    assert "60 / 50" in comparison_panel(make("full", seconds=60), make("lora"), "title").alt
 
 
 def test_a_picture_shows_as_an_image_with_its_text(make):

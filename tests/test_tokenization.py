@@ -28,7 +28,7 @@ def test_every_row_stands_in_one_batch(rows, size):
     lengths = np.random.default_rng(1).integers(3, 80, rows).tolist()
     batches = batches_by_length(lengths, size, seed=0, epoch=0)
     assert sorted(row for batch in batches for row in batch) == list(range(rows))
-    assert sum(len(batch) < size for batch in batches) <= 1 + rows // (50 * size)
+    assert sum(len(batch) < size for batch in batches) <= 1
     assert len(batches) == -(-rows // size)
 
 

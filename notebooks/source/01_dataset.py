@@ -7,6 +7,8 @@
 # Lo harás de dos maneras: ajustando todos sus pesos (*fine-tuning* completo), o dejándolos fijos y entrenando unos
 # pocos parámetros añadidos (LoRA). Antes de entrenar nada hay que saber con qué se le examina. Esta lección prepara el
 # examen.
+#
+# La celda siguiente elige el idioma y el **perfil**: cuántos datos, qué modelo y qué ajustes convienen a esta máquina.
 
 # %% [markdown] lang="en"
 # # 1 · The dataset
@@ -16,6 +18,9 @@
 # In this course you teach a language model to tell favourable film reviews from unfavourable ones. You do it in two
 # ways: by adjusting all its weights (full *fine-tuning*), or by leaving them fixed and training a few added parameters
 # (LoRA). Before we train anything we have to know what it will be examined on. This lesson sets the exam.
+#
+# The next cell chooses the language and the **profile**: how much data, which model and which settings suit this
+# machine.
 
 # %%
 from loralab.lesson import start
@@ -26,21 +31,22 @@ profile = start(LANGUAGE)
 # %% [markdown] lang="es"
 # ## De una nota media a una etiqueta
 #
-# Cada fila es una frase de una crítica. Entre 15 y 29 personas la puntuaron de −4 (extremadamente desfavorable) a 4
-# (extremadamente favorable), y `rating` es la media ([Hutto y Gilbert,
+# Cada fila es una frase de una crítica. Varias personas (`raters` dice cuántas) la puntuaron de −4 (extremadamente
+# desfavorable) a 4 (extremadamente favorable), y `rating` es la media ([Hutto y Gilbert,
 # 2014](https://doi.org/10.1609/icwsm.v8i1.14550)).
 
 # %% [markdown] lang="en"
 # ## From a mean rating to a label
 #
-# Each row is a sentence from a review. Between 15 and 29 people rated it from −4 (extremely unfavourable) to 4
-# (extremely favourable), and `rating` is their mean ([Hutto and Gilbert,
+# Each row is a sentence from a review. Several people (`raters` says how many) rated it from −4 (extremely
+# unfavourable) to 4 (extremely favourable), and `rating` is their mean ([Hutto and Gilbert,
 # 2014](https://doi.org/10.1609/icwsm.v8i1.14550)).
 
 # %% tags=["nbval-check-output"]
 from loralab.data import film_reviews
 
 reviews = film_reviews()
+print("raters:", reviews["raters"].min(), "–", reviews["raters"].max())
 reviews.head()
 
 # %% [markdown] lang="es"
@@ -82,8 +88,9 @@ always_favourable
 # La exactitud (*accuracy*, la proporción de aciertos) es altísima. El coeficiente de correlación de Matthews (MCC,
 # [Matthews, 1975](https://doi.org/10.1016/0005-2795%2875%2990109-9)) lo delata: va de −1 (todo fallos) a 1 (todo
 # aciertos) y ronda el 0 si las respuestas no tienen relación con las etiquetas. Cuando el modelo contesta siempre lo
-# mismo, su fórmula da 0/0, y por convenio se toma 0. F1, la media armónica de precisión y exhaustividad en la clase 1,
-# tampoco avisa.
+# mismo, su fórmula da 0/0, y por convenio se toma 0. F1 tampoco avisa aquí. Es la media armónica de la precisión (de
+# las respuestas 1, cuántas son correctas) y la exhaustividad (de los 1 verdaderos, cuántos se encuentran), así que solo
+# mira la clase 1: contestar siempre 1 puede dar una nota alta; contestar siempre 0 da 0.
 #
 # ¿Qué ha pasado? Contemos las favorables en cada bloque de mil filas.
 
@@ -91,8 +98,9 @@ always_favourable
 # Accuracy (the share of right answers) is sky-high. The Matthews correlation coefficient (MCC, [Matthews,
 # 1975](https://doi.org/10.1016/0005-2795%2875%2990109-9)) gives it away: it runs from −1 (all wrong) to 1 (all right)
 # and is near 0 if the answers have nothing to do with the labels. When the model always gives the same answer, its
-# formula is 0/0, taken as 0 by convention. F1, the harmonic mean of precision and recall on class 1, gives no warning
-# either.
+# formula is 0/0, taken as 0 by convention. F1 gives no warning here either. It is the harmonic mean of precision (of
+# the answers 1, how many are right) and recall (of the real 1s, how many are found), so it looks at class 1 only:
+# always answering 1 can score high, always answering 0 scores 0.
 #
 # What happened? Let us count the favourable ones in each block of a thousand rows.
 
@@ -138,16 +146,18 @@ for i, j, similarity in find_near_duplicates(texts):
 #
 # Con el conjunto de **entrenamiento** se ajustan los pesos; con el de **validación** se toman decisiones (cuántas
 # épocas, qué tasa de aprendizaje); el de **test** no decide nada: cada experimento lo mira una sola vez, al final.
-# `load_splits` quita las copias, baraja con una semilla fija y reparte manteniendo la proporción de clases. Un
-# **experimento** (`Experiment`) describe por completo un entrenamiento, y también de qué datos parte.
+# `load_splits` quita las copias, baraja con una semilla fija y reparte manteniendo la proporción de clases. El tamaño
+# de cada parte lo fija el perfil; las filas que sobran no se usan. Un **experimento** (`Experiment`) describe por
+# completo un entrenamiento, y también de qué datos parte.
 
 # %% [markdown] lang="en"
 # ## Three parts with nothing in common
 #
 # The **training** set is used to adjust the weights; the **validation** set to make decisions (how many epochs, which
 # learning rate); the **test** set decides nothing: each experiment looks at it once, at the end. `load_splits` removes
-# the copies, shuffles with a fixed seed and divides, keeping the proportion of classes. An **experiment**
-# (`Experiment`) describes a training run completely, and so also the data it starts from.
+# the copies, shuffles with a fixed seed and divides, keeping the proportion of classes. The profile sets the size of
+# each part; rows left over are not used. An **experiment** (`Experiment`) describes a training run completely, and so
+# also the data it starts from.
 
 # %%
 from loralab.data import load_splits
@@ -208,12 +218,12 @@ scores = np.random.default_rng(0).binomial(questions, truth, size=1000) / questi
 exam_luck(scores, truth, questions)
 
 # %% [markdown] lang="es"
-# El 95 % central de las notas queda a $\pm 1{,}96\sqrt{p(1-p)/n}$ de la verdadera. Ese es el ± de la tabla. Con $p =
-# 0{,}83$ y $n = 2000$ son ±1,65 puntos, y la simulación lo confirma.
+# El 95 % central de las notas queda a menos de $1{,}96\sqrt{p(1-p)/n}$ de la verdadera. Esa distancia es el ± de la
+# tabla; allí, $p$ es la nota obtenida. Con $p = 0{,}83$ y $n = 2000$ son ±1,65 puntos, y la simulación lo confirma.
 
 # %% [markdown] lang="en"
-# The middle 95% of the scores lies within $\pm 1.96\sqrt{p(1-p)/n}$ of the true one. That is the ± in the table. With
-# $p = 0.83$ and $n = 2000$ it is ±1.65 points, and the simulation agrees.
+# The middle 95% of the scores lies within $1.96\sqrt{p(1-p)/n}$ of the true one. That distance is the ± in the table;
+# there, $p$ is the score obtained. With $p = 0.83$ and $n = 2000$ it is ±1.65 points, and the simulation agrees.
 
 # %% tags=["nbval-check-output"]
 low, high = np.quantile(scores, [0.025, 0.975])

@@ -3,15 +3,15 @@
 #
 # **Pregunta.** ¿Qué lee el modelo, y cuánto de lo que calcula se desperdicia?
 #
-# Un modelo no lee letras, sino números. Aquí sigues una frase de texto a *tokens* y de *tokens* a un lote (*batch*, las
-# frases que se procesan de una vez), y mides cuánto de ese lote es relleno.
+# Un modelo no lee letras, sino números. Aquí sigues una frase desde el texto hasta los *tokens*, y de ahí al lote
+# (*batch*, las frases que se procesan de una vez), y mides cuánto de ese lote es relleno.
 
 # %% [markdown] lang="en"
 # # 2 · Tokens and batches
 #
 # **Question.** What does the model read, and how much of what it computes is waste?
 #
-# A model does not read letters, but numbers. Here you follow a sentence from text to *tokens* and from *tokens* to a
+# A model does not read letters, but numbers. Here you follow a sentence from text to *tokens*, and from there to a
 # *batch* (the sentences that are processed at once), and measure how much of that batch is padding.
 
 # %%
@@ -23,16 +23,17 @@ profile = start(LANGUAGE)
 # %% [markdown] lang="es"
 # ## De texto a números, y vuelta
 #
-# El *tokenizador* parte el texto en *tokens*: trozos de un vocabulario fijo, cada uno con su número. Una palabra rara
-# sale en varios trozos (`##` marca uno que continúa la misma palabra). Además añade *tokens* especiales: `[CLS]` al
-# principio, `[SEP]` al final.
+# El *tokenizador* parte el texto en *tokens*: trozos de un vocabulario fijo, cada uno con su número. Cada modelo tiene
+# el suyo; aquí es el del modelo del experimento, que presenta la lección 3. Una palabra rara sale en varios trozos
+# (`##` marca uno que continúa la misma palabra). Además añade *tokens* especiales: `[CLS]` al principio, `[SEP]` al
+# final.
 
 # %% [markdown] lang="en"
 # ## From text to numbers, and back
 #
-# The *tokenizer* cuts text into *tokens*: pieces from a fixed vocabulary, each with its number. A rare word comes out
-# in several pieces (`##` marks one that continues the same word). It also adds special *tokens*: `[CLS]` at the start,
-# `[SEP]` at the end.
+# The *tokenizer* cuts text into *tokens*: pieces from a fixed vocabulary, each with its number. Each model has its own;
+# here it is that of the experiment's model, which lesson 3 introduces. A rare word comes out in several pieces (`##`
+# marks one that continues the same word). It also adds special *tokens*: `[CLS]` at the start, `[SEP]` at the end.
 
 # %% tags=["nbval-check-output"]
 from loralab.models import load_tokenizer
@@ -151,14 +152,16 @@ assert sorted(row for batch in next_epoch for row in batch) == list(
 #
 # No, si se le dice al modelo qué es relleno. Eso hace `attention_mask`: 1 en los *tokens* de verdad, 0 en el relleno.
 # La misma frase, sola y rellenada dentro de un lote, tiene que dar los mismos *logits* (las puntuaciones de cada clase
-# antes de convertirlas en probabilidades).
+# antes de convertirlas en probabilidades). Tomamos la frase más corta y la más larga; abajo, la forma del lote y los
+# *tokens* de verdad de cada una.
 
 # %% [markdown] lang="en"
 # ## Does padding change the answer?
 #
 # No, if the model is told what padding is. That is what `attention_mask` does: 1 on real *tokens*, 0 on padding. The
 # same sentence, alone and padded inside a batch, has to give the same *logits* (the scores of each class before they
-# are turned into probabilities).
+# are turned into probabilities). We take the shortest and the longest sentence; below, the shape of the batch and the
+# real *tokens* of each.
 
 # %%
 import torch

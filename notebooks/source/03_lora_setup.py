@@ -35,11 +35,11 @@ profile = start(LANGUAGE)
 # %% [markdown] lang="es"
 # ## Una capa de verdad
 #
-# Cargamos MiniLM ([Wang et al., 2020](https://arxiv.org/abs/2002.10957); nuestra versión se reentrenó después para
-# representar frases), un transformer de seis bloques, con una **cabeza** nueva encima: la capa que convierte su salida
-# en las puntuaciones de dos clases. En cada bloque, la **atención** mezcla los vectores de los *tokens*: compara la
-# consulta (*query*) de cada uno con las claves (*key*) de los demás y suma sus valores (*value*) según el parecido.
-# Miramos la capa que calcula las consultas del primer bloque.
+# Cargamos MiniLM ([Wang et al., 2020](https://arxiv.org/abs/2002.10957); nuestra versión se siguió entrenando después
+# para representar frases), un transformer de seis bloques, con una **cabeza** nueva encima: la capa que convierte su
+# salida en las puntuaciones de dos clases. En cada bloque, la **atención** mezcla los vectores de los *tokens*: compara
+# la consulta (*query*) de cada uno con las claves (*key*) de todos, también la suya, y suma sus valores (*value*)
+# ponderados según el parecido. Miramos la capa que calcula las consultas del primer bloque.
 
 # %% [markdown] lang="en"
 # ## A real layer
@@ -47,8 +47,8 @@ profile = start(LANGUAGE)
 # We load MiniLM ([Wang et al., 2020](https://arxiv.org/abs/2002.10957); our version was trained further to represent
 # sentences), a transformer of six blocks, with a fresh **head** on top: the layer that turns its output into the scores
 # of two classes. In each block, **attention** mixes the vectors of the *tokens*: it compares each one's *query* with
-# the others' *keys* and adds up their *values* according to the match. We look at the layer that computes the first
-# block's queries.
+# the *keys* of all (its own too) and adds up their *values*, weighted by the match. We look at the layer that computes
+# the first block's queries.
 
 # %% tags=["nbval-check-output"]
 from loralab.models import load_base
@@ -56,7 +56,7 @@ from loralab.models import load_base
 model = load_base("minilm-l6", seed=0).eval()
 layer = model.bert.encoder.layer[0].attention.self.query
 print(layer)
-print(sum(parameter.numel() for parameter in model.parameters()))
+print("parameters:", sum(parameter.numel() for parameter in model.parameters()))
 
 # %% [markdown] lang="es"
 # ## LoRA en doce líneas
@@ -107,12 +107,18 @@ assert torch.equal(lora(x), layer(x))
 # \partial y$ y $s = \alpha / r$. Las derivadas son $\partial L / \partial B = s\, g (Ax)^\top$ y $\partial L / \partial
 # A = s\, B^\top g\, x^\top$. La segunda es cero mientras $B$ lo sea; la primera no. El gradiente mueve primero solo
 # $B$; en cuanto $B$ deja de ser cero, mueve las dos.
+#
+# Para comprobarlo no hace falta una pérdida de verdad: con $L = \sum y \cdot g$ y $g$ al azar, $\partial L / \partial
+# y$ es esa $g$. Con varias entradas, las derivadas se suman.
 
 # %% [markdown] lang="en"
 # And can it learn, if $B = 0$? Let $L$ be the loss, $y = W'x$ the output for an input $x$, $g = \partial L / \partial
 # y$ and $s = \alpha / r$. The derivatives are $\partial L / \partial B = s\, g (Ax)^\top$ and $\partial L / \partial A
 # = s\, B^\top g\, x^\top$. The second is zero as long as $B$ is; the first is not. The gradient first moves only $B$;
 # once $B$ is no longer zero, it moves both.
+#
+# To check it we need no real loss: with $L = \sum y \cdot g$ for a random $g$, $\partial L / \partial y$ is that $g$.
+# With several inputs, the derivatives add up.
 
 # %%
 y = lora(x)
@@ -164,7 +170,7 @@ counted = sum(
 by_hand = 6 * 2 * rank * (384 + 384) + (384 * 2 + 2)
 by_peft, total = theirs.get_nb_trainable_parameters()
 assert counted == by_hand == by_peft
-print(counted, percent(counted / total, 2))
+print("trainable:", counted, "·", percent(counted / total, 2))
 
 # %% [markdown] lang="es"
 # ## ¿Es lo mismo que `peft`?
@@ -249,13 +255,16 @@ parameters_against_rank(counts, 384, 384)
 # %% [markdown] lang="es"
 # ## Guardar, cargar, cambiar, fusionar
 #
-# Las $A$ y las $B$ forman el **adaptador**, y `peft` guarda con él la cabeza. El modelo base, de 91 MB, no se toca.
+# Las $A$ y las $B$ forman el **adaptador**, y `peft` guarda con él la cabeza. El modelo base no se toca; la celda
+# imprime cuánto ocupa cada uno. Cargamos sobre una base con *otra* cabeza (`seed=1`): si las respuestas coinciden, es
+# que la cabeza también se guardó.
 
 # %% [markdown] lang="en"
 # ## Save, load, switch, merge
 #
-# The $A$s and $B$s make up the **adapter**, and `peft` saves the head along with it. The base model, of 91 MB, is left
-# alone.
+# The $A$s and $B$s make up the **adapter**, and `peft` saves the head along with it. The base model is left alone; the
+# cell prints the size of each. We load onto a base with *another* head (`seed=1`): if the answers agree, the head was
+# saved too.
 
 # %%
 import tempfile
@@ -264,11 +273,13 @@ from pathlib import Path
 from peft import PeftModel
 
 from loralab.messages import number
+from loralab.models import locate
 
 folder = Path(tempfile.mkdtemp())
 theirs.save_pretrained(folder / "first")
-size = (folder / "first" / "adapter_model.safetensors").stat().st_size
-print(number(size / 1e6, 2), "MB")
+for saved in (folder / "first", locate("minilm-l6")):
+    for weights in saved.glob("*model.safetensors"):
+        print(weights.name, number(weights.stat().st_size / 1e6, 1), "MB")
 
 another_head = load_base("minilm-l6", seed=1)
 reloaded = PeftModel.from_pretrained(
@@ -277,10 +288,12 @@ reloaded = PeftModel.from_pretrained(
 assert torch.equal(logits(reloaded), logits(theirs))
 
 # %% [markdown] lang="es"
-# Sobre una misma base caben varios adaptadores, y se cambia de uno a otro sin volver a cargarla.
+# Sobre una misma base caben varios adaptadores, y se cambia de uno a otro sin volver a cargarla. Para tener un segundo
+# sin entrenarlo, cambiamos el signo de $B$.
 
 # %% [markdown] lang="en"
-# One base holds several adapters, and we switch from one to another without loading it again.
+# One base holds several adapters, and we switch from one to another without loading it again. To have a second one
+# without training it, we change the sign of $B$.
 
 # %%
 first_answer = logits(theirs)

@@ -46,12 +46,14 @@ pd.DataFrame(
 )
 
 # %% [markdown] lang="es"
-# Antes de seguir, escribe tu apuesta: ¿qué rango acertará más en el test, y por cuántos puntos?
+# Aquí usamos el test para describir los rangos, no para elegir uno; para elegir se miraría la validación. Antes de
+# seguir, escribe tu apuesta: ¿qué rango acertará más en el test, y por cuántos puntos?
 #
 # ## Entrenar cada rango
 
 # %% [markdown] lang="en"
-# Before you go on, write down your bet: which rank will score highest on the test, and by how many points?
+# Here we use the test to describe the ranks, not to choose one; to choose, you would look at validation. Before you go
+# on, write down your bet: which rank will score highest on the test, and by how many points?
 #
 # ## Train each rank
 
@@ -81,16 +83,18 @@ assert len({result.parameters["head"] for result in results}) == 1
 # %% [markdown] lang="es"
 # ## ¿Quién gana?
 #
-# Cada punto es un entrenamiento. La barra es la suerte del examen de la lección 1: por dónde se movería el 95 % de las
-# notas con otras frases de test. El veredicto del título compara cada rango con el primero **en las mismas frases**:
-# solo cuentan aquellas en las que uno acierta y el otro falla, y por eso afina más que mirar si las barras se tocan.
+# Cada punto es un entrenamiento. La barra es el ± de la lección 1, puesto alrededor de la nota obtenida: en el 95 % de
+# los exámenes como este, una barra así contendría la nota verdadera del modelo. El veredicto del título compara cada
+# rango con el primero **en las mismas frases**: solo cuentan aquellas en las que uno acierta y el otro falla, y por eso
+# afina más que mirar si las barras se tocan.
 
 # %% [markdown] lang="en"
 # ## Who wins?
 #
-# Each dot is a training run. The bar is lesson 1's exam luck: where 95% of the scores would fall with other test
-# sentences. The verdict in the title compares each rank with the first **on the same sentences**: only those count that
-# one gets right and the other wrong, which is sharper than checking whether the bars touch.
+# Each dot is a training run. The bar is lesson 1's ±, drawn around the score obtained: in 95% of exams like this one,
+# such a bar would contain the model's true score. The verdict in the title compares each rank with the first **on the
+# same sentences**: only those count that one gets right and the other wrong, which is sharper than checking whether the
+# bars touch.
 
 # %%
 from loralab.figures import accuracy_against_rank
@@ -106,23 +110,23 @@ for other in results[1:]:
 
 # %% [markdown] lang="es"
 # Cuidado con lo que la barra no cubre: otra semilla habría dado otras notas. Con una semilla por rango, una diferencia
-# fuera de la barra sigue pudiendo ser suerte del entrenamiento. Además, al elegir el mejor de varios, su nota tiende a
-# exagerar lo que vale; y con más comparaciones es más fácil que alguna salga de la barra por azar.
+# fuera de la barra sigue pudiendo ser suerte del entrenamiento. Además, la nota del mejor de varios tiende a exagerar
+# lo que vale; y cuantas más comparaciones se hacen, más fácil es que alguna se salga de la barra por azar.
 #
-# ¿Y fuera de aquí? En el artículo de LoRA, GPT-3 con LoRA en *query* y *value* saca en WikiSQL 73,4; 73,3; 73,7; 73,8 y
-# 73,5 % con $r$ = 1, 2, 4, 8 y 64. Solo en *query* sí se nota: 68,8; 69,6; 70,5; 70,4 y 70,0 %. Las notas oscilan unos
-# 0,5 puntos de una semilla a otra, y eso no es nuestro ± ([Hu et al., 2021](https://arxiv.org/abs/2106.09685), tabla
-# 6).
+# ¿Y fuera de aquí? En el artículo de LoRA, GPT-3 con LoRA en *query* y *value* alcanza en WikiSQL (preguntas que hay
+# que pasar a SQL) una exactitud de validación de 73,4; 73,3; 73,7; 73,8 y 73,5 % con $r$ = 1, 2, 4, 8 y 64. Solo en
+# *query* sí se nota: 68,8; 69,6; 70,5; 70,4 y 70,0 %. La desviación típica de una semilla a otra es de unos 0,5 puntos,
+# y eso no es nuestro ± ([Hu et al., 2021](https://arxiv.org/abs/2106.09685), tablas 5 y 6).
 
 # %% [markdown] lang="en"
 # Mind what the bar does not cover: another seed would have given other scores. With one seed a rank, a difference
 # outside the bar may still be luck of the training. Besides, the best of several tends to score above its true level;
 # and the more comparisons, the likelier that one falls outside the bar by chance.
 #
-# And elsewhere? In the LoRA paper, GPT-3 with LoRA on *query* and *value* scores 73.4, 73.3, 73.7, 73.8 and 73.5% on
-# WikiSQL with $r$ = 1, 2, 4, 8 and 64. On *query* alone rank does show: 68.8, 69.6, 70.5, 70.4 and 70.0%. Scores vary
-# by about 0.5 points from seed to seed, which is not our ± ([Hu et al., 2021](https://arxiv.org/abs/2106.09685), table
-# 6).
+# And elsewhere? In the LoRA paper, GPT-3 with LoRA on *query* and *value* reaches a validation accuracy on WikiSQL
+# (questions to be turned into SQL) of 73.4, 73.3, 73.7, 73.8 and 73.5% with $r$ = 1, 2, 4, 8 and 64. On *query* alone
+# rank does show: 68.8, 69.6, 70.5, 70.4 and 70.0%. The standard deviation from seed to seed is about 0.5 points, which
+# is not our ± ([Hu et al., 2021](https://arxiv.org/abs/2106.09685), tables 5 and 6).
 
 # %% [markdown] lang="es"
 # ## Qué puedes afirmar ya

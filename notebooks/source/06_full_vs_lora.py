@@ -4,8 +4,8 @@
 # **Pregunta.** ¿Qué ahorra LoRA aquí, qué cuesta, y con cuánta seguridad lo sabemos?
 #
 # El mismo modelo, los mismos datos, los mismos lotes en el mismo orden y la misma cabeza inicial. Solo cambian el
-# método y su tasa de aprendizaje. En el perfil `cpu` es la de menor pérdida de validación en un barrido previo, con una
-# semilla (`profiles.toml`).
+# método y su tasa de aprendizaje. En el perfil `cpu`, la tasa de cada método es la que dio menor pérdida de validación
+# en un barrido previo, con una semilla (`profiles.toml`).
 
 # %% [markdown] lang="en"
 # # 6 · Full *fine-tuning* versus LoRA
@@ -13,8 +13,8 @@
 # **Question.** What does LoRA save here, what does it cost, and how sure are we?
 #
 # The same model, the same data, the same batches in the same order and the same initial head. Only the method and its
-# learning rate change. In the `cpu` profile it is the one with the lowest validation loss in an earlier sweep, with one
-# seed (`profiles.toml`).
+# learning rate change. In the `cpu` profile, each method's rate is the one that gave the lowest validation loss in an
+# earlier sweep, with one seed (`profiles.toml`).
 
 # %%
 from loralab.lesson import start
@@ -27,15 +27,18 @@ profile = start(LANGUAGE)
 #
 # Además de los dos métodos, cuatro referencias: la clase mayoritaria, TF-IDF, el modelo congelado con una regresión
 # logística sobre la media de los vectores que su última capa da a los *tokens*, y entrenar solo la cabeza. Esta última
-# entrena lo mismo que LoRA menos el adaptador, pero con otra tasa de aprendizaje; la diferencia da una idea de lo que
-# aporta el adaptador.
+# entrena lo mismo que LoRA menos el adaptador, con otra tasa de aprendizaje. Solo lee el vector de `[CLS]`; la anterior
+# lee la media de todos, que es como se entrenó MiniLM para representar frases, y por eso puede acertar más. Lo que
+# aporta el adaptador se mide mejor frente a la mejor de las dos.
 
 # %% [markdown] lang="en"
 # ## What is compared
 #
 # Besides the two methods, four baselines: the majority class, TF-IDF, the frozen model with logistic regression on the
 # mean of the vectors that its last layer gives the *tokens*, and training the head only. The last trains what LoRA
-# trains except the adapter, but with another learning rate; the difference gives an idea of what the adapter adds.
+# trains except the adapter, with another learning rate. It reads only the `[CLS]` vector, while the one before reads
+# the mean of all, which is how MiniLM was trained to represent sentences, and so may score higher. What the adapter
+# adds is best measured against the better of the two.
 
 # %% tags=["nbval-check-output"]
 import pandas as pd
@@ -54,14 +57,14 @@ pd.DataFrame(
 # (sin contar la tabla de *embeddings*, que solo se consulta), cada *token* cuesta unas $2N$ operaciones en la pasada
 # hacia delante, $2N$ para propagar el gradiente por las capas y $2N$ para los gradientes de los pesos ([Kaplan et al.,
 # 2020](https://arxiv.org/abs/2001.08361)). LoRA se ahorra casi todo lo último: $6N$ frente a $4N$. Por esta cuenta, el
-# completo tardaría 1,5 veces lo que LoRA; no incluye el paso del optimizador.
+# *fine-tuning* completo tardaría 1,5 veces lo que LoRA; en ella no entra el paso del optimizador.
 
 # %% [markdown] lang="en"
 # Before you run it, bet: how much longer will full *fine-tuning* take? A hint: with $N$ parameters in the layers (the
 # *embeddings* table aside, which is only looked up), each *token* costs about $2N$ operations in the forward pass, $2N$
 # to pass the gradient through the layers and $2N$ for the gradients of the weights ([Kaplan et al.,
 # 2020](https://arxiv.org/abs/2001.08361)). LoRA saves almost all of the last: $6N$ against $4N$. By this count, full
-# would take 1.5 times as long as LoRA; the optimizer's step is not included.
+# *fine-tuning* would take 1.5 times as long as LoRA; the optimizer's step is not included.
 
 # %%
 from loralab.runner import run_all
@@ -105,14 +108,15 @@ comparison_panel(full, lora, compare_accuracy(full, lora))
 # %% [markdown] lang="es"
 # ## Lo que dicen los números
 #
-# Estas frases no están escritas de antemano: salen de los resultados. Si LoRA hubiera tardado más, lo dirían; si no se
-# puede saber, también.
+# Nadie ha elegido estas frases después de ver los números: el código escoge cada una, y la rellena, según los
+# resultados. Si LoRA hubiera tardado más, la frase lo diría; si los tiempos están demasiado cerca, dice que no se puede
+# saber.
 
 # %% [markdown] lang="en"
 # ## What the numbers say
 #
-# These sentences were not written beforehand: they come from the results. Had LoRA taken longer, they would say so;
-# where one cannot know, too.
+# Nobody chose these sentences after seeing the numbers: the code picks each one, and fills it in, from the results. Had
+# LoRA taken longer, the sentence would say so; if the times are too close to tell, it says that.
 
 # %%
 from loralab.report import sentences
@@ -121,14 +125,24 @@ for sentence in sentences(full, lora):
     print("·", sentence)
 
 # %% [markdown] lang="es"
-# El ± cubre la suerte del examen, no la del entrenamiento: con otra semilla estas notas se mueven. Y el tiempo se ha
-# medido una vez, un método después de otro, en una máquina que quizá hacía otras cosas.
+# Este ± no es el de la tabla: es el de la diferencia en las mismas frases (lección 5), y por eso es más estrecho. La
+# diferencia se calcula antes de redondear, así que puede separarse una décima de la que da la tabla. Y cubre la suerte
+# del examen, no la del entrenamiento: con otra semilla estas notas se mueven, y una diferencia apenas mayor que su ±
+# puede desaparecer.
+#
+# Cada tiempo se ha medido una sola vez, en una máquina que quizá hacía otras cosas. Mira los segundos de entrenamiento
+# de la lección 5: los rangos hacen casi el mismo trabajo, así que lo que se separan da idea de lo incierto que es un
+# solo tiempo.
 #
 # ## De dónde sale cada número
 
 # %% [markdown] lang="en"
-# The ± covers the luck of the exam, not that of training: with another seed these scores move. And the time was
-# measured once, one method after the other, on a machine that may have been doing other things.
+# This ± is not the table's: it is that of the difference on the same sentences (lesson 5), and so narrower. The
+# difference is computed before rounding, so it may be a tenth off what the table gives. And it covers the luck of the
+# exam, not that of training: with another seed these scores move, and a difference hardly larger than its ± may vanish.
+#
+# Each time was measured once, on a machine that may have been doing other things. Look at the training seconds in
+# lesson 5: the ranks do almost the same work, so how far apart they are shows how uncertain a single time is.
 #
 # ## Where each number comes from
 
@@ -140,7 +154,8 @@ provenance_table(results)
 # %% [markdown] lang="es"
 # ## Qué puedes afirmar ya
 #
-# - Lo que dicen las frases de arriba, para este modelo, estos datos y esta máquina.
+# - Lo que dicen las frases de arriba, para este modelo, estos datos, esta máquina y esta semilla. Con una sola semilla,
+#   eso aún no dice qué método es mejor.
 # - La memoria no baja en la misma proporción que los parámetros entrenables. LoRA evita casi todos los gradientes y los
 #   dos promedios que AdamW guarda por parámetro, pero los pesos congelados y las activaciones (las salidas intermedias
 #   de cada capa) siguen ahí.
@@ -149,7 +164,8 @@ provenance_table(results)
 # %% [markdown] lang="en"
 # ## What you may now claim
 #
-# - What the sentences above say, for this model, these data and this machine.
+# - What the sentences above say, for this model, these data, this machine and this seed. With one seed, that is not yet
+#   a ranking of the two methods.
 # - Memory does not fall in proportion to trainable parameters. LoRA avoids nearly all gradients and the two averages
 #   that AdamW keeps per parameter, but frozen weights and activations (each layer's intermediate outputs) are still
 #   there.

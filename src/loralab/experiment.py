@@ -44,7 +44,7 @@ METHOD_FIELDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One training run, described completely: running it twice gives the same result.
+    """One training run, described completely: run twice on one machine's CPU it gives the same scores.
 
     Sizes are numbers of examples, `max_length` is in tokens (None: never cut), `warmup_ratio` is a share of all
     steps, `target_modules` is "default" (what suits the architecture), "all-linear", or
@@ -122,18 +122,16 @@ class Experiment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
-    """What a run measured, and all that is needed to trust it.
+class Outcome:
+    """What a run measured.
 
     `test` and each entry of `epochs` (validation) hold accuracy, f1, mcc (shares) and, for trained models, loss
     (nats). `predictions` and `labels` are the test examples' classes in the split's order. `parameters` counts
     adapter, head, trainable and total. `seconds` has training and evaluation apart. `memory` has peak_bytes and the
     method that measured it ("profiler" or "cuda", see loralab.memory). `tokens` counts real and padded tokens over
-    the whole training, and the training texts that were cut. `provenance` has the fingerprints of data, weights and
-    training code, versions, device and date.
+    the whole training, and the training texts that were cut.
     """
 
-    experiment: Experiment
     test: dict[str, float]
     predictions: list[int]
     labels: list[int]
@@ -143,6 +141,16 @@ class Result:
     seconds: dict[str, float]
     memory: dict[str, Any]
     tokens: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(Outcome):
+    """An outcome with what it rests on.
+
+    `provenance` has the fingerprints of data, weights and training code, versions, device and date.
+    """
+
+    experiment: Experiment
     provenance: dict[str, Any]
 
     def save(self, path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from loralab.experiment import Experiment
+from loralab.messages import message
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,30 @@ def detect() -> Device:
     return Device("cpu", f"{os.cpu_count()} × CPU", memory)
 
 
-def precision(device: Device) -> str:
-    """The training precision that suits a device: "fp32", "fp16" (mixed over fp32 weights) or "bf16" (likewise).
+def precisions(device: Device) -> tuple[str, ...]:
+    """The precisions that a device can train in, the one that suits it last.
 
-    Decided by compute capability, not by `torch.cuda.is_bf16_supported()`: that is True on a T4 (7.5), which only
-    emulates bf16. Ampere (8.0) was the first with bf16 units; Volta (7.0) the first with fp16 tensor cores.
+    "fp16" and "bf16" are mixed over fp32 weights. Decided by compute capability, not by
+    `torch.cuda.is_bf16_supported()`: that is True on a T4 (7.5), which only emulates bf16. Volta (7.0) was the first
+    with fp16 tensor cores, Ampere (8.0) the first with bf16 units.
     """
     if device.capability is None or device.capability < (7, 0):
-        return "fp32"
-    return "bf16" if device.capability >= (8, 0) else "fp16"
+        return ("fp32",)
+    return ("fp32", "fp16", "bf16") if device.capability >= (8, 0) else ("fp32", "fp16")
 
 
 def resolve(experiment: Experiment, device: Device) -> Experiment:
-    """The experiment with "auto" precision replaced by the device's, so that identity knows what is trained."""
-    return experiment if experiment.precision != "auto" else experiment.but(precision=precision(device))
+    """The experiment with "auto" precision replaced by what suits the device, so that identity knows what is trained.
+
+    Raises ValueError, naming what the device can do, if the experiment asks for another precision.
+    """
+    possible = precisions(device)
+    if experiment.precision == "auto":
+        return experiment.but(precision=possible[-1])
+    if experiment.precision not in possible:
+        given, choices = f"{experiment.precision} ({device.name})", ", ".join(possible)
+        raise ValueError(message("unknown", what="precision", given=given, choices=choices))
+    return experiment
 
 
 def default_profile(device: Device) -> str:

@@ -14,7 +14,10 @@ from loralab.profiles import Profile, load_profile
 
 
 def start(language: str) -> Profile:
-    """Choose the language and the profile (LORALAB_PROFILE, else what suits the machine), and say so in one line."""
+    """Choose the language and the profile (LORALAB_PROFILE, else what suits the machine), and say so in one line.
+
+    Raises ValueError, naming the choices, for a language or a profile that there is not.
+    """
     set_language(language)
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()

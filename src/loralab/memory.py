@@ -47,6 +47,8 @@ def quiet_stderr() -> Iterator[None]:
 class PeakMemory(TrainerCallback):
     """Measures the peak memory of training, evaluation left out; `result` has `method` and `peak_bytes`.
 
+    "cuda" adds `reserved_bytes`, what the allocator held in all, an earlier model included.
+
     "cuda": the allocator's own maximum (torch.cuda.max_memory_allocated), less what was there before. "profiler": a
     CPU's allocator keeps no maximum, so one step is profiled (torch.profiler's memory events, plus the bytes that are
     there between two steps): the step `largest_step` (from 0), which must not be the first, because the optimizer's
@@ -69,6 +71,7 @@ class PeakMemory(TrainerCallback):
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """On a GPU, start anew: evaluation does not count."""
         if args.device.type == "cuda":
+            torch.cuda.empty_cache()  # so that what evaluation reserved does not count either
             torch.cuda.reset_peak_memory_stats()
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -40,6 +40,12 @@ def percent(share: float, digits: int = 1) -> str:
     return number(100 * share, digits) + ("\u00a0%" if _language == "es" else "%")
 
 
+def scientific(value: float) -> str:
+    """A small number in the fewest digits, such as 2.5e-05."""
+    text = f"{value:g}"
+    return text.replace(".", ",") if _language == "es" else text
+
+
 def clock(seconds: float) -> str:
     """A duration in words: seconds below two minutes, else minutes."""
     return f"{number(seconds, 0)} s" if seconds < 120 else f"{number(seconds / 60, 1)} min"
@@ -101,9 +107,9 @@ MESSAGES = {
         "La etiqueta de la fila {row} es {given!r}, y hay {classes} clases numeradas desde 0.",
         "The label of row {row} is {given!r}, and there are {classes} classes, numbered from 0.",
     ),
-    "split_too_large": (
-        "La partición {split} pide {given} ejemplos y solo quedan {available}. Reduce los tamaños.",
-        "The {split} split asks for {given} examples and only {available} are left. Make the sizes smaller.",
+    "split_size": (
+        "La partición {split} pide {given} ejemplos. Puede tener desde {least} hasta los {available} que quedan.",
+        "The {split} split asks for {given} examples. It can have from {least} to the {available} that are left.",
     ),
     "split_empty": (
         "La partición no tiene ninguna fila: no hay nada que codificar.",
@@ -137,13 +143,14 @@ MESSAGES = {
         "{name}: step {step} of {steps}; time left: {left}",
     ),
     "loaded": (
-        "{name}: ya estaba hecho, se carga · exactitud {accuracy}",
-        "{name}: done before, loaded · accuracy {accuracy}",
+        "{name}: ya estaba hecho, se carga · exactitud {accuracy} en {examples} ejemplos de test{seed}",
+        "{name}: done before, loaded · accuracy {accuracy} on {examples} test examples{seed}",
     ),
     "trained": (
-        "{name}: hecho en {seconds} s · exactitud {accuracy}",
-        "{name}: done in {seconds} s · accuracy {accuracy}",
+        "{name}: hecho en {seconds} s · exactitud {accuracy} en {examples} ejemplos de test{seed}",
+        "{name}: done in {seconds} s · accuracy {accuracy} on {examples} test examples{seed}",
     ),
+    "with_seed": (", semilla {seed}", ", seed {seed}"),
     "resuming": ("{name}: se reanuda desde {checkpoint}", "{name}: resuming from {checkpoint}"),
     "stale_because": ("han cambiado: {what}", "changed since: {what}"),
     "moved_aside": (
@@ -191,16 +198,16 @@ MESSAGES = {
     "date": ("fecha", "date"),
     # sentences
     "accuracy_better": (
-        "Exactitud de {a} frente a {b}: {difference} ± {half} puntos porcentuales más en estos {examples} ejemplos (semilla {seed}).",
-        "Accuracy of {a} against {b}: {difference} ± {half} percentage points higher on these {examples} examples (seed {seed}).",
+        "Exactitud: {a} queda {difference} ± {half} puntos porcentuales por encima de {b}, medidos en estos {examples} ejemplos (semilla {seed}).",
+        "Accuracy: {a} is {difference} ± {half} percentage points above {b}, measured on these {examples} examples (seed {seed}).",
     ),
     "accuracy_worse": (
-        "Exactitud de {a} frente a {b}: {difference} ± {half} puntos porcentuales menos en estos {examples} ejemplos (semilla {seed}).",
-        "Accuracy of {a} against {b}: {difference} ± {half} percentage points lower on these {examples} examples (seed {seed}).",
+        "Exactitud: {a} queda {difference} ± {half} puntos porcentuales por debajo de {b}, medidos en estos {examples} ejemplos (semilla {seed}).",
+        "Accuracy: {a} is {difference} ± {half} percentage points below {b}, measured on these {examples} examples (seed {seed}).",
     ),
     "accuracy_cannot_tell": (
-        "Exactitud de {a} menos la de {b}: {signed} ± {half} puntos porcentuales. Con estos {examples} ejemplos no se puede decir cuál acierta más (semilla {seed}).",
-        "Accuracy of {a} minus that of {b}: {signed} ± {half} percentage points. With these {examples} examples one cannot tell which is better (seed {seed}).",
+        "Exactitud: {a} menos {b}, {signed} ± {half} puntos porcentuales. Con estos {examples} ejemplos no se puede decir cuál acierta más (semilla {seed}).",
+        "Accuracy: {a} minus {b}, {signed} ± {half} percentage points. With these {examples} examples one cannot tell which is better (seed {seed}).",
     ),
     "ranks_cannot_tell": (
         "Ningún rango se distingue de r={first} (alpha={alpha}, fija)",
@@ -215,12 +222,12 @@ MESSAGES = {
         "LoRA trains {trainable} parameters, {share} of all: {adapter} in the adapter and {head} in the head.",
     ),
     "speed_faster": (
-        "El fine-tuning completo ha tardado {ratio} veces lo que LoRA (una sola medida de cada uno, uno detrás de otro).",
-        "Full fine-tuning took {ratio} times as long as LoRA (timed once each, one after the other).",
+        "El fine-tuning completo ha tardado {ratio} veces lo que LoRA (cada uno medido una sola vez, en momentos distintos).",
+        "Full fine-tuning took {ratio} times as long as LoRA (each timed once, at different moments).",
     ),
     "speed_slower": (
-        "LoRA ha tardado {ratio} veces lo que el fine-tuning completo (una sola medida de cada uno, uno detrás de otro).",
-        "LoRA took {ratio} times as long as full fine-tuning (timed once each, one after the other).",
+        "LoRA ha tardado {ratio} veces lo que el fine-tuning completo (cada uno medido una sola vez, en momentos distintos).",
+        "LoRA took {ratio} times as long as full fine-tuning (each timed once, at different moments).",
     ),
     "speed_unclear": (
         "Un tiempo es {ratio} veces el otro: con una sola medida de cada uno no se puede decir qué método es más rápido.",
@@ -235,8 +242,8 @@ MESSAGES = {
         "LoRA needed {saved} more peak memory ({method}).",
     ),
     "measured_profiler": (
-        "medida en el paso mayor con torch.profiler, más lo que hay entre pasos",
-        "measured in the largest step with torch.profiler, plus what is there between steps",
+        "máximo del paso con más tokens, con torch.profiler, más los pesos, los gradientes y los estados del optimizador que se conservan entre pasos",
+        "peak of the step with the most tokens, by torch.profiler, plus the weights, gradients and optimizer states kept between steps",
     ),
     "measured_cuda": (
         "medida con torch.cuda.max_memory_allocated",
@@ -253,7 +260,7 @@ MESSAGES = {
     ),
     # figures
     "accuracy_axis": ("exactitud (%)", "accuracy (%)"),
-    "test_accuracy_axis": ("exactitud en test (%)", "test accuracy (%)"),
+    "test_accuracy_axis": ("exactitud en test (%), n = {n}", "test accuracy (%), n = {n}"),
     "exams_axis": ("número de exámenes", "number of exams"),
     "exam_title": (
         "Un mismo modelo, {n} exámenes: el 95 % de las notas, entre {low} y {high}",
@@ -285,7 +292,13 @@ MESSAGES = {
     ),
     "step_axis": ("paso", "step"),
     "loss_axis": ("pérdida (nats)", "loss (nats)"),
-    "training_loss": ("entrenamiento", "training"),
+    "training_loss": (
+        "entrenamiento, media móvil",
+        "training, moving average",
+    ),
+    "training_step": ("entrenamiento, cada paso", "training, each step"),
+    "true_accuracy": ("exactitud verdadera", "true accuracy"),
+    "middle": ("95 % central", "middle 95%"),
     "validation_loss": ("validación", "validation"),
     "loss_title": (
         "{name}: la mejor validación es la de la época {best} de {epochs} ({loss})",

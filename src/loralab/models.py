@@ -70,7 +70,10 @@ def load_tokenizer(name: str) -> Any:
 
 
 def load_base(name: str, seed: int) -> nn.Module:
-    """The pretrained encoder in fp32 with a fresh head of two classes; the seed decides the head's values."""
+    """The pretrained encoder in fp32 with a fresh head of two classes; the seed decides the head's values.
+
+    Raises what `locate` raises.
+    """
     set_seed(seed)
     level = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # the report on the missing head is expected: we want a fresh one
@@ -200,12 +203,14 @@ def merge(model: PeftModel) -> nn.Module:
 
 
 @torch.no_grad()
-def predict_texts(model: nn.Module, tokenizer: Any, texts: Sequence[str]) -> torch.Tensor:
-    """The logits (texts × classes) of a few texts, in one padded batch.
+def predict_texts(
+    model: nn.Module, tokenizer: Any, texts: Sequence[str], max_length: int | None = None
+) -> torch.Tensor:
+    """The logits (texts × classes) of a few texts, in one padded batch; texts are cut at `max_length` tokens.
 
-    Raises ValueError, naming the text's position, if one is empty or longer than the model takes.
+    Raises ValueError, naming the text's position, if one is empty, or longer than the model takes and not to be cut.
     """
-    encoded = encode(pd.DataFrame({"text": list(texts), "label": 0}), tokenizer, max_length=None)
+    encoded = encode(pd.DataFrame({"text": list(texts), "label": 0}), tokenizer, max_length)
     rows = encoded.dataset.remove_columns("labels")
     batch = tokenizer.pad(list(rows), return_tensors="pt").to(model.device)
     return model.eval()(**batch).logits

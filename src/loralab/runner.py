@@ -46,7 +46,8 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     """The experiment's result: loaded if it is there, else trained, from the last whole epoch if one was saved.
 
     A result of other code, data or weights, or one that cannot be read, is named and moved aside first.
-    `callbacks` are handed to Trainer.
+    `callbacks` are handed to Trainer. Raises ValueError for an experiment that this machine or the data cannot do,
+    AssetError if data or weights cannot be had.
     """
     device = detect()
     experiment = resolve(experiment, device)
@@ -54,7 +55,7 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     provenance = fingerprints(experiment)
     known = existing_result(folder, provenance)
     if known is not None:
-        print(message("loaded", name=experiment.key, accuracy=percent(known.test["accuracy"])))
+        print(message("loaded", name=experiment.key, **headline(known)))
         return known
     folder.mkdir(parents=True, exist_ok=True)
     splits = load_splits(experiment)
@@ -67,15 +68,25 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     if experiment.method in BASELINES:
         outcome = run_baseline(experiment, splits, device)
     else:
-        outcome = dict(vars(train(experiment, splits, device, folder, provenance, callbacks)))
-        save_trained(outcome.pop("model"), experiment, folder)
-    result = Result(experiment=experiment, provenance=about, **outcome)
+        model, outcome = train(experiment, splits, device, folder, provenance, callbacks)
+        save_trained(model, experiment, folder)
+    result = Result(experiment=experiment, provenance=about, **vars(outcome))
     result.save(folder / "result.json")
     for checkpoint in folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
     seconds = number(sum(result.seconds.values()), 0)
-    print(message("trained", name=experiment.key, accuracy=percent(result.test["accuracy"]), seconds=seconds))
+    print(message("trained", name=experiment.key, seconds=seconds, **headline(result)))
     return result
+
+
+def headline(result: Result) -> dict[str, str]:
+    """A result's accuracy, with how many test examples and which seed stand behind it."""
+    seed = result.experiment.identity().get("seed")
+    return {
+        "accuracy": percent(result.test["accuracy"]),
+        "examples": number(len(result.labels), 0),
+        "seed": "" if seed is None else message("with_seed", seed=seed),
+    }
 
 
 def run_all(experiments: Sequence[Experiment]) -> list[Result]:

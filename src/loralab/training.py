@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from transformers import (
 )
 
 from loralab.data import Splits
-from loralab.experiment import Experiment, write_atomically
+from loralab.experiment import Experiment, Outcome, write_atomically
 from loralab.hardware import Device
 from loralab.memory import PeakMemory
 from loralab.messages import clock, message
@@ -33,24 +32,8 @@ STAMP = "loralab.json"
 SCORES = ("accuracy", "f1", "mcc", "loss")
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A trained model with what was measured on the way; the fields are those of Result."""
-
-    model: nn.Module
-    test: dict[str, float]
-    predictions: list[int]
-    labels: list[int]
-    epochs: list[dict[str, float]]
-    loss_by_step: list[float]
-    parameters: dict[str, int]
-    seconds: dict[str, float]
-    memory: dict[str, Any]
-    tokens: dict[str, int]
-
-
 def summed_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int) -> torch.Tensor:
-    """Cross-entropy summed over this batch's examples, divided by the examples of the whole optimizer step.
+    """Cross-entropy (nats) of logits (rows × classes) summed over this batch's rows, per row of the optimizer step.
 
     So gradient accumulation gives the gradient of one large batch, however uneven its parts. Left to itself, a
     sequence classifier returns each part's mean and Trainer does not divide their sum.
@@ -199,8 +182,8 @@ def train(
     folder: Path,
     provenance: dict[str, str],
     callbacks: tuple[TrainerCallback, ...] = (),
-) -> Trained:
-    """Train, evaluate on validation after each epoch, and on test once at the end.
+) -> tuple[nn.Module, Outcome]:
+    """Train, evaluate on validation after each epoch, and on test once at the end; the model and what was measured.
 
     Resumes from the last whole checkpoint in `folder` if there is one. `callbacks` are added to Trainer's.
     """
@@ -238,8 +221,7 @@ def train(
         for epoch in range(experiment.epochs)
         for batch in batches_by_length(lengths, experiment.batch_size, experiment.seed, epoch)
     ]
-    return Trained(
-        model=model,
+    outcome = Outcome(
         test={name: metrics[f"test_{name}"] for name in SCORES},
         predictions=logits.argmax(axis=1).tolist(),
         labels=splits.test["label"].tolist(),
@@ -250,3 +232,4 @@ def train(
         memory=memory.result,
         tokens={**count_tokens(lengths, every_batch), "truncated": encoded["train"].truncated},
     )
+    return model, outcome

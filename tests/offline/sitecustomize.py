@@ -18,7 +18,7 @@ def _is_local(host):
 
 
 def _refuse_network(event, arguments):
-    if event in ("socket.connect", "socket.sendto"):
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
         address = arguments[1]
         host = address[0] if isinstance(address, tuple) else None  # a string is a socket file
         if not _is_local(host):
