@@ -103,10 +103,12 @@ from loralab.report import rank_verdict
 accuracy_against_rank(results, rank_verdict(results))
 
 # %%
+from IPython.display import Markdown
+
 from loralab.report import compare_accuracy
 
-for other in results[1:]:
-    print(compare_accuracy(other, results[0]))
+pairs = [(other, results[0]) for other in results[1:]]
+Markdown("\n".join(f"- {compare_accuracy(*pair)}" for pair in pairs))
 
 # %% [markdown] lang="es"
 # Cuidado con lo que la barra no cubre: otra semilla habría dado otras notas. Con una semilla por rango, una diferencia
@@ -119,7 +121,7 @@ for other in results[1:]:
 # y eso no es nuestro ± ([Hu et al., 2021](https://arxiv.org/abs/2106.09685), tablas 5 y 6).
 
 # %% [markdown] lang="en"
-# Mind what the bar does not cover: another seed would have given other scores. With one seed a rank, a difference
+# Mind what the bar does not cover: another seed would have given other scores. With one seed per rank, a difference
 # outside the bar may still be luck of the training. Besides, the best of several tends to score above its true level;
 # and the more comparisons, the likelier that one falls outside the bar by chance.
 #

@@ -119,10 +119,11 @@ comparison_panel(full, lora, compare_accuracy(full, lora))
 # LoRA taken longer, the sentence would say so; if the times are too close to tell, it says that.
 
 # %%
+from IPython.display import Markdown
+
 from loralab.report import sentences
 
-for sentence in sentences(full, lora):
-    print("·", sentence)
+Markdown("\n".join(f"- {sentence}" for sentence in sentences(full, lora)))
 
 # %% [markdown] lang="es"
 # Este ± no es el de la tabla: es el de la diferencia en las mismas frases (lección 5), y por eso es más estrecho. La

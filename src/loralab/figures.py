@@ -5,6 +5,7 @@ import html
 import io
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,6 +18,7 @@ from loralab.stats import half_width
 
 # Okabe and Ito's palette, safe for colour blindness; the order also differs in lightness, for print in grey.
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#999999"
+BELOW: dict[str, Any] = {"loc": "outside lower center", "ncols": 4, "frameon": False, "fontsize": 9}
 METHOD_COLOURS = {"full": ORANGE, "lora": BLUE}
 
 
@@ -75,7 +77,7 @@ def exam_luck(scores: Sequence[float], truth: float, examples: int) -> Picture:
     for edge in (low, high):
         axes.axvline(100 * edge, color="black", linestyle="--", label=message("middle") if edge == low else None)
     axes.axvline(100 * truth, color=ORANGE, linewidth=3, label=message("true_accuracy"))
-    axes.legend(frameon=False)
+    figure.legend(**BELOW)
     return Picture(figure, message("exam_alt", truth=percent(truth), **values))
 
 
@@ -128,7 +130,7 @@ def loss_curve(result: Result) -> Picture:
     axes.plot(steps, validation, "o-", color=ORANGE, label=message("validation_loss"))
     axes.axhline(np.log(2), color="black", linestyle=":", label="ln 2")
     axes.set_ylim(0, max(1.0, float(smooth.max())))
-    axes.legend(frameon=False)
+    figure.legend(**BELOW)
     text = "; ".join(number(value, 3) for value in validation)
     return Picture(figure, f"{message('loss_title', **values)}. {message('validation_loss')}: {text}.")
 
