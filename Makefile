@@ -10,7 +10,7 @@ OFFLINE := PYTHONPATH=$(CURDIR)/tests/offline CUDA_VISIBLE_DEVICES=
 CELL_TIMEOUT := 120
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint unit lessons test course report notebooks check-notebooks clean
+.PHONY: help setup lint unit lessons test course report notebooks clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -48,9 +48,6 @@ report: setup ## write the report again from the results at hand (PROFILE)
 notebooks: setup ## build both editions of the lessons and run them in place (PROFILE)
 	$(BIN)/python notebooks/build.py
 	LORALAB_PROFILE=$(PROFILE) $(BIN)/python notebooks/execute.py es en --in-place
-
-check-notebooks: setup ## fail if a built lesson differs from its source
-	$(BIN)/python notebooks/build.py --check
 
 clean: ## remove the virtual environment and what tools left behind; results stay
 	rm -rf $(VENV) build *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache

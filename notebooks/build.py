@@ -3,11 +3,9 @@
 A source is in jupytext's percent format: code once, prose in markdown cells marked lang="es" or lang="en". What is
 built keeps the outputs of the committed notebook as long as the code up to them is unchanged.
 
-    python notebooks/build.py           write notebooks/es and notebooks/en
-    python notebooks/build.py --check   exit with 1 if what is there differs from the source
+    python notebooks/build.py
 """
 
-import argparse
 import hashlib
 from collections import Counter
 from pathlib import Path
@@ -92,25 +90,17 @@ def text_of(notebook: NotebookNode) -> str:
     return nbformat.writes(notebook, version=4) + "\n"
 
 
-def main() -> int:
-    """Build, or check; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
-    differing = []
+def main() -> None:
+    """Write every edition that differs from its source."""
     for source in sources():
         for language in LANGUAGES:
             path = target(source, language)
             text = text_of(with_outputs(build(source, language), path))
             if not path.exists() or path.read_text(encoding="utf-8") != text:
-                differing.append(f"{language}/{path.name}")
-                if not check:
-                    path.parent.mkdir(exist_ok=True)
-                    path.write_text(text, encoding="utf-8")
-    for name in differing:
-        print(f"{name}: differs from its source, run make notebooks" if check else f"{name}: written")
-    return int(check and bool(differing))
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+                print(f"{language}/{path.name}: written")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

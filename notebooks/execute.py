@@ -3,12 +3,11 @@
     python notebooks/execute.py es               run the Spanish lessons, into results/<profile>/notebooks/es
     python notebooks/execute.py es en --in-place   run both editions where they stand
 
-The profile is LORALAB_PROFILE's. A cell that fails is named with its error, what ran before it stays saved, and the
-exit code is 1.
+The profile is LORALAB_PROFILE's, else what suits the machine. A cell that fails is named with its error, what ran
+before it stays saved, and the exit code is 1.
 """
 
 import argparse
-import os
 import time
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
 from loralab.experiment import write_atomically
+from loralab.lesson import profile_name
 from loralab.runner import results_dir
 
 
@@ -84,7 +84,7 @@ def main() -> int:
     parser.add_argument("--in-place", action="store_true")
     options = parser.parse_args()
     for language in options.languages:
-        folder = results_dir() / os.environ.get("LORALAB_PROFILE", "default") / "notebooks" / language
+        folder = results_dir() / profile_name() / "notebooks" / language
         for source in sources():
             path = target(source, language) if options.in_place else folder / f"{source.stem}.ipynb"
             failed = execute(build(source, language), path)

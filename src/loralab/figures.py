@@ -19,7 +19,6 @@ from loralab.stats import half_width
 # Okabe and Ito's palette, safe for colour blindness; the order also differs in lightness, for print in grey.
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#999999"
 BELOW: dict[str, Any] = {"loc": "outside lower center", "ncols": 4, "frameon": False, "fontsize": 9}
-METHOD_COLOURS = {"full": ORANGE, "lora": BLUE}
 
 
 class Picture:
@@ -169,7 +168,7 @@ def comparison_panel(full: Result, lora: Result, title: str) -> Picture:
     names = [message("method_full"), message("method_lora")]
     texts = []
     for axes, (label, values, digits) in zip(figure.subplots(2, 2).flat, panels, strict=True):
-        bars = axes.bar([0, 1], values, color=[METHOD_COLOURS["full"], METHOD_COLOURS["lora"]])
+        bars = axes.bar([0, 1], values, color=[ORANGE, BLUE])
         axes.bar_label(bars, labels=[number(value, digits) for value in values], padding=2)
         axes.set_title(label, fontsize=10, loc="left")
         axes.set_ylim(0, 1.2 * max(values))

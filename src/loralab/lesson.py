@@ -13,8 +13,13 @@ from loralab.messages import message, number, set_language
 from loralab.profiles import Profile, load_profile
 
 
+def profile_name() -> str:
+    """The profile in force: LORALAB_PROFILE, else what suits the machine."""
+    return os.environ.get("LORALAB_PROFILE") or default_profile(detect())
+
+
 def start(language: str) -> Profile:
-    """Choose the language and the profile (LORALAB_PROFILE, else what suits the machine), and say so in one line.
+    """Choose the language, load the profile in force, and say so in one line.
 
     Raises ValueError, naming the choices, for a language or a profile that there is not.
     """
@@ -24,7 +29,7 @@ def start(language: str) -> Profile:
     # peft 0.21 asks transformers 5.23 for an attribute by its old name; neither call is ours.
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
     device = detect()
-    profile = load_profile(os.environ.get("LORALAB_PROFILE") or default_profile(device))
+    profile = load_profile(profile_name())
     memory = number(device.memory / 2**30, 0)
     python, version = platform.python_version(), torch.__version__
     print(message("start", python=python, torch=version, device=device.name, memory=memory, profile=profile.name))

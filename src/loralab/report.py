@@ -72,7 +72,7 @@ def _column(group: Sequence[Result], full: Sequence[Result] | None) -> dict[str,
     }
     if group[0].parameters:
         parameters = group[0].parameters
-        peak, seconds = (mean(values) for values in zip(*((_peak(r), _seconds(r)) for r in group), strict=True))
+        peak, seconds = mean(map(_peak, group)), mean(map(_seconds, group))
         column |= {
             message("loss"): number(mean(r.test["loss"] for r in group), 3),
             message("trainable"): number(parameters["trainable"], 0),
