@@ -62,6 +62,7 @@ def run_baseline(experiment: Experiment, splits: Splits, device: Device) -> Outc
         labels=labels,
         epochs=[],
         loss_by_step=[],
+        learning_rate_by_step=[],
         parameters={},
         seconds=seconds,
         memory={},

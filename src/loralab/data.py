@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 import math
 import re
 from collections import defaultdict
@@ -12,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 import datasets
+import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
@@ -51,12 +53,23 @@ class Splits:
 
 
 def film_reviews() -> pd.DataFrame:
-    """Every film-review snippet, 10,605 rows: `rating` (mean, -4 to 4), `raters` (how many people rated), `text`."""
+    """Every film-review snippet, 10,605 rows: `rating` (mean, -4 to 4), `ratings` (one a person, whole), `text`."""
     folder = fetch(asset("dataset", "film-reviews"))
     reviews = _read_tabs(folder / "movieReviewSnippets_GroundTruth.txt", ["id", "rating", "text"])
-    ratings = _read_tabs(folder / "movieReviewSnippets_anonDataRatings.txt", ["id", "mean", "deviation", "ratings"])
-    reviews.insert(1, "raters", ratings["ratings"].str.count(",") + 1)
+    people = _read_tabs(folder / "movieReviewSnippets_anonDataRatings.txt", ["id", "mean", "deviation", "ratings"])
+    reviews.insert(1, "ratings", people["ratings"].map(json.loads))
     return reviews
+
+
+def rater_agreement(ratings: Sequence[int]) -> float:
+    """The share of people whose rating has the sign of the mean of the others' (0 to 1; a rating of 0 counts half).
+
+    People for whom the others' mean is zero are left out; NaN if there is nobody else.
+    """
+    own = np.asarray(ratings)
+    others = np.sign(own.sum() - own)
+    agrees = np.where(own == 0, 0.5, np.sign(own) == others)[others != 0]
+    return float(agrees.mean()) if len(agrees) else math.nan
 
 
 def _read_tabs(path: Path, names: list[str]) -> pd.DataFrame:

@@ -126,8 +126,8 @@ class Outcome:
     """What a run measured.
 
     `test` and each entry of `epochs` (validation) hold accuracy, f1, mcc (shares) and, for trained models, loss
-    (nats). `predictions` and `labels` are the test examples' classes in the split's order. `parameters` counts
-    adapter, head, trainable and total. `seconds` has training and evaluation apart. `memory` has peak_bytes and the
+    (nats). `predictions` and `labels` are the test examples' classes in the split's order. `loss_by_step` (nats) and
+    `learning_rate_by_step` have one entry an optimizer step. `parameters` counts adapter, head, trainable and total. `seconds` has training and evaluation apart. `memory` has peak_bytes and the
     method that measured it ("profiler" or "cuda", see loralab.memory). `tokens` counts real and padded tokens over
     the whole training, and the training texts that were cut.
     """
@@ -137,6 +137,7 @@ class Outcome:
     labels: list[int]
     epochs: list[dict[str, float]]
     loss_by_step: list[float]
+    learning_rate_by_step: list[float]
     parameters: dict[str, int]
     seconds: dict[str, float]
     memory: dict[str, Any]

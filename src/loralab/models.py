@@ -10,7 +10,7 @@ import huggingface_hub
 import pandas as pd
 import torch
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
 from transformers.utils import logging as transformers_logging
@@ -21,7 +21,9 @@ from loralab.experiment import Experiment
 from loralab.messages import message
 from loralab.tokenization import encode
 
-ADAPTER, HEAD = "adapter", "head.safetensors"
+ADAPTER, HEAD, WEIGHTS = "adapter", "head.safetensors", "model.safetensors"
+# Full fine-tuning leaves a whole model. Lessons load it again, so it is kept; above this many bytes it is not.
+KEPT_BYTES = 2**30
 
 DECODER_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -175,9 +177,11 @@ def lora_parameters(layers: Sequence[nn.Linear], rank: int) -> int:
 
 
 def save_trained(model: nn.Module, experiment: Experiment, folder: Path) -> None:
-    """Write what is small: an adapter with its head in peft's format, or a head alone. Full weights are not kept."""
+    """Write what was trained: an adapter with its head in peft's format, a head alone, or all weights up to 1 GiB."""
     if experiment.method == "lora":
         model.save_pretrained(str(folder / ADAPTER))
+    elif experiment.method == "full" and sum(p.numel() * p.element_size() for p in model.parameters()) <= KEPT_BYTES:
+        save_model(model, str(folder / WEIGHTS))
     elif experiment.method == "head":
         save_file({name: parameter.detach() for name, parameter in head_parameters(model)}, folder / HEAD)
 
@@ -192,6 +196,8 @@ def load_trained(experiment: Experiment, folder: Path) -> nn.Module:
         base = PeftModel.from_pretrained(base, str(folder / ADAPTER))
     elif (folder / HEAD).exists():
         base.load_state_dict(load_file(folder / HEAD), strict=False)
+    elif (folder / WEIGHTS).exists():
+        load_model(base, str(folder / WEIGHTS))
     else:
         raise FileNotFoundError(message("nothing_saved", folder=folder.name))
     return base.eval()

@@ -17,6 +17,7 @@ class Profile:
     ranks: tuple[int, ...]
     seeds: tuple[int, ...]
     learning_rates: dict[str, float]
+    margin: float
     settings: dict[str, Any]
 
     def experiment(self, method: str, **changes: Any) -> Experiment:
@@ -49,4 +50,4 @@ def load_profile(name: str) -> Profile:
     unknown = set(rates) - set(METHOD_FIELDS)
     if unknown:
         raise ValueError(message("unknown", what="method", given=unknown, choices=", ".join(METHOD_FIELDS)))
-    return Profile(name, tuple(row.pop("ranks")), tuple(row.pop("seeds")), rates, row)
+    return Profile(name, tuple(row.pop("ranks")), tuple(row.pop("seeds")), rates, row.pop("margin"), row)

@@ -227,6 +227,7 @@ def train(
         labels=splits.test["label"].tolist(),
         epochs=[{name: entry[f"eval_{name}"] for name in SCORES} for entry in evaluations],
         loss_by_step=[entry["loss"] for entry in history if "loss" in entry],
+        learning_rate_by_step=[entry["learning_rate"] for entry in history if "loss" in entry],
         parameters=parameters,
         seconds={"training": timer.seconds, "evaluation": evaluation_seconds},
         memory=memory.result,
