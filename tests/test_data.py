@@ -5,6 +5,7 @@ import sys
 from itertools import combinations
 
 import datasets
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,6 +16,7 @@ from loralab.data import (
     find_duplicates,
     find_near_duplicates,
     load_splits,
+    rater_agreement,
     remove_duplicates,
     words,
 )
@@ -158,3 +160,20 @@ from loralab.profiles import load_profile
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 1
     assert "AssetError" in done.stderr and last.endswith("Check the connection, or use the cpu profile.")
+
+
+@pytest.mark.parametrize(
+    ("ratings", "share"),
+    [
+        ([1, 2, 3], 1.0),
+        ([-1, 3, 3, 3], 0.75),  # the one against is wrong, the others are right
+        ([0, 2, 2], 2.5 / 3),
+        ([1, -1, 2], 1 / 2),  # for the person who said 2 the others cancel out
+    ],
+)
+def test_agreement_worked_by_hand(ratings, share):
+    assert rater_agreement(ratings) == pytest.approx(share)
+
+
+def test_nobody_to_agree_with():
+    assert np.isnan(rater_agreement([3]))

@@ -25,6 +25,7 @@ def result(**changes):
         "labels": [1, 1],
         "epochs": [{"loss": 0.1 + 0.2}],
         "loss_by_step": [1e-17, 0.3],
+        "learning_rate_by_step": [1e-3, 5e-4],
         "parameters": {"total": 1},
         "seconds": {"training": 1.5},
         "memory": {},

@@ -163,8 +163,26 @@ def test_a_head_saved_and_reloaded(smoke, tokenizer, tmp_path):
     assert torch.equal(predict_texts(reloaded, tokenizer, TEXTS), predict_texts(model, tokenizer, TEXTS))
 
 
+def test_a_whole_model_saved_and_reloaded(smoke, tokenizer, tmp_path):
+    full = smoke.experiment("full")
+    model = load_base("minilm-l6", 5)
+    with torch.no_grad():
+        model.bert.encoder.layer[0].attention.self.query.weight.mul_(1.5)
+    save_trained(model, full, tmp_path)
+    reloaded = load_trained(full.but(seed=9), tmp_path)
+    assert torch.equal(predict_texts(reloaded, tokenizer, TEXTS), predict_texts(model, tokenizer, TEXTS))
+
+
+def test_what_is_too_large_is_not_kept(smoke, tmp_path, monkeypatch):
+    monkeypatch.setattr("loralab.models.KEPT_BYTES", 10**6)
+    full = smoke.experiment("full")
+    save_trained(load_base("minilm-l6", 5), full, tmp_path)
+    with pytest.raises(FileNotFoundError, match="1 GiB"):
+        load_trained(full, tmp_path)
+
+
 def test_nothing_saved_says_so(lora, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no saved adapter"):
+    with pytest.raises(FileNotFoundError, match="no saved model"):
         load_trained(lora, tmp_path)
 
 

@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports only from those before it.
 LAYERS = ["messages", "experiment", "profiles", "hardware", "assets", "data", "tokenization", "models", "metrics"]
-LAYERS += ["baselines", "memory", "training", "runner", "stats", "figures", "report", "lesson", "__main__"]
+LAYERS += ["baselines", "memory", "training", "runner", "stats", "plotting", "figures", "report", "lesson"]
+LAYERS += ["predictions", "__main__"]
 WITHOUT_TORCH = ["messages", "experiment", "profiles", "assets"]
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from loralab.stats import half_width, paired_difference
+from loralab.stats import Difference, half_width, paired_difference, seed_factor, verdict
 
 
 @pytest.mark.parametrize(("accuracy", "examples", "points"), [(0.83, 2000, 1.65), (0.92, 25000, 0.34), (0.5, 100, 9.8)])
@@ -9,13 +9,39 @@ def test_half_width_worked_by_hand(accuracy, examples, points):
     assert 100 * half_width(accuracy, examples) == pytest.approx(points, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("seeds", "level", "factor"),
+    [(3, 0.95, 4.303 / 3**0.5), (5, 0.95, 2.776 / 5**0.5), (10, 0.95, 2.262 / 10**0.5), (3, 0.9, 2.920 / 3**0.5)],
+)
+def test_the_factor_is_that_of_printed_tables_of_t(seeds, level, factor):
+    assert seed_factor(seeds, level) == pytest.approx(factor, abs=0.001)
+
+
+def test_one_seed_says_nothing_of_the_luck_of_training():
+    assert seed_factor(1) == float("inf")
+
+
 def test_a_pair_worked_by_hand():
     # differences 1, 0, 0, -1, 1, 0, 0, 1: mean 1/4, squares' sum 4, SD √((4 - 8/16)/7)
     labels = [1] * 8
     a, b = [1, 1, 0, 0, 1, 1, 1, 1], [0, 1, 0, 1, 0, 1, 1, 0]
-    difference, half = paired_difference(a, b, labels)
-    assert difference == 0.25
-    assert half == pytest.approx(1.96 * (3.5 / 7 / 8) ** 0.5, rel=1e-3)
+    difference = paired_difference(a, b, labels)
+    assert difference.mean == 0.25 and difference.by_seed == (0.25,)
+    assert difference.half() == pytest.approx(1.96 * (3.5 / 7 / 8) ** 0.5, rel=1e-3)
+
+
+def test_two_seeds_worked_by_hand():
+    # per seed 0.5 and 0; per example 0.5, 0.5, 0, 0: SD √(1/12)
+    difference = paired_difference([[1, 1, 0, 0], [0, 0, 0, 0]], [[0, 0, 0, 0], [0, 0, 0, 0]], [1] * 4)
+    assert difference.by_seed == (0.5, 0.0) and difference.mean == 0.25
+    assert difference.exam == pytest.approx((1 / 12) ** 0.5 / 2)
+    training = 12.706 / 2**0.5 * 0.5 / 2**0.5
+    assert difference.half() == pytest.approx(np.hypot(training, 1.96 * difference.exam), rel=1e-3)
+
+
+def test_unequal_seeds_do_not_make_pairs():
+    with pytest.raises(ValueError, match="!="):
+        paired_difference([[1, 1], [0, 1]], [[1, 1]], [1, 1])
 
 
 def test_the_paired_interval_catches_the_truth_as_often_as_it_says():
@@ -23,6 +49,32 @@ def test_the_paired_interval_catches_the_truth_as_often_as_it_says():
     caught = 0
     for _ in range(1000):
         a, b = rng.random(400) < 0.83, rng.random(400) < 0.80
-        difference, half = paired_difference(a.astype(int), b.astype(int), [1] * 400)
-        caught += abs(difference - 0.03) <= half
+        difference = paired_difference(a.astype(int), b.astype(int), [1] * 400)
+        caught += abs(difference.mean - 0.03) <= difference.half()
     assert 0.93 <= caught / 1000 <= 0.97
+
+
+def test_with_both_kinds_of_luck_it_catches_at_least_as_often():
+    rng = np.random.default_rng(1)
+    caught = 0
+    for _ in range(1000):
+        hard = rng.random(500)  # the exam: how hard each question is
+        skill = rng.normal([[0.83], [0.80]], 0.01, size=(2, 3)).T  # training: each run's own level
+        a, b = ((rng.random((3, 500)) < 0.2) | (hard < skill[:, [i]]) for i in (0, 1))
+        truth = 0.8 * 0.03
+        difference = paired_difference(a.astype(int), b.astype(int), [1] * 500)
+        caught += abs(difference.mean - truth) <= difference.half(0.9)
+    assert caught / 1000 >= 0.88
+
+
+@pytest.mark.parametrize(
+    ("mean", "exam", "expected"),
+    [
+        (0.0, 0.002, "equivalent"),
+        (0.03, 0.002, "different"),
+        (0.005, 0.002, "negligible"),
+        (0.005, 0.02, "cannot_tell"),
+    ],
+)
+def test_four_verdicts(mean, exam, expected):
+    assert verdict(Difference((mean,), exam), margin=0.01) == expected

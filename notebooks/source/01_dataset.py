@@ -4,23 +4,39 @@
 # **Pregunta.** ¿A qué tiene que ganar un modelo ajustado, y qué haría que su nota fuera mentira?
 #
 # En este curso vas a enseñar a un modelo de lenguaje a distinguir las críticas de cine favorables de las desfavorables.
-# Lo harás de dos maneras: ajustando todos sus pesos (*fine-tuning* completo), o dejándolos fijos y entrenando unos
-# pocos parámetros añadidos (LoRA). Antes de entrenar nada hay que saber con qué se le examina. Esta lección prepara el
-# examen.
+# Un modelo así es una función con millones de números, sus **pesos**, que otros ajustaron ya con mucho texto. Adaptarlo
+# a una tarea nueva se llama *fine-tuning*, y lo harás de dos maneras: ajustando todos los pesos (*fine-tuning*
+# completo), o dejándolos fijos y entrenando unos pocos números añadidos (LoRA).
 #
-# La celda siguiente elige el idioma y el **perfil**: cuántos datos, qué modelo y qué ajustes convienen a esta máquina.
+# Antes de entrenar nada hay que saber con qué se le examina. Esta lección prepara el examen. Al terminar sabrás:
+#
+# - repartir los datos en partes que no comparten nada, y demostrarlo;
+# - leer una nota de tres maneras (exactitud, F1, MCC), y ver cuál engaña;
+# - poner un listón: lo que acierta una persona, y lo que acierta un método sencillo;
+# - calcular cuánto puede moverse una nota por pura suerte.
+#
+# Basta con saber Python. La celda siguiente elige el idioma y el **perfil**: cuántos datos, qué modelo y qué ajustes
+# convienen a esta máquina.
 
 # %% [markdown] lang="en"
 # # 1 · The dataset
 #
 # **Question.** What must a fine-tuned model beat, and what would make its score a lie?
 #
-# In this course you teach a language model to tell favourable film reviews from unfavourable ones. You do it in two
-# ways: by adjusting all its weights (full *fine-tuning*), or by leaving them fixed and training a few added parameters
-# (LoRA). Before we train anything we have to know what it will be examined on. This lesson sets the exam.
+# In this course you teach a language model to tell favourable film reviews from unfavourable ones. Such a model is a
+# function with millions of numbers, its **weights**, which others have already adjusted on a great deal of text.
+# Adapting it to a new task is called *fine-tuning*, and you do it in two ways: by adjusting all the weights (full
+# *fine-tuning*), or by leaving them fixed and training a few added numbers (LoRA).
 #
-# The next cell chooses the language and the **profile**: how much data, which model and which settings suit this
-# machine.
+# Before we train anything we have to know what it will be examined on. This lesson sets the exam. By the end you can:
+#
+# - divide data into parts that share nothing, and prove it;
+# - read a score in three ways (accuracy, F1, MCC), and see which one deceives;
+# - set a bar: what a person gets right, and what a simple method does;
+# - work out how far a score can move by luck alone.
+#
+# Python is all you need. The next cell chooses the language and the **profile**: how much data, which model and which
+# settings suit this machine.
 
 # %%
 from loralab.lesson import start
@@ -29,33 +45,34 @@ LANGUAGE = "es"
 profile = start(LANGUAGE)
 
 # %% [markdown] lang="es"
-# ## De una nota media a una etiqueta
+# ## Frases con nota
 #
-# Cada fila es una frase de una crítica. Varias personas (`raters` dice cuántas) la puntuaron de −4 (extremadamente
+# Cada fila es una frase de una crítica. Varias personas le pusieron nota (`ratings`), de −4 (extremadamente
 # desfavorable) a 4 (extremadamente favorable), y `rating` es la media ([Hutto y Gilbert,
 # 2014](https://doi.org/10.1609/icwsm.v8i1.14550)).
 
 # %% [markdown] lang="en"
-# ## From a mean rating to a label
+# ## Sentences with a rating
 #
-# Each row is a sentence from a review. Several people (`raters` says how many) rated it from −4 (extremely
-# unfavourable) to 4 (extremely favourable), and `rating` is their mean ([Hutto and Gilbert,
+# Each row is a sentence from a review. Several people rated it (`ratings`), from −4 (extremely unfavourable) to 4
+# (extremely favourable), and `rating` is their mean ([Hutto and Gilbert,
 # 2014](https://doi.org/10.1609/icwsm.v8i1.14550)).
 
 # %% tags=["nbval-check-output"]
 from loralab.data import film_reviews
 
 reviews = film_reviews()
-print("raters:", reviews["raters"].min(), "–", reviews["raters"].max())
-reviews.head()
+people = reviews["ratings"].map(len)
+print("people:", people.min(), "–", people.max())
+reviews[["rating", "text"]].head()
 
 # %% [markdown] lang="es"
-# La etiqueta es el signo de la media: 1 si es positiva, 0 si es negativa. Una media de cero no dice nada; esas filas se
-# quedan fuera, y se cuentan.
+# El modelo no va a predecir la nota, sino una **etiqueta**: el signo de la media. Será 1 si es positiva y 0 si es
+# negativa. Una media de cero no dice nada; esas filas se quedan fuera, y se cuentan.
 
 # %% [markdown] lang="en"
-# The label is the sign of the mean: 1 if it is positive, 0 if it is negative. A mean of zero says nothing; those rows
-# are left out, and counted.
+# The model will not predict the rating but a **label**: the sign of the mean. It is 1 if the mean is positive and 0 if
+# it is negative. A mean of zero says nothing; those rows are left out, and counted.
 
 # %% tags=["nbval-check-output"]
 rating = reviews["rating"]
@@ -64,188 +81,416 @@ assert sum(counts.values()) == len(reviews)
 counts
 
 # %% [markdown] lang="es"
-# ## Un 97,5 % que no vale nada
+# ## Una nota magnífica que no vale nada
 #
-# Hagámoslo mal a propósito. Tomamos las 1000 primeras filas y guardamos la última quinta parte como test. El «modelo»
-# contesta siempre «favorable», sin leer.
+# Hagámoslo mal a propósito. Tomamos las 1000 primeras filas y guardamos las 200 últimas como **test**, el examen. El
+# «modelo» contesta siempre «favorable», sin leer.
+#
+# Antes de ejecutar una medida, el curso te pide que la predigas: se aprende más de un número cuando has apostado por
+# otro. ¿Qué porcentaje de aciertos tendrá ese modelo? Escribe un número en lugar de `None`. Si lo dejas en blanco, la
+# lección sigue igual.
 
 # %% [markdown] lang="en"
-# ## A worthless 97.5%
+# ## A splendid score that is worth nothing
 #
-# Let us do it wrong on purpose. We take the first 1,000 rows and keep the last fifth as the test. The “model” always
-# answers “favourable”, without reading.
+# Let us do it wrong on purpose. We take the first 1,000 rows and keep the last 200 as the **test** set, the exam. The
+# “model” always answers “favourable”, without reading.
+#
+# Before you run a measurement, the course asks you to predict it: a number teaches more when you have bet on another.
+# What percentage will that model get right? Write a number in place of `None`. If you leave it blank, the lesson goes
+# on all the same.
 
-# %% tags=["nbval-check-output"]
+# %%
+from loralab.predictions import predict
+
+guess_favourable = predict("always_favourable", None)
+
+# %% [markdown] lang="es"
+# `score` da tres notas. La **exactitud** (*accuracy*) es la proporción de aciertos; las otras dos las explicamos
+# enseguida.
+
+# %% [markdown] lang="en"
+# `score` gives three marks. **Accuracy** is the share of right answers; the other two are explained in a moment.
+
+# %%
 from loralab.metrics import score
 
 first = reviews[reviews["rating"] != 0].head(1000)
-labels = [int(rating > 0) for rating in first["rating"][-200:]]
-always_favourable = score([1] * 200, labels)
-assert always_favourable["mcc"] == 0
-always_favourable
+last_labels = [int(value > 0) for value in first["rating"][-200:]]
+always = score([1] * 200, last_labels)
+assert always["mcc"] == 0
+print(always)
+guess_favourable.compare(100 * always["accuracy"])
 
 # %% [markdown] lang="es"
-# La exactitud (*accuracy*, la proporción de aciertos) es altísima. El coeficiente de correlación de Matthews (MCC,
-# [Matthews, 1975](https://doi.org/10.1016/0005-2795%2875%2990109-9)) lo delata: va de −1 (todo fallos) a 1 (todo
-# aciertos) y ronda el 0 si las respuestas no tienen relación con las etiquetas. Cuando el modelo contesta siempre lo
-# mismo, su fórmula da 0/0, y por convenio se toma 0. F1 tampoco avisa aquí. Es la media armónica de la precisión (de
-# las respuestas 1, cuántas son correctas) y la exhaustividad (de los 1 verdaderos, cuántos se encuentran), así que solo
-# mira la clase 1: contestar siempre 1 puede dar una nota alta; contestar siempre 0 da 0.
-#
 # ¿Qué ha pasado? Contemos las favorables en cada bloque de mil filas.
 
 # %% [markdown] lang="en"
-# Accuracy (the share of right answers) is sky-high. The Matthews correlation coefficient (MCC, [Matthews,
-# 1975](https://doi.org/10.1016/0005-2795%2875%2990109-9)) gives it away: it runs from −1 (all wrong) to 1 (all right)
-# and is near 0 if the answers have nothing to do with the labels. When the model always gives the same answer, its
-# formula is 0/0, taken as 0 by convention. F1 gives no warning here either. It is the harmonic mean of precision (of
-# the answers 1, how many are right) and recall (of the real 1s, how many are found), so it looks at class 1 only:
-# always answering 1 can score high, always answering 0 scores 0.
-#
 # What happened? Let us count the favourable ones in each block of a thousand rows.
 
 # %% tags=["nbval-check-output"]
 positive = (reviews["rating"] > 0).to_numpy()
-print(
-    [
-        int(positive[start : start + 1000].sum())
-        for start in range(0, len(positive), 1000)
-    ]
-)
+blocks = [int(positive[i : i + 1000].sum()) for i in range(0, len(positive), 1000)]
+blocks
 
 # %% [markdown] lang="es"
-# El fichero está casi ordenado por clase. De ahí la regla: **se baraja, y se mantiene la proporción de clases**.
+# El fichero está casi ordenado por clase, y no es una rareza: muchos conjuntos de datos vienen así. De ahí la regla:
+# **se baraja, y se mantiene la proporción de clases** en cada parte. Un reparto así se llama *estratificado*.
+#
+# ## ¿Se ponen de acuerdo las personas?
+#
+# La etiqueta es la opinión de la mayoría, no una verdad. Si tomas a una de las personas y comparas el signo de su nota
+# con el de la media de las demás, ¿cuántas veces coinciden? Un cero cuenta medio acierto, como echarlo a cara o cruz.
+
+# %% [markdown] lang="en"
+# The file is almost sorted by class, and that is no oddity: many datasets come like this. Hence the rule: **shuffle,
+# and keep the proportion of classes** in each part. Such a split is called *stratified*.
+#
+# ## Do people agree?
+#
+# The label is the opinion of the majority, not a truth. If you take one of the people and compare the sign of their
+# rating with that of the others' mean, how often do they agree? A zero counts as half a hit, like tossing a coin.
+
+# %%
+guess_rater = predict("rater", None)
+
+# %%
+from loralab.data import rater_agreement
+from loralab.messages import percent
+
+rated = reviews[reviews["rating"] != 0]
+agreement = rated["ratings"].map(rater_agreement)
+strength = rated["rating"].abs()
+mild, strong = agreement[strength < 0.5].mean(), agreement[strength >= 2].mean()
+guess_rater.compare(100 * agreement.mean(), mild=percent(mild), strong=percent(strong))
+
+# %% [markdown] lang="es"
+# Dibujemos el acuerdo según lo rotunda que es la opinión, es decir, según el valor absoluto de la media.
+
+# %% [markdown] lang="en"
+# Let us draw the agreement against how strong the opinion is, that is, the absolute value of the mean.
+
+# %%
+from loralab.figures import accuracy_by_strength
+from loralab.messages import message
+
+accuracy_by_strength(rated["rating"], {message("a_person"): agreement})
+
+# %% [markdown] lang="es"
+# Dos consecuencias. Ningún modelo debería acertarlo todo: en las frases tibias ni las personas se ponen de acuerdo. Y
+# el porcentaje de esta celda es un listón para todo el curso: lo que acierta una persona.
 #
 # ## Duplicados
 #
-# Si una frase está en entrenamiento y también en test, el modelo puede acertarla de memoria. Buscamos copias exactas
-# (las mismas palabras en el mismo orden, sin contar mayúsculas ni puntuación) y copias casi exactas: conjuntos de
-# palabras $A$ y $B$ con una similitud de Jaccard $|A \cap B| / |A \cup B|$ de 0,8 o más.
+# Si una frase está en lo que el modelo estudia y también en el examen, puede acertarla de memoria. Buscamos copias
+# exactas (las mismas palabras en el mismo orden, sin contar mayúsculas ni puntuación) y copias casi exactas: conjuntos
+# de palabras $A$ y $B$ con una similitud de Jaccard $|A \cap B| / |A \cup B|$ de 0,8 o más. Esa similitud vale 1 si las
+# dos frases usan las mismas palabras y 0 si no comparten ninguna.
 
 # %% [markdown] lang="en"
-# The file is almost sorted by class. Hence the rule: **shuffle, and keep the proportion of classes**.
+# Two consequences. No model should get everything right: on mild sentences not even people agree. And the percentage of
+# this cell is a bar for the whole course: what a person gets right.
 #
 # ## Duplicates
 #
-# If a sentence is in both the training and the test set, the model can get it right from memory. We look for exact
+# If a sentence is in what the model studies and in the exam as well, it can get it right from memory. We look for exact
 # copies (the same words in the same order, case and punctuation aside) and near-copies: word sets $A$ and $B$ whose
-# Jaccard similarity $|A \cap B| / |A \cup B|$ is 0.8 or more.
+# Jaccard similarity $|A \cap B| / |A \cup B|$ is 0.8 or more. That similarity is 1 if two sentences use the same words
+# and 0 if they share none.
 
 # %% tags=["nbval-check-output"]
 from loralab.data import find_duplicates, find_near_duplicates
 
 texts = list(reviews["text"])
-for original, copy in find_duplicates(texts):
-    print("=", texts[original], "|", texts[copy])
-for i, j, similarity in find_near_duplicates(texts):
-    if similarity < 1:
-        print("≈", texts[i], "|", texts[j])
+copies = find_duplicates(texts)
+near_copies = [pair for pair in find_near_duplicates(texts) if pair[2] < 1]
+assert len(copies) == 2
+for one, other in [*copies, *(pair[:2] for pair in near_copies)]:
+    print(texts[one], "|", texts[other])
 
 # %% [markdown] lang="es"
+# Son pocas, pero hay que saberlo, no suponerlo. Míralas: las dos primeras son frases hechas, que dos críticos pueden
+# haber escrito por separado. Se quitan igual, porque al modelo le da lo mismo.
+#
 # ## Tres partes sin nada en común
 #
 # Con el conjunto de **entrenamiento** se ajustan los pesos; con el de **validación** se toman decisiones (cuántas
-# épocas, qué tasa de aprendizaje); el de **test** no decide nada: cada experimento lo mira una sola vez, al final.
-# `load_splits` quita las copias, baraja con una semilla fija y reparte manteniendo la proporción de clases. El tamaño
-# de cada parte lo fija el perfil; las filas que sobran no se usan. Un **experimento** (`Experiment`) describe por
-# completo un entrenamiento, y también de qué datos parte.
+# pasadas, a qué ritmo); el de **test** no decide nada: cada experimento lo mira una sola vez, al final. Si eligieras
+# con el test, la nota del test dejaría de ser un examen.
+#
+# Un **experimento** (`Experiment`) describe por completo un entrenamiento, y también de qué datos parte. `load_splits`
+# quita las copias, baraja con una **semilla** fija (el número del que sale el azar del ordenador: misma semilla, mismo
+# azar) y reparte de forma estratificada. Los tamaños los fija el perfil.
 
 # %% [markdown] lang="en"
+# They are few, but that is something to know, not to suppose. Look at them: the first two are stock phrases, which two
+# critics may have written independently. They go all the same, because to the model it makes no difference.
+#
 # ## Three parts with nothing in common
 #
-# The **training** set is used to adjust the weights; the **validation** set to make decisions (how many epochs, which
-# learning rate); the **test** set decides nothing: each experiment looks at it once, at the end. `load_splits` removes
-# the copies, shuffles with a fixed seed and divides, keeping the proportion of classes. The profile sets the size of
-# each part; rows left over are not used. An **experiment** (`Experiment`) describes a training run completely, and so
-# also the data it starts from.
+# The **training** set is used to adjust the weights; the **validation** set to make decisions (how many passes, at what
+# pace); the **test** set decides nothing: each experiment looks at it once, at the end. If you chose by the test, the
+# test score would no longer be an exam.
+#
+# An **experiment** (`Experiment`) describes a training run completely, and so also the data it starts from.
+# `load_splits` removes the copies, shuffles with a fixed **seed** (the number that a computer's randomness comes from:
+# same seed, same randomness) and divides in a stratified way. The profile sets the sizes.
 
 # %%
 from loralab.data import load_splits
 
-experiment = profile.experiment("lora")
+experiment = profile.experiment("lora", dataset="film-reviews")
 splits = load_splits(experiment)
 splits.report
 
+# %% [markdown] lang="es"
+# ¿Seguro que no comparten nada? Lo comprobamos. Y comprobamos también que la función no esconde ningún truco: el mismo
+# reparto, hecho a mano con `scikit-learn`, da el mismo test, frase a frase.
+
+# %% [markdown] lang="en"
+# Are we sure they share nothing? We check. And we check that the function hides no trick: the same split, made by hand
+# with `scikit-learn`, gives the same test set, sentence by sentence.
+
 # %%
+import pandas as pd
+from sklearn.model_selection import train_test_split
+
+from loralab.data import remove_duplicates
+
 parts = {name: set(frame["text"].str.lower()) for name, frame in splits.items()}
 assert not parts["train"] & parts["test"]
 assert not parts["train"] & parts["validation"]
 assert not parts["validation"] & parts["test"]
-assert abs(splits.report["train_positive"] - splits.report["test_positive"]) < 0.02
+
+labels = (rated["rating"] > 0).astype(int)
+everything = pd.DataFrame({"text": rated["text"], "label": labels, "part": "all"})
+clean, removed = remove_duplicates(everything)
+_, by_hand = train_test_split(
+    clean,
+    test_size=experiment.test_size,
+    stratify=clean["label"],
+    random_state=experiment.split_seed,
+)
+assert list(by_hand["text"]) == list(splits.test["text"])
+assert abs(by_hand["label"].mean() - clean["label"].mean()) < 0.01
 
 # %% [markdown] lang="es"
 # ## A qué hay que ganar
 #
-# Dos referencias sin red neuronal: contestar siempre la clase mayoritaria, y una regresión logística sobre los pesos
-# TF-IDF de palabras y pares de palabras (una palabra pesa más cuanto más aparece en la frase y en menos frases del
-# conjunto). Son experimentos como los demás: `run_all` los ejecuta la primera vez y los carga las siguientes.
+# Dos referencias que no usan ninguna red neuronal:
+#
+# - la **clase mayoritaria**: contestar siempre la etiqueta más frecuente;
+# - **TF-IDF con regresión logística**: cada frase se convierte en una lista de pesos, uno por palabra y por par de
+#   palabras (una palabra pesa más cuanto más aparece en la frase y en menos frases del conjunto), y la regresión
+#   logística aprende cuánto suma o resta cada peso.
+#
+# ¿Cuánto acertará la segunda? La mitad de las frases es favorable, así que el azar acierta la mitad.
 
 # %% [markdown] lang="en"
 # ## What there is to beat
 #
-# Two baselines without a neural network: always answering the majority class, and logistic regression on the TF-IDF
-# weights of words and word pairs (a word weighs more the more it occurs in the sentence and the fewer sentences hold
-# it). They are experiments like any other: `run_all` runs them the first time and loads them after that.
+# Two baselines that use no neural network:
+#
+# - the **majority class**: always answering the most frequent label;
+# - **TF-IDF with logistic regression**: each sentence becomes a list of weights, one a word and one a pair of words (a
+#   word weighs more the more it occurs in the sentence and the fewer sentences hold it), and logistic regression learns
+#   how much each weight adds or takes away.
+#
+# How much will the second get right? Half of the sentences are favourable, so chance gets half of them.
+
+# %%
+guess_tfidf = predict("tfidf", None)
+
+# %% [markdown] lang="es"
+# Son experimentos como los demás: `run_all` los ejecuta la primera vez y carga su resultado las siguientes. El ± de la
+# tabla lo explicamos al final de la lección.
+
+# %% [markdown] lang="en"
+# They are experiments like any other: `run_all` runs them the first time and loads their result after that. The ± in
+# the table is explained at the end of the lesson.
 
 # %%
 from loralab.report import comparison_table
 from loralab.runner import run_all
 
-baselines = run_all([profile.experiment("majority"), profile.experiment("tfidf")])
-comparison_table(baselines)
+majority, tfidf = run_all([profile.experiment("majority"), profile.experiment("tfidf")])
+guess_tfidf.compare(100 * tfidf.test["accuracy"])
+comparison_table([majority, tfidf])
+
+# %% [markdown] lang="es"
+# ## Tres notas, una tabla
+#
+# Todas las notas salen de cuatro cuentas. Con 1 = favorable: verdaderos positivos (TP, dijo 1 y era 1), verdaderos
+# negativos (TN), falsos positivos (FP, dijo 1 y era 0) y falsos negativos (FN).
+#
+# - **Exactitud**: $(TP + TN) / n$.
+# - **F1**: $2\,TP / (2\,TP + FP + FN)$. Solo mira la clase 1: no cuenta los TN.
+# - **MCC**, el coeficiente de correlación de Matthews ([Matthews,
+#   1975](https://doi.org/10.1016/0005-2795%2875%2990109-9)): $(TP \cdot TN - FP \cdot FN) / \sqrt{(TP + FP)(TP + FN)(TN
+#   + FP)(TN + FN)}$. Va de −1 (todo fallos) a 1 (todo aciertos) y ronda el 0 si las respuestas no tienen relación con
+#   las etiquetas. Si el modelo contesta siempre lo mismo sale 0/0, y por convenio se toma 0: por eso delató al modelo
+#   que no leía.
+
+# %% [markdown] lang="en"
+# ## Three marks, one table
+#
+# All the marks come from four counts. With 1 = favourable: true positives (TP, it said 1 and it was 1), true negatives
+# (TN), false positives (FP, it said 1 and it was 0) and false negatives (FN).
+#
+# - **Accuracy**: $(TP + TN) / n$.
+# - **F1**: $2\,TP / (2\,TP + FP + FN)$. It looks at class 1 only: TN do not count.
+# - **MCC**, Matthews' correlation coefficient ([Matthews, 1975](https://doi.org/10.1016/0005-2795%2875%2990109-9)):
+#   $(TP \cdot TN - FP \cdot FN) / \sqrt{(TP + FP)(TP + FN)(TN + FP)(TN + FN)}$. It runs from −1 (all wrong) to 1 (all
+#   right) and is near 0 if the answers have nothing to do with the labels. If the model always answers the same it is
+#   0/0, taken as 0 by convention: that is how it gave away the model that did not read.
+
+# %%
+answers, truth = pd.Series(tfidf.predictions), pd.Series(tfidf.labels)
+tp, tn = sum((answers == 1) & (truth == 1)), sum((answers == 0) & (truth == 0))
+fp, fn = sum((answers == 1) & (truth == 0)), sum((answers == 0) & (truth == 1))
+by_hand_scores = {
+    "accuracy": (tp + tn) / len(truth),
+    "f1": 2 * tp / (2 * tp + fp + fn),
+    "mcc": (tp * tn - fp * fn) / ((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)) ** 0.5,
+}
+assert all(abs(by_hand_scores[name] - tfidf.test[name]) < 1e-9 for name in tfidf.test)
+pd.crosstab(truth, answers, rownames=["label"], colnames=["answer"])
+
+# %% [markdown] lang="es"
+# ## Rómpelo: una fuga del test
+#
+# ¿Qué pasa si algunas frases del test se cuelan en el entrenamiento? Eso es una **fuga** (*leakage*). Usamos un modelo
+# que solo tiene memoria: contesta la etiqueta de la frase de entrenamiento más parecida (el **vecino más próximo**, con
+# los mismos pesos TF-IDF). Lo examinamos limpio, y después con una cuarta parte del test dentro del entrenamiento.
+
+# %% [markdown] lang="en"
+# ## Break it: the test leaks
+#
+# What happens if some test sentences slip into the training set? That is **leakage**. We use a model that has nothing
+# but memory: it answers the label of the most similar training sentence (the **nearest neighbour**, with the same
+# TF-IDF weights). We examine it clean, and then with a quarter of the test inside the training set.
+
+# %%
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+
+
+def memory_scores(train, test):
+    """Which of the test's sentences a nearest neighbour gets right."""
+    neighbour = KNeighborsClassifier(n_neighbors=1, metric="cosine")
+    model = make_pipeline(TfidfVectorizer(), neighbour)
+    model.fit(train["text"], train["label"])
+    return model.predict(test["text"]) == test["label"]
+
+
+leaked = splits.test.iloc[: len(splits.test) // 4]
+honest = memory_scores(splits.train, splits.test)
+cheating = memory_scores(pd.concat([splits.train, leaked]), splits.test)
+print("clean:", percent(honest.mean()), "· leaked:", percent(cheating.mean()))
+
+# %% [markdown] lang="es"
+# La nota sube y el modelo no ha aprendido nada: las frases filtradas las acierta porque se las sabe, y solo esas suben.
+
+# %% [markdown] lang="en"
+# The score rises and the model has learnt nothing: it gets the leaked sentences right because it knows them by heart,
+# and only those rise.
+
+# %%
+inside = splits.test.index.isin(leaked.index)
+print(
+    "leaked quarter:",
+    percent(honest[inside].mean()),
+    "→",
+    percent(cheating[inside].mean()),
+)
+print(
+    "the rest:", percent(honest[~inside].mean()), "→", percent(cheating[~inside].mean())
+)
+assert cheating[inside].mean() == 1
+
+# %% [markdown] lang="es"
+# El arreglo es una línea que puedes poner en cualquier proyecto: contar lo que comparten las dos partes y negarse a
+# seguir si no es cero. Con la fuga, salta; con el reparto de `load_splits`, no.
+
+# %% [markdown] lang="en"
+# The repair is one line that you can put into any project: count what the two parts share, and refuse to go on if it is
+# not zero. With the leak it strikes; with the split of `load_splits` it does not.
+
+
+# %%
+def shared(train, test):
+    return len(set(train["text"]) & set(test["text"]))
+
+
+assert shared(pd.concat([splits.train, leaked]), splits.test) == len(leaked)
+assert shared(splits.train, splits.test) == 0
 
 # %% [markdown] lang="es"
 # ## La suerte del examen
 #
-# ¿Qué quiere decir el ± de la tabla? Imagina un modelo que acierta de verdad el 83 % de las frases. Lo examinamos 1000
-# veces, cada vez con 2000 frases nuevas. El modelo no cambia; la nota sí.
+# Imagina un modelo que acierta de verdad el 83 % de las frases. Lo examinamos 1000 veces, cada vez con 2000 frases
+# nuevas. El modelo no cambia; la nota sí. ¿Cuánto se aparta de 83, por arriba y por abajo, en el 95 % central de los
+# exámenes?
 
 # %% [markdown] lang="en"
 # ## Exam luck
 #
-# What does the ± in the table mean? Imagine a model that truly gets 83% of all sentences right. We examine it 1,000
-# times, each time on 2,000 new sentences. The model does not change; the score does.
+# Imagine a model that truly gets 83% of all sentences right. We examine it 1,000 times, each time on 2,000 new
+# sentences. The model does not change; the score does. How far from 83, up and down, does it stray in the middle 95% of
+# the exams?
+
+# %%
+guess_width = predict("exam_half_width", None)
 
 # %%
 import numpy as np
 
 from loralab.figures import exam_luck
-from loralab.messages import number
-from loralab.stats import half_width
 
-truth, questions = 0.83, 2000
-scores = np.random.default_rng(0).binomial(questions, truth, size=1000) / questions
-exam_luck(scores, truth, questions)
+true_accuracy, questions = 0.83, 2000
+exams = np.random.default_rng(0).binomial(questions, true_accuracy, 1000) / questions
+exam_luck(exams, true_accuracy, questions)
 
 # %% [markdown] lang="es"
-# El 95 % central de las notas queda a menos de $1{,}96\sqrt{p(1-p)/n}$ de la verdadera. Esa distancia es el ± de la
-# tabla; allí, $p$ es la nota obtenida. Con $p = 0{,}83$ y $n = 2000$ son ±1,65 puntos, y la simulación lo confirma.
+# No hace falta simular: el 95 % central queda a menos de $1{,}96\sqrt{p(1-p)/n}$ de la nota verdadera $p$, con $n$
+# preguntas (1,96 es cuántas desviaciones típicas hay que apartarse del centro de una campana de Gauss para abarcar el
+# 95 %). La simulación lo confirma.
 
 # %% [markdown] lang="en"
-# The middle 95% of the scores lies within $1.96\sqrt{p(1-p)/n}$ of the true one. That distance is the ± in the table;
-# there, $p$ is the score obtained. With $p = 0.83$ and $n = 2000$ it is ±1.65 points, and the simulation agrees.
+# There is no need to simulate: the middle 95% lies within $1.96\sqrt{p(1-p)/n}$ of the true score $p$, with $n$
+# questions (1.96 is how many standard deviations from the centre of a bell curve hold 95%). The simulation agrees.
 
-# %% tags=["nbval-check-output"]
-low, high = np.quantile(scores, [0.025, 0.975])
-assert abs((high - low) / 2 - half_width(truth, questions)) < 0.001
-print("±", number(100 * half_width(truth, questions), 2))
+# %%
+from loralab.stats import half_width
+
+low, high = np.quantile(exams, [0.025, 0.975])
+formula = half_width(true_accuracy, questions)
+assert abs((high - low) / 2 - formula) < 0.001
+guess_width.compare(100 * formula)
 
 # %% [markdown] lang="es"
-# ## Qué puedes afirmar ya
+# Ese es el ± de las tablas del curso: dice cuánto cambiaría la nota con otras frases del mismo tipo. Lo que cambiaría
+# con otro entrenamiento es otra suerte, y llega en la lección 4.
 #
-# - El examen está limpio: sin copias, barajado, con las clases en la misma proporción.
-# - Un modelo ajustado tiene que superar a TF-IDF, no al azar.
-# - Si dos notas difieren en menos que el ±, eso solo no basta para decir qué modelo es mejor. En la lección 5 los
-#   compararás frase a frase.
+# ## Qué puedes afirmar ya, y con qué pruebas
+#
+# - El examen está limpio: barajado, estratificado, sin copias. Lo dicen las comprobaciones, no la confianza.
+# - Una exactitud alta no prueba nada por sí sola. Mira el MCC y la clase mayoritaria.
+# - Un modelo ajustado tiene que superar a TF-IDF, no al azar, y no tiene por qué superar a una persona.
+# - Si dos notas difieren en menos que el ±, eso solo no basta para decir qué modelo es mejor.
 #
 # Siguiente lección: qué lee de verdad el modelo.
 
 # %% [markdown] lang="en"
-# ## What you may now claim
+# That is the ± in the course's tables: it says how much the score would change with other sentences of the same kind.
+# What would change with another training run is another kind of luck, and comes in lesson 4.
 #
-# - The exam is clean: no copies, shuffled, with the classes in the same proportion.
-# - A fine-tuned model has to beat TF-IDF, not chance.
-# - If two scores differ by less than the ±, that alone does not tell which model is better. In lesson 5 you compare
-#   them sentence by sentence.
+# ## What you may now claim, and on what evidence
+#
+# - The exam is clean: shuffled, stratified, without copies. The checks say so, not trust.
+# - A high accuracy proves nothing on its own. Look at the MCC and at the majority class.
+# - A fine-tuned model has to beat TF-IDF, not chance, and need not beat a person.
+# - If two scores differ by less than the ±, that alone does not tell which model is better.
 #
 # Next lesson: what the model really reads.

@@ -3,8 +3,15 @@
 #
 # **Pregunta.** ¿Qué lee el modelo, y cuánto de lo que calcula se desperdicia?
 #
-# Un modelo no lee letras, sino números. Aquí sigues una frase desde el texto hasta los *tokens*, y de ahí al lote
-# (*batch*, las frases que se procesan de una vez), y mides cuánto de ese lote es relleno.
+# Un modelo no lee letras, sino números. Aquí sigues una frase desde el texto hasta los *tokens*, y de ahí al **lote**
+# (*batch*, las frases que se procesan de una vez), y mides cuánto de ese lote no es texto. Al terminar sabrás:
+#
+# - decodificar cualquier lote y decir qué es cada número;
+# - calcular qué parte de un lote es relleno, y reducirla;
+# - comprobar que el relleno no cambia la respuesta, y qué pasa si se olvida la máscara;
+# - elegir la función que forma los lotes, y decir por qué falla otra.
+#
+# Hace falta la lección 1: de ahí salen los datos y el experimento.
 
 # %% [markdown] lang="en"
 # # 2 · Tokens and batches
@@ -12,7 +19,15 @@
 # **Question.** What does the model read, and how much of what it computes is waste?
 #
 # A model does not read letters, but numbers. Here you follow a sentence from text to *tokens*, and from there to a
-# *batch* (the sentences that are processed at once), and measure how much of that batch is padding.
+# **batch** (the sentences that are processed at once), and measure how much of that batch is not text. By the end you
+# can:
+#
+# - decode any batch and say what each number is;
+# - work out which part of a batch is padding, and reduce it;
+# - check that padding does not change the answer, and see what happens if the mask is forgotten;
+# - choose the function that makes the batches, and say why another fails.
+#
+# You need lesson 1: data and experiment come from there.
 
 # %%
 from loralab.lesson import start
@@ -50,104 +65,163 @@ assert ids[0] == tokenizer.cls_token_id and ids[-1] == tokenizer.sep_token_id
 assert tokenizer.decode(ids, skip_special_tokens=True) == "an unfunny, overlong biopic."
 
 # %% [markdown] lang="es"
-# El texto vuelve en minúsculas: este modelo no distingue mayúsculas de minúsculas (*uncased*).
+# El texto vuelve en minúsculas: este modelo no distingue mayúsculas de minúsculas (*uncased*). Lo demás está todo: de
+# los números se puede volver al texto.
 #
-# ## Longitudes y recortes
+# ## Longitudes
 #
-# `encode` codifica una partición. Lo que pase de `max_length` se recorta, y `truncated` cuenta cuántas frases han
-# perdido algo: un recorte que no se cuenta es un dato que falta sin que lo sepas.
+# ¿Cuántos *tokens* tienen las frases? Las contamos enteras, sin recortar nada. La línea discontinua es `max_length`, el
+# máximo que se le dará al modelo: lo que pase de ahí se corta.
 
 # %% [markdown] lang="en"
-# The text comes back in lower case: this model ignores case (*uncased*).
+# The text comes back in lower case: this model ignores case (*uncased*). Everything else is there: from the numbers one
+# can get back to the text.
 #
-# ## Lengths and cuts
+# ## Lengths
 #
-# `encode` encodes a split. What exceeds `max_length` is cut, and `truncated` counts how many sentences lost something:
-# a cut that nobody counts is data missing without your knowing it.
+# How many *tokens* do the sentences have? We count them whole, without cutting anything. The dashed line is
+# `max_length`, the most that the model will be given: what exceeds it is cut off.
 
 # %%
-import numpy as np
-import pandas as pd
-
 from loralab.data import load_splits
-from loralab.tokenization import encode
+from loralab.figures import length_histogram
 
 splits = load_splits(experiment)
+texts = list(splits.train["text"])
+whole = [len(ids) for ids in tokenizer(texts, verbose=False)["input_ids"]]
+length_histogram(whole, experiment.max_length)
+
+# %% [markdown] lang="es"
+# `encode` codifica una partición, recorta lo que haga falta y cuenta en `truncated` cuántas frases han perdido algo. Un
+# recorte que no se cuenta es un dato que falta sin que lo sepas.
+
+# %% [markdown] lang="en"
+# `encode` encodes a split, cuts what has to be cut, and counts in `truncated` how many sentences lost something. A cut
+# that nobody counts is data missing without your knowing it.
+
+# %%
+from loralab.tokenization import encode
+
 train = encode(splits.train, tokenizer, experiment.max_length)
+assert train.truncated == sum(length > experiment.max_length for length in whole)
 assert max(train.lengths) <= experiment.max_length
-print("truncated:", train.truncated)
-pd.Series(train.lengths, name="tokens").describe().round(1)
+train.truncated
+
+# %% [markdown] lang="es"
+# ¿Y si el máximo fuera demasiado pequeño? Con 12 *tokens*, esta crítica pierde justo la mitad que decide. La etiqueta
+# seguiría siendo la misma: el modelo tendría que aprender «desfavorable» de un elogio.
+
+# %% [markdown] lang="en"
+# And if the maximum were too small? With 12 *tokens*, this review loses just the half that decides. Its label would
+# stay the same: the model would have to learn “unfavourable” from praise.
+
+# %% tags=["nbval-check-output"]
+review = "Gorgeous to look at and superbly acted, but the plot is a complete disaster."
+cut = tokenizer(review, truncation=True, max_length=12)["input_ids"]
+assert len(cut) == 12 and cut[-1] == tokenizer.sep_token_id
+print(tokenizer.decode(cut))
+
+# %%
+short = encode(splits.train, tokenizer, 12)
+assert short.truncated == sum(length > 12 for length in whole)
+print(short.truncated, "/", len(whole))
 
 # %% [markdown] lang="es"
 # ## El relleno
 #
-# Un lote es una tabla, y las filas de una tabla miden lo mismo: las cortas se rellenan (*padding*). Las capas hacen con
-# cada *token* de relleno las mismas operaciones que con uno de verdad. ¿Cuánto relleno hay? Depende de hasta dónde se
-# rellene:
+# Un lote es una tabla, y las filas de una tabla miden lo mismo: las cortas se rellenan (*padding*) con un *token* que
+# no significa nada, `[PAD]`. Así queda un lote de dos frases.
+
+# %% [markdown] lang="en"
+# ## Padding
+#
+# A batch is a table, and the rows of a table are equally long: short ones are padded with a *token* that means nothing,
+# `[PAD]`. This is a batch of two sentences.
+
+# %% tags=["nbval-check-output"]
+pair = tokenizer(["Dull.", "A joy from start to finish."], padding=True)
+for row in pair["input_ids"]:
+    print(tokenizer.convert_ids_to_tokens(row))
+pair["attention_mask"]
+
+# %% [markdown] lang="es"
+# Las capas del modelo hacen con cada *token* de relleno las mismas operaciones que con uno de verdad. ¿Cuánto relleno
+# hay? Depende de hasta dónde se rellene:
 #
 # - hasta un número fijo, 512 o 128;
 # - hasta la frase más larga de todo el conjunto;
 # - hasta la más larga de cada lote (relleno dinámico);
 # - hasta la más larga de cada lote, con lotes de frases de longitud parecida.
+#
+# Predice dos: qué porcentaje de los *tokens* será relleno si todo se lleva a 512, que es lo que hacía el cuaderno del
+# que nació este curso, y cuánto habrá en lotes formados al azar y rellenados hasta su frase más larga.
 
 # %% [markdown] lang="en"
-# ## Padding
-#
-# A batch is a table, and the rows of a table are equally long: short ones are padded. The layers do the same operations
-# on each padding *token* as on a real one. How much *padding* is there? It depends on how far we pad:
+# The model's layers do the same operations on each padding *token* as on a real one. How much *padding* is there? It
+# depends on how far we pad:
 #
 # - to a fixed number, 512 or 128;
 # - to the longest sentence of the whole set;
 # - to the longest of each batch (dynamic padding);
 # - to the longest of each batch, with batches of sentences of similar length.
+#
+# Predict two: what percentage of the *tokens* will be padding if everything is filled up to 512, which is what the
+# notebook did that this course grew out of, and how much there will be in batches drawn at random and padded to their
+# longest sentence.
+
+# %%
+from loralab.predictions import predict
+
+guess_512 = predict("padding_512", None)
+guess_batch = predict("padding_batch", None)
+
+# %% [markdown] lang="es"
+# La cuenta es la misma en todos los casos: 1 menos los *tokens* de verdad entre los que se procesan. `padding_waste` la
+# hace lote a lote.
+
+# %% [markdown] lang="en"
+# The sum is the same in every case: 1 minus the real *tokens* over those processed. `padding_waste` does it batch by
+# batch.
+
+# %%
+import numpy as np
+
+from loralab.tokenization import batches_by_length, padding_waste
+
+size, real, rows = experiment.batch_size, sum(train.lengths), len(train.lengths)
+shuffled = np.random.default_rng(0).permutation(rows)
+random_batches = [shuffled[i : i + size] for i in range(0, rows, size)]
+similar_batches = batches_by_length(train.lengths, size, seed=0, epoch=0)
+
+waste = {str(fixed): 1 - real / (rows * fixed) for fixed in (512, 128)}
+waste = {
+    name: share for name, share in waste.items() if int(name) >= max(train.lengths)
+}
+waste["longest"] = 1 - real / (rows * max(train.lengths))
+waste["batch"] = padding_waste(train.lengths, random_batches)
+waste["similar"] = padding_waste(train.lengths, similar_batches)
+
+# %%
+from loralab.messages import number
+
+longest = np.mean(
+    [max(train.lengths[row] for row in batch) for batch in random_batches]
+)
+mean = number(real / rows, 1)
+guess_512.compare(100 * waste["512"], mean=mean)
+print()
+guess_batch.compare(100 * waste["batch"], mean=mean, longest=number(longest, 1))
 
 # %%
 from loralab.figures import padding_bars
-from loralab.tokenization import batches_by_length, padding_waste
 
-size = experiment.batch_size
-shuffled = np.random.default_rng(0).permutation(len(train.lengths))
-random_batches = [shuffled[i : i + size] for i in range(0, len(shuffled), size)]
-similar_batches = batches_by_length(train.lengths, size, seed=0, epoch=0)
-
-real = sum(train.lengths)
-waste = {}
-for fixed in sorted({512, experiment.max_length}, reverse=True):
-    waste[str(fixed)] = 1 - real / (len(train.lengths) * fixed)
-waste["longest"] = 1 - real / (len(train.lengths) * max(train.lengths))
-waste["batch"] = padding_waste(train.lengths, random_batches)
-waste["similar"] = padding_waste(train.lengths, similar_batches)
+assert waste["similar"] < waste["batch"] < waste["longest"] <= waste["512"]
 padding_bars(waste)
 
-# %%
-assert waste["similar"] < waste["batch"] / 2 < waste["longest"] / 2
-
 # %% [markdown] lang="es"
-# ## Lotes que se pueden repetir
+# Nada de esto cambia lo que el modelo aprende; solo cuánto se calcula para nada. Es el mayor ahorro de todo el curso, y
+# no tiene nada que ver con LoRA.
 #
-# Los lotes de longitud parecida tienen que seguir siendo aleatorios, y ser distintos en cada época. A la vez deben
-# poder repetirse: si el *fine-tuning* completo y LoRA ven los mismos lotes en el mismo orden, su diferencia no se debe
-# a la suerte del orden. Por eso `batches_by_length` es una función pura (mismos argumentos, mismo resultado) de
-# longitudes, tamaño de lote, semilla y época.
-
-# %% [markdown] lang="en"
-# ## Batches that can be repeated
-#
-# Batches of similar length still have to be random, and different in each epoch. At the same time they must be
-# repeatable: if full *fine-tuning* and LoRA see the same batches in the same order, their difference is not due to the
-# luck of the order. So `batches_by_length` is a pure function (same arguments, same result) of lengths, batch size,
-# seed and epoch.
-
-# %%
-again = batches_by_length(train.lengths, size, seed=0, epoch=0)
-next_epoch = batches_by_length(train.lengths, size, seed=0, epoch=1)
-assert again == similar_batches
-assert next_epoch != similar_batches
-assert sorted(row for batch in next_epoch for row in batch) == list(
-    range(len(train.lengths))
-)
-
-# %% [markdown] lang="es"
 # ## ¿Cambia el relleno la respuesta?
 #
 # No, si se le dice al modelo qué es relleno. Eso hace `attention_mask`: 1 en los *tokens* de verdad, 0 en el relleno.
@@ -156,6 +230,9 @@ assert sorted(row for batch in next_epoch for row in batch) == list(
 # *tokens* de verdad de cada una.
 
 # %% [markdown] lang="en"
+# None of this changes what the model learns; only how much is computed for nothing. It is the largest saving of the
+# whole course, and has nothing to do with LoRA.
+#
 # ## Does padding change the answer?
 #
 # No, if the model is told what padding is. That is what `attention_mask` does: 1 on real *tokens*, 0 on padding. The
@@ -171,24 +248,116 @@ from loralab.models import load_base
 
 model = load_base(experiment.model, seed=0).eval()
 order = np.argsort(train.lengths)
-rows = [train.dataset[int(i)] for i in (order[0], order[-1])]
-batch = DataCollatorWithPadding(tokenizer)(rows)
+examples = [train.dataset[int(i)] for i in (order[0], order[-1])]
+batch = DataCollatorWithPadding(tokenizer)(examples)
 print(batch["input_ids"].shape, batch["attention_mask"].sum(dim=1))
 
 # %%
 with torch.no_grad():
-    alone = model(input_ids=torch.tensor([rows[0]["input_ids"]])).logits[0]
-    masked = model(
-        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
-    ).logits[0]
-    unmasked = model(input_ids=batch["input_ids"]).logits[0]
+    alone = model(input_ids=torch.tensor([examples[0]["input_ids"]])).logits[0]
+    masked = model(batch["input_ids"], batch["attention_mask"]).logits[0]
 assert torch.allclose(alone, masked, atol=1e-5)
-assert not torch.allclose(alone, unmasked, atol=1e-3)
+print("alone: ", alone)
+print("padded:", masked)
 
 # %% [markdown] lang="es"
-# ## Qué puedes afirmar ya
+# **Rómpelo.** Si se olvida la máscara, `transformers` supone que todo es texto, sin decir nada. No hay error: hay otra
+# respuesta.
+
+# %% [markdown] lang="en"
+# **Break it.** If the mask is forgotten, `transformers` assumes that everything is text, and says nothing. There is no
+# error: there is another answer.
+
+# %%
+with torch.no_grad():
+    unmasked = model(batch["input_ids"]).logits[0]
+assert not torch.allclose(alone, unmasked, atol=1e-3)
+print("no mask:", unmasked)
+
+# %% [markdown] lang="es"
+# ## Quién forma el lote
 #
-# - El relleno no cambia la respuesta si hay máscara, pero cuesta las mismas operaciones que los *tokens* de verdad.
+# Convertir una lista de ejemplos en una tabla es trabajo de un *collator*. `transformers` trae varios, y no todos
+# sirven. Ponemos los mismos 4 ejemplos, de longitudes distintas, delante de tres de ellos:
+#
+# - `default_data_collator` apila lo que recibe, sin rellenar;
+# - `DataCollatorWithPadding` rellena `input_ids` y `attention_mask` hasta el ejemplo más largo, y no toca las
+#   etiquetas;
+# - `DataCollatorForTokenClassification` rellena también las etiquetas, porque espera una por *token*.
+
+# %% [markdown] lang="en"
+# ## Who makes the batch
+#
+# Turning a list of examples into a table is the job of a *collator*. `transformers` has several, and not all of them
+# will do. We put the same 4 examples, of different lengths, before three of them:
+#
+# - `default_data_collator` stacks what it gets, without padding;
+# - `DataCollatorWithPadding` pads `input_ids` and `attention_mask` to the longest example, and leaves the labels alone;
+# - `DataCollatorForTokenClassification` pads the labels too, because it expects one a *token*.
+
+# %%
+from transformers import DataCollatorForTokenClassification, default_data_collator
+
+four = [train.dataset[int(i)] for i in order[:: rows // 4][:4]]
+for collate in (
+    default_data_collator,
+    DataCollatorWithPadding(tokenizer),
+    DataCollatorForTokenClassification(tokenizer),
+):
+    name = getattr(collate, "__name__", type(collate).__name__)
+    try:
+        made = collate([dict(example) for example in four])
+        print(name, {column: tuple(tensor.shape) for column, tensor in made.items()})
+    except (ValueError, TypeError) as error:
+        print(name, "→", type(error).__name__, str(error)[:60])
+
+# %% [markdown] lang="es"
+# Solo el segundo hace lo que necesitamos: cuatro filas igual de largas, con máscara, y cuatro etiquetas. El primero no
+# puede apilar filas desiguales. El tercero busca una etiqueta en cada *token* y encuentra un número suelto. Es el error
+# más corriente al cambiar de tarea, y la lección es corta: el *collator* tiene que saber qué forma tienen las
+# etiquetas.
+
+# %% [markdown] lang="en"
+# Only the second does what we need: four rows of equal length, with a mask, and four labels. The first cannot stack
+# uneven rows. The third looks for a label on each *token* and finds a single number. It is the most common error when
+# changing task, and the lesson is short: the *collator* has to know the shape of the labels.
+
+# %%
+made = DataCollatorWithPadding(tokenizer)([dict(example) for example in four])
+lengths = [len(example["input_ids"]) for example in four]
+assert made["input_ids"].shape == (4, max(lengths))
+assert made["attention_mask"].sum(dim=1).tolist() == lengths
+assert made["labels"].tolist() == [example["labels"] for example in four]
+
+# %% [markdown] lang="es"
+# ## Lotes que se pueden repetir
+#
+# Los lotes de longitud parecida tienen que seguir siendo aleatorios, y ser distintos en cada **época** (cada pasada por
+# los datos de entrenamiento). A la vez deben poder repetirse: si el *fine-tuning* completo y LoRA ven los mismos lotes
+# en el mismo orden, su diferencia no se debe a la suerte del orden. Por eso `batches_by_length` es una función pura
+# (mismos argumentos, mismo resultado) de longitudes, tamaño de lote, semilla y época.
+
+# %% [markdown] lang="en"
+# ## Batches that can be repeated
+#
+# Batches of similar length still have to be random, and different in each **epoch** (each pass through the training
+# data). At the same time they must be repeatable: if full *fine-tuning* and LoRA see the same batches in the same
+# order, their difference is not due to the luck of the order. So `batches_by_length` is a pure function (same
+# arguments, same result) of lengths, batch size, seed and epoch.
+
+# %%
+again = batches_by_length(train.lengths, size, seed=0, epoch=0)
+next_epoch = batches_by_length(train.lengths, size, seed=0, epoch=1)
+assert again == similar_batches
+assert next_epoch != similar_batches
+assert sorted(row for batch in next_epoch for row in batch) == list(range(rows))
+
+# %% [markdown] lang="es"
+# ## Qué puedes afirmar ya, y con qué pruebas
+#
+# - De los *tokens* se vuelve al texto. Lo que se recorta se pierde, y está contado.
+# - El relleno no cambia la respuesta si hay máscara, pero cuesta las mismas operaciones que los *tokens* de verdad. La
+#   figura dice cuántas.
 # - Rellenar hasta la longitud del lote, con frases de longitud parecida, quita la mayor parte del relleno sin cambiar
 #   los *logits* de cada frase, salvo redondeo.
 # - Los lotes dependen solo de longitudes, tamaño de lote, semilla y época: dos métodos pueden compararse con los
@@ -197,9 +366,11 @@ assert not torch.allclose(alone, unmasked, atol=1e-3)
 # Siguiente lección: qué añade LoRA exactamente a una capa.
 
 # %% [markdown] lang="en"
-# ## What you may now claim
+# ## What you may now claim, and on what evidence
 #
-# - Padding does not change the answer if there is a mask, but it costs the same operations as real *tokens*.
+# - From *tokens* one gets back to the text. What is cut is lost, and it is counted.
+# - Padding does not change the answer if there is a mask, but it costs the same operations as real *tokens*. The figure
+#   says how many.
 # - Padding to the length of the batch, with sentences of similar length, removes most of the padding without changing a
 #   sentence's *logits*, except for rounding.
 # - Batches depend only on lengths, batch size, seed and epoch: two methods can be compared on the same ones.

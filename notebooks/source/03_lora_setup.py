@@ -9,8 +9,14 @@
 # $$W' = W + \frac{\alpha}{r} B A, \qquad A \in \mathbb{R}^{r \times d_{in}}, \quad B \in \mathbb{R}^{d_{out} \times r}$$
 #
 # $d_{in}$ y $d_{out}$ son los tamaños de entrada y de salida de la capa. El **rango** $r$ es pequeño (8, por ejemplo) y
-# $\alpha$ regula cuánto pesa lo que se suma. Solo se entrenan $A$ y $B$. En esta lección lo escribes tú, en una docena
-# de líneas, y compruebas que coincide con la biblioteca `peft`.
+# $\alpha$ regula cuánto pesa lo que se suma. Solo se entrenan $A$ y $B$. Al terminar sabrás:
+#
+# - escribir LoRA en una docena de líneas, y demostrar que es lo mismo que hace la biblioteca `peft`;
+# - deducir por qué aprende, aunque empiece sumando cero;
+# - contar sus parámetros a mano;
+# - guardarlo, cargarlo, cambiarlo y fusionarlo, y ver cómo se rompe cada cosa.
+#
+# Hace falta saber multiplicar matrices y haber visto un `nn.Module` de PyTorch.
 
 # %% [markdown] lang="en"
 # # 3 · LoRA from scratch
@@ -23,8 +29,14 @@
 # $$W' = W + \frac{\alpha}{r} B A, \qquad A \in \mathbb{R}^{r \times d_{in}}, \quad B \in \mathbb{R}^{d_{out} \times r}$$
 #
 # $d_{in}$ and $d_{out}$ are the layer's input and output sizes. The **rank** $r$ is small (8, say) and $\alpha$ sets
-# how much the added term weighs. Only $A$ and $B$ are trained. In this lesson you write it yourself, in a dozen lines,
-# and check that it agrees with the library `peft`.
+# how much the added term weighs. Only $A$ and $B$ are trained. By the end you can:
+#
+# - write LoRA in a dozen lines, and prove that it is what the library `peft` does;
+# - derive why it learns, although it starts by adding zero;
+# - count its parameters by hand;
+# - save, load, switch and merge it, and see how each of these breaks.
+#
+# You need to know how matrices are multiplied, and to have seen PyTorch's `nn.Module`.
 
 # %%
 from loralab.lesson import start
@@ -51,12 +63,30 @@ profile = start(LANGUAGE)
 # the first block's queries.
 
 # %% tags=["nbval-check-output"]
-from loralab.models import load_base
+from loralab.models import load_base, locate
 
 model = load_base("minilm-l6", seed=0).eval()
 layer = model.bert.encoder.layer[0].attention.self.query
+whole = locate("minilm-l6") / "model.safetensors"
 print(layer)
 print("parameters:", sum(parameter.numel() for parameter in model.parameters()))
+print("bytes:", whole.stat().st_size)
+
+# %% [markdown] lang="es"
+# Son unos 91 MB. Al final de la lección guardaremos lo que LoRA ha añadido a la consulta y al valor de los seis
+# bloques, con rango 8, junto con la cabeza. ¿Cuánto ocupará? ¿Y cuántos parámetros serán? (La cabeza es una capa de 384
+# entradas y 2 salidas, con sus 2 términos independientes.)
+
+# %% [markdown] lang="en"
+# That is about 91 MB. At the end of the lesson we save what LoRA added to the query and the value of the six blocks,
+# with rank 8, together with the head. How much will it take? And how many parameters will it be? (The head is a layer
+# with 384 inputs and 2 outputs, and its 2 biases.)
+
+# %%
+from loralab.predictions import predict
+
+guess_size = predict("saved_size", None)
+guess_parameters = predict("lora_parameters", None)
 
 # %% [markdown] lang="es"
 # ## LoRA en doce líneas
@@ -87,117 +117,24 @@ class LoRALinear(nn.Module):
 
 
 # %% [markdown] lang="es"
-# ## Antes del primer paso no cambia nada
+# ## Antes del primer paso
 #
-# Como $B = 0$, también $BA = 0$: la salida tiene que ser la misma, bit a bit, para cualquier $r$ y cualquier $\alpha$.
+# ¿Cuánto cambiarán los *logits* de dos frases si ponemos LoRA en el modelo, sin entrenar nada?
 
 # %% [markdown] lang="en"
-# ## Before the first step nothing changes
+# ## Before the first step
 #
-# As $B = 0$, so is $BA = 0$: the output has to be the same, bit for bit, for any $r$ and any $\alpha$.
+# How much will the *logits* of two sentences change if we put LoRA on the model, without training anything?
 
 # %%
-torch.manual_seed(0)
-x = torch.randn(5, layer.in_features)
-lora = LoRALinear(layer, rank=8, alpha=16)
-assert torch.equal(lora(x), layer(x))
-
-# %% [markdown] lang="es"
-# ¿Y puede aprender, si $B = 0$? Sean $L$ la pérdida, $y = W'x$ la salida para una entrada $x$, $g = \partial L /
-# \partial y$ y $s = \alpha / r$. Las derivadas son $\partial L / \partial B = s\, g (Ax)^\top$ y $\partial L / \partial
-# A = s\, B^\top g\, x^\top$. La segunda es cero mientras $B$ lo sea; la primera no. El gradiente mueve primero solo
-# $B$; en cuanto $B$ deja de ser cero, mueve las dos.
-#
-# Para comprobarlo no hace falta una pérdida de verdad: con $L = \sum y \cdot g$ y $g$ al azar, $\partial L / \partial
-# y$ es esa $g$. Con varias entradas, las derivadas se suman.
-
-# %% [markdown] lang="en"
-# And can it learn, if $B = 0$? Let $L$ be the loss, $y = W'x$ the output for an input $x$, $g = \partial L / \partial
-# y$ and $s = \alpha / r$. The derivatives are $\partial L / \partial B = s\, g (Ax)^\top$ and $\partial L / \partial A
-# = s\, B^\top g\, x^\top$. The second is zero as long as $B$ is; the first is not. The gradient first moves only $B$;
-# once $B$ is no longer zero, it moves both.
-#
-# To check it we need no real loss: with $L = \sum y \cdot g$ for a random $g$, $\partial L / \partial y$ is that $g$.
-# With several inputs, the derivatives add up.
-
-# %%
-y = lora(x)
-g = torch.randn_like(y)
-(y * g).sum().backward()
-assert torch.all(lora.A.grad == 0)
-assert torch.allclose(lora.B.grad, lora.scale * g.T @ linear(x, lora.A), atol=1e-4)
-
-# %% [markdown] lang="es"
-# ## En todo el modelo
-#
-# Ponemos LoRA en la consulta (*query*) y el valor (*value*) de los seis bloques y congelamos lo demás, menos la cabeza,
-# que es nueva y tiene que aprender. Cada capa añade $r(d_{in} + d_{out})$ parámetros.
-
-# %% [markdown] lang="en"
-# ## In the whole model
-#
-# We put LoRA on the *query* and the *value* of the six blocks and freeze the rest, except the head, which is new and
-# has to learn. Each layer adds $r(d_{in} + d_{out})$ parameters.
-
-# %%
-rank, alpha = 8, 16
-model.requires_grad_(False)
-model.classifier.requires_grad_(True)
-for block in model.bert.encoder.layer:
-    attention = block.attention.self
-    attention.query = LoRALinear(attention.query, rank, alpha)
-    attention.value = LoRALinear(attention.value, rank, alpha)
-
-# %% [markdown] lang="es"
-# Tres cuentas de lo mismo: los parámetros que de verdad se entrenan, la fórmula a mano y lo que dice `peft`.
-
-# %% [markdown] lang="en"
-# Three counts of the same thing: the parameters that are really trained, the formula by hand, and what `peft` says.
-
-# %% tags=["nbval-check-output"]
-from peft import LoraConfig, get_peft_model
-
-from loralab.messages import percent
-
-config = LoraConfig(
-    task_type="SEQ_CLS", r=rank, lora_alpha=alpha, target_modules=["query", "value"]
-)
-theirs = get_peft_model(load_base("minilm-l6", seed=0), config).eval()
-
-counted = sum(
-    parameter.numel() for parameter in model.parameters() if parameter.requires_grad
-)
-by_hand = 6 * 2 * rank * (384 + 384) + (384 * 2 + 2)
-by_peft, total = theirs.get_nb_trainable_parameters()
-assert counted == by_hand == by_peft
-print("trainable:", counted, "·", percent(counted / total, 2))
-
-# %% [markdown] lang="es"
-# ## ¿Es lo mismo que `peft`?
-#
-# Damos a nuestras $B$ valores al azar (con ceros coincidirían sin mérito) y copiamos $A$ y $B$ en el modelo de `peft`.
-# Los *logits* tienen que coincidir hasta el último bit.
-
-# %% [markdown] lang="en"
-# ## Is it the same as `peft`?
-#
-# We give our $B$ random values (with zeros they would agree trivially) and copy $A$ and $B$ into `peft`'s model. The
-# *logits* have to agree to the last bit.
+guess_change = predict("first_change", None)
 
 # %%
 from loralab.models import load_tokenizer
 
-ours = [module for module in model.modules() if isinstance(module, LoRALinear)]
-peers = [module for module in theirs.modules() if hasattr(module, "lora_A")]
-with torch.no_grad():
-    for mine, peer in zip(ours, peers, strict=True):
-        mine.B.normal_(std=0.02)
-        peer.lora_A["default"].weight.copy_(mine.A)
-        peer.lora_B["default"].weight.copy_(mine.B)
-
 tokenizer = load_tokenizer("minilm-l6")
-texts = ["A joy from start to finish.", "Dull, and far too long."]
-batch = tokenizer(texts, padding=True, return_tensors="pt")
+sentences = ["A joy from start to finish.", "Dull, and far too long."]
+batch = tokenizer(sentences, padding=True, return_tensors="pt")
 
 
 @torch.no_grad()
@@ -205,31 +142,248 @@ def logits(model):
     return model(**batch).logits
 
 
-assert torch.equal(logits(model), logits(theirs))
-assert not torch.equal(logits(theirs), logits(load_base("minilm-l6", seed=0).eval()))
+def add_lora(model, rank, alpha):
+    """LoRA on query and value of each block; the rest frozen, except the head."""
+    model.requires_grad_(False)
+    model.classifier.requires_grad_(True)
+    for block in model.bert.encoder.layer:
+        attention = block.attention.self
+        attention.query = LoRALinear(attention.query, rank, alpha)
+        attention.value = LoRALinear(attention.value, rank, alpha)
+    return model
+
+
+base_logits = logits(model)
+for rank, alpha in ((1, 1), (8, 16), (64, 1000)):
+    adapted = add_lora(load_base("minilm-l6", seed=0).eval(), rank, alpha)
+    assert torch.equal(logits(adapted), base_logits)
+guess_change.compare((logits(adapted) - base_logits).abs().max())
+
+# %% [markdown] lang="es"
+# ## ¿Y puede aprender, si empieza en cero?
+#
+# Sean $L$ la **pérdida** (el número que el entrenamiento hace bajar), $y = W'x$ la salida para una entrada $x$, $g =
+# \partial L / \partial y$ y $s = \alpha / r$. Las derivadas son $\partial L / \partial B = s\, g (Ax)^\top$ y $\partial
+# L / \partial A = s\, B^\top g\, x^\top$. La segunda es cero mientras $B$ lo sea; la primera no.
+#
+# Para comprobarlo no hace falta una pérdida de verdad: con $L = \sum y \cdot g$ y $g$ al azar, $\partial L / \partial
+# y$ es esa $g$. Con varias entradas, las derivadas se suman.
+
+# %% [markdown] lang="en"
+# ## And can it learn, if it starts at zero?
+#
+# Let $L$ be the **loss** (the number that training brings down), $y = W'x$ the output for an input $x$, $g = \partial L
+# / \partial y$ and $s = \alpha / r$. The derivatives are $\partial L / \partial B = s\, g (Ax)^\top$ and $\partial L /
+# \partial A = s\, B^\top g\, x^\top$. The second is zero as long as $B$ is; the first is not.
+#
+# To check it we need no real loss: with $L = \sum y \cdot g$ for a random $g$, $\partial L / \partial y$ is that $g$.
+# With several inputs, the derivatives add up.
+
+# %%
+torch.manual_seed(0)
+x = torch.randn(5, 384)
+lora = LoRALinear(layer, rank=8, alpha=16)
+y = lora(x)
+g = torch.randn_like(y)
+(y * g).sum().backward()
+assert torch.all(lora.A.grad == 0)
+assert torch.allclose(lora.B.grad, lora.scale * g.T @ linear(x, lora.A), atol=1e-4)
+
+# %% [markdown] lang="es"
+# El primer paso mueve solo $B$. En cuanto $B$ deja de ser cero, $A$ tiene gradiente, y desde el segundo paso se mueven
+# las dos. Damos un paso con AdamW, el optimizador de todo el curso, sin su reducción de pesos (`weight_decay=0`; con
+# ella, $A$ encogería un poco aunque su gradiente fuera cero).
+
+# %% [markdown] lang="en"
+# The first step moves only $B$. Once $B$ is no longer zero, $A$ has a gradient, and from the second step on both move.
+# We take one step with AdamW, the optimizer of the whole course, without its weight decay (`weight_decay=0`; with it,
+# $A$ would shrink a little even though its gradient is zero).
+
+# %%
+before = {"A": lora.A.detach().clone(), "B": lora.B.detach().clone()}
+optimizer = torch.optim.AdamW([lora.A, lora.B], lr=1e-3, weight_decay=0)
+optimizer.step()
+assert torch.equal(lora.A, before["A"]) and not torch.equal(lora.B, before["B"])
+
+optimizer.zero_grad()
+(lora(x) * g).sum().backward()
+assert lora.A.grad.abs().max() > 0
+
+# %% [markdown] lang="es"
+# **Rómpelo.** ¿Por qué no empezar de otra manera? Hay tres alternativas, y cada una falla en algo:
+
+# %% [markdown] lang="en"
+# **Break it.** Why not start in another way? There are three alternatives, and each fails at something:
+
+
+# %%
+def started(a_scale, b_scale):
+    """Does it start as the base? Which of A and B have a gradient at the first step?"""
+    torch.manual_seed(0)
+    lora = LoRALinear(layer, rank=8, alpha=16)
+    with torch.no_grad():
+        lora.A.normal_().mul_(a_scale)
+        lora.B.normal_().mul_(b_scale)
+    (lora(x) * g).sum().backward()
+    moved = [name for name in "AB" if getattr(lora, name).grad.abs().max() > 0]
+    return torch.equal(lora(x), layer(x)), moved
+
+
+assert started(a_scale=1, b_scale=0) == (True, ["B"])  # LoRA
+assert started(a_scale=0, b_scale=0) == (True, [])  # never moves
+assert started(a_scale=0, b_scale=1) == (True, ["A"])  # works too
+assert started(a_scale=1, b_scale=1) == (False, ["A", "B"])  # spoils the base at once
+
+# %% [markdown] lang="es"
+# Con las dos a cero no se mueve nunca. Con las dos al azar se estropea de golpe lo que el modelo sabía. Poner a cero
+# $A$ en lugar de $B$ también sirve; la costumbre, y `peft`, ponen a cero $B$.
+#
+# ## Contar parámetros
+#
+# Cada capa añade $r(d_{in} + d_{out})$ números. Tres cuentas de lo mismo: los parámetros que de verdad se entrenan, la
+# fórmula a mano y lo que dice `peft`.
+
+# %% [markdown] lang="en"
+# With both at zero it never moves. With both random it spoils at a stroke what the model knew. Setting $A$ to zero
+# instead of $B$ works as well; by custom, and in `peft`, it is $B$.
+#
+# ## Counting parameters
+#
+# Each layer adds $r(d_{in} + d_{out})$ numbers. Three counts of the same thing: the parameters that are really trained,
+# the formula by hand, and what `peft` says.
+
+# %%
+from peft import LoraConfig, get_peft_model
+
+from loralab.messages import number
+
+rank, alpha = 8, 16
+model = add_lora(model, rank, alpha)
+counted = sum(p.numel() for p in model.parameters() if p.requires_grad)
+one, head = rank * (384 + 384), 384 * 2 + 2
+modules = ["query", "value"]
+config = LoraConfig(
+    task_type="SEQ_CLS", r=rank, lora_alpha=alpha, target_modules=modules
+)
+theirs = get_peft_model(load_base("minilm-l6", seed=0), config).eval()
+by_peft, total = theirs.get_nb_trainable_parameters()
+assert counted == 12 * one + head == by_peft
+guess_parameters.compare(counted, one=one, adapter=number(12 * one, 0), head=head)
+
+# %% [markdown] lang="es"
+# ¿Qué parte del modelo es eso? Se suele decir que «alrededor del 1 %», pero no es ninguna constante: depende del tamaño
+# de la capa, del rango y de la cabeza. Lo contamos en tres arquitecturas sin cargar sus pesos, en el dispositivo
+# `meta`, que solo apunta los tamaños.
+
+# %% [markdown] lang="en"
+# What share of the model is that? People say “about 1%”, but it is no constant: it depends on the size of the layers,
+# on the rank and on the head. We count it in three architectures without loading their weights, on the `meta` device,
+# which notes sizes only.
+
+# %% tags=["nbval-check-output"]
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    DistilBertConfig,
+)
+
+from loralab.messages import percent
+from loralab.models import count_parameters, target_modules
+
+minilm = AutoConfig.from_pretrained(locate("minilm-l6"))
+for name, settings in (
+    ("MiniLM-L6", minilm),
+    ("DistilBERT", DistilBertConfig()),
+    ("BERT-base", BertConfig()),
+):
+    with torch.device("meta"):
+        plain = AutoModelForSequenceClassification.from_config(settings)
+        names = target_modules(plain, "default")
+        config = LoraConfig(task_type="SEQ_CLS", r=8, target_modules=names)
+        sizes = count_parameters(get_peft_model(plain, config))
+    share = percent(sizes["trainable"] / sizes["total"], 2)
+    print(f"{name:10} {names}", sizes["adapter"], "+", sizes["head"], "=", share)
+
+# %% [markdown] lang="es"
+# En DistilBERT la mayor parte de lo que se entrena es la cabeza, que tiene una capa más. Por eso este curso cuenta
+# siempre aparte el adaptador y la cabeza.
+#
+# Los nombres también cambian de una arquitectura a otra: lo que en BERT es `query`, en DistilBERT es `q_lin`.
+# **Rómpelo:** pide `q_lin` en MiniLM, que es un BERT. `peft` se niega, y el curso dice además qué nombres hay.
+
+# %% [markdown] lang="en"
+# In DistilBERT most of what is trained is the head, which has one layer more. That is why this course always counts
+# adapter and head apart.
+#
+# Names change from one architecture to another, too: what is `query` in BERT is `q_lin` in DistilBERT. **Break it:**
+# ask for `q_lin` in MiniLM, which is a BERT. `peft` refuses, and the course also says which names there are.
+
+# %%
+wrong = LoraConfig(task_type="SEQ_CLS", r=8, target_modules=["q_lin", "v_lin"])
+plain = load_base("minilm-l6", seed=0)
+for attempt in (
+    lambda: get_peft_model(plain, wrong),
+    lambda: target_modules(plain, "q_lin"),
+):
+    try:
+        attempt()
+        raise AssertionError("q_lin was found")
+    except ValueError as error:
+        print(str(error)[:140])
+assert target_modules(plain, "default") == ["query", "value"]
+
+# %% [markdown] lang="es"
+# Y hay un fallo peor que negarse: si uno de los nombres existe y el otro no, `peft` sigue adelante con la mitad. Con
+# `query` y `v_lin` el modelo se entrena, y le falta la mitad del adaptador. Contar los parámetros lo descubre.
+
+# %% [markdown] lang="en"
+# And there is a failure worse than refusing: if one of the names exists and the other does not, `peft` goes on with
+# half of them. With `query` and `v_lin` the model trains, and lacks half of its adapter. Counting the parameters finds
+# it out.
+
+# %%
+half = LoraConfig(task_type="SEQ_CLS", r=8, target_modules=["query", "v_lin"])
+found = count_parameters(get_peft_model(load_base("minilm-l6", seed=0), half))
+assert found["adapter"] == 6 * one != 12 * one
+print(found["adapter"], "≠", 12 * one)
 
 # %% [markdown] lang="es"
 # ## Por qué «de rango bajo»
 #
-# $BA$ tiene tantas filas y columnas como $W$, pero su rango no pasa de $r$.
+# $BA$ tiene tantas filas y columnas como $W$, pero está hecha de muy pocos números. El **rango** de una matriz dice
+# cuántas de sus filas son de verdad independientes; el de $BA$ no pasa de $r$. Al empezar es 0. Para verlo después de
+# entrenar, damos a $B$ valores al azar.
 
 # %% [markdown] lang="en"
 # ## Why “low-rank”
 #
-# $BA$ has as many rows and columns as $W$, but its rank is at most $r$.
+# $BA$ has as many rows and columns as $W$, but is made of very few numbers. The **rank** of a matrix says how many of
+# its rows are really independent; that of $BA$ is at most $r$. At the start it is 0. To see it as after training, we
+# give $B$ random values.
 
-# %% tags=["nbval-check-output"]
-update = ours[0].B @ ours[0].A
-assert update.shape == layer.weight.shape
-print(tuple(update.shape), torch.linalg.matrix_rank(update).item())
+# %%
+from loralab.figures import matrices
+
+ours = [module for module in model.modules() if isinstance(module, LoRALinear)]
+assert torch.linalg.matrix_rank(ours[0].B @ ours[0].A) == 0
+with torch.no_grad():
+    for mine in ours:
+        mine.B.normal_(std=0.02)
+assert torch.linalg.matrix_rank(ours[0].B @ ours[0].A) == 8
+assert torch.linalg.matrix_rank(layer.weight) > 300
+matrices(layer.weight, ours[0].B, ours[0].A)
 
 # %% [markdown] lang="es"
-# Por eso ahorra, y por eso el ahorro se acaba: $r(d_{in} + d_{out})$ crece con $r$, y llega un rango en el que $A$ y $B$
-# juntas tienen tantos números como $W$.
+# Por eso ahorra, y por eso el ahorro se acaba: $r(d_{in} + d_{out})$ crece con $r$. ¿Con qué rango tendrán $A$ y $B$
+# juntas tantos números como $W$, que es de 384×384?
 
 # %% [markdown] lang="en"
-# That is why it saves, and why the saving ends: $r(d_{in} + d_{out})$ grows with $r$, and at some rank $A$ and $B$
-# together hold as many numbers as $W$.
+# That is why it saves, and why the saving ends: $r(d_{in} + d_{out})$ grows with $r$. At which rank do $A$ and $B$
+# together hold as many numbers as $W$, which is 384×384?
+
+# %%
+guess_rank = predict("even_rank", None)
 
 # %%
 from peft import inject_adapter_in_model
@@ -238,33 +392,107 @@ from loralab.figures import parameters_against_rank
 
 
 def count_by_peft(rank):
-    adapted = inject_adapter_in_model(
-        LoraConfig(r=rank, target_modules=["0"]), nn.Sequential(nn.Linear(384, 384))
-    )
-    return sum(
-        parameter.numel()
-        for name, parameter in adapted.named_parameters()
-        if "lora_" in name
-    )
+    settings = LoraConfig(r=rank, target_modules=["0"])
+    adapted = inject_adapter_in_model(settings, nn.Sequential(nn.Linear(384, 384)))
+    return sum(p.numel() for name, p in adapted.named_parameters() if "lora_" in name)
 
 
 counts = {rank: count_by_peft(rank) for rank in (1, 8, 32, 64, 128, 192, 256)}
 assert all(count == rank * (384 + 384) for rank, count in counts.items())
+guess_rank.compare(384 * 384 / (384 + 384))
 parameters_against_rank(counts, 384, 384)
 
 # %% [markdown] lang="es"
-# ## Guardar, cargar, cambiar, fusionar
+# ## La escala
 #
-# Las $A$ y las $B$ forman el **adaptador**, y `peft` guarda con él la cabeza. El modelo base no se toca; la celda
-# imprime cuánto ocupa cada uno. Cargamos sobre una base con *otra* cabeza (`seed=1`): si las respuestas coinciden, es
-# que la cabeza también se guardó.
+# El factor es $s = \alpha / r$. Doblar $\alpha$ dobla lo que se suma; doblar $r$ con la misma $\alpha$ reduce $s$ a la
+# mitad.
 
 # %% [markdown] lang="en"
-# ## Save, load, switch, merge
+# ## The scale
 #
-# The $A$s and $B$s make up the **adapter**, and `peft` saves the head along with it. The base model is left alone; the
-# cell prints the size of each. We load onto a base with *another* head (`seed=1`): if the answers agree, the head was
-# saved too.
+# The factor is $s = \alpha / r$. Doubling $\alpha$ doubles what is added; doubling $r$ with the same $\alpha$ halves
+# $s$.
+
+
+# %%
+def added(lora):
+    return lora(x) - lora.layer(x)
+
+
+double = LoRALinear(layer, rank=8, alpha=32)
+double.load_state_dict(ours[0].state_dict())
+assert torch.allclose(added(double), 2 * added(ours[0]), atol=1e-5)
+assert LoRALinear(layer, rank=16, alpha=16).scale == ours[0].scale / 2
+
+# %% [markdown] lang="es"
+# **Rómpelo.** El error más frecuente al escribir LoRA a mano es olvidar el $1/r$. El código funciona, el modelo
+# aprende, y con $r = 8$ cada suma es ocho veces mayor de lo que $\alpha$ promete. No hay mensaje de error. Lo que lo
+# descubre es compararlo con `peft`: damos a los dos las mismas $A$ y $B$, y los *logits* no coinciden.
+
+# %% [markdown] lang="en"
+# **Break it.** The most frequent mistake in writing LoRA by hand is to forget the $1/r$. The code runs, the model
+# learns, and at $r = 8$ each addition is eight times larger than $\alpha$ promises. There is no error message. What
+# finds it out is a comparison with `peft`: we give both the same $A$ and $B$, and the *logits* do not agree.
+
+# %%
+peers = [module for module in theirs.modules() if hasattr(module, "lora_A")]
+with torch.no_grad():
+    for mine, peer in zip(ours, peers, strict=True):
+        peer.lora_A["default"].weight.copy_(mine.A)
+        peer.lora_B["default"].weight.copy_(mine.B)
+
+for mine in ours:
+    mine.scale = alpha  # without the 1/r
+print("without 1/r:", (logits(model) - logits(theirs)).abs().max().item())
+assert not torch.allclose(logits(model), logits(theirs), atol=1e-3)
+
+# %% [markdown] lang="es"
+# Con el $1/r$ en su sitio coinciden hasta el último bit. Es la prueba de que nuestras doce líneas y `peft` son lo
+# mismo.
+
+# %% [markdown] lang="en"
+# With the $1/r$ in its place they agree to the last bit. That is the proof that our twelve lines and `peft` are the
+# same thing.
+
+# %%
+for mine in ours:
+    mine.scale = alpha / rank
+print("with 1/r:", (logits(model) - logits(theirs)).abs().max().item())
+assert torch.equal(logits(model), logits(theirs))
+assert not torch.equal(logits(theirs), base_logits)
+
+# %% [markdown] lang="es"
+# ## $A$ y $B$ no son únicas
+#
+# Con cualquier matriz invertible $M$, $(BM)(M^{-1}A) = BA$. Dos adaptadores pueden ser el mismo y tener números
+# distintos. Por eso promediar las $A$ y las $B$ de dos entrenamientos no es promediar lo que aprendieron.
+
+# %% [markdown] lang="en"
+# ## $A$ and $B$ are not unique
+#
+# For any invertible matrix $M$, $(BM)(M^{-1}A) = BA$. Two adapters can be the same and hold different numbers. So
+# averaging the $A$s and $B$s of two training runs is not averaging what they learnt.
+
+# %%
+a, b = ours[0].A.double(), ours[0].B.double()
+torch.manual_seed(1)
+m = torch.randn(rank, rank).double()
+assert torch.allclose((b @ m) @ (m.inverse() @ a), b @ a)
+average = (b + b @ m) / 2 @ ((a + m.inverse() @ a) / 2)
+assert not torch.allclose(average, b @ a, rtol=0.1)
+
+# %% [markdown] lang="es"
+# ## Guardar y cargar
+#
+# Las $A$ y las $B$ forman el **adaptador**, y `peft` guarda con él la cabeza. El modelo base no se toca. Cargamos sobre
+# una base con *otra* cabeza (`seed=1`): si las respuestas coinciden, es que la cabeza también se guardó.
+
+# %% [markdown] lang="en"
+# ## Save and load
+#
+# The $A$s and $B$s make up the **adapter**, and `peft` saves the head along with it. The base model is left alone. We
+# load onto a base with *another* head (`seed=1`): if the answers agree, the head was saved too.
 
 # %%
 import tempfile
@@ -272,28 +500,72 @@ from pathlib import Path
 
 from peft import PeftModel
 
-from loralab.messages import number
-from loralab.models import locate
-
 folder = Path(tempfile.mkdtemp())
 theirs.save_pretrained(folder / "first")
-for saved in (folder / "first", locate("minilm-l6")):
-    for weights in saved.glob("*model.safetensors"):
-        print(weights.name, number(weights.stat().st_size / 1e6, 1), "MB")
+saved = (folder / "first" / "adapter_model.safetensors").stat().st_size
+whole_size = number(whole.stat().st_size / 1e6, 1)
+guess_size.compare(saved / 1e6, parameters=number(counted, 0), whole=whole_size)
 
-another_head = load_base("minilm-l6", seed=1)
+other = load_base("minilm-l6", seed=1)
 reloaded = PeftModel.from_pretrained(
-    another_head, folder / "first", adapter_name="first"
+    other, folder / "first", adapter_name="first"
 ).eval()
 assert torch.equal(logits(reloaded), logits(theirs))
 
 # %% [markdown] lang="es"
-# Sobre una misma base caben varios adaptadores, y se cambia de uno a otro sin volver a cargarla. Para tener un segundo
-# sin entrenarlo, cambiamos el signo de $B$.
+# **Rómpelo.** `peft` sabe que hay una cabeza porque le dijimos la tarea, `task_type="SEQ_CLS"`. Sin ella congela la
+# cabeza al azar que le des, no la guarda, y al cargar en otro sitio te encuentras con otra distinta. De nuevo, ningún
+# error.
 
 # %% [markdown] lang="en"
+# **Break it.** `peft` knows that there is a head because we told it the task, `task_type="SEQ_CLS"`. Without it, it
+# freezes whatever random head you give it, does not save it, and when you load elsewhere you meet a different one.
+# Again, no error.
+
+# %%
+no_task = LoraConfig(r=rank, lora_alpha=alpha, target_modules=modules)
+forgetful = get_peft_model(load_base("minilm-l6", seed=0), no_task).eval()
+print("trainable:", forgetful.get_nb_trainable_parameters()[0], "≠", counted)
+forgetful.save_pretrained(folder / "forgetful")
+elsewhere = PeftModel.from_pretrained(
+    load_base("minilm-l6", seed=1), folder / "forgetful"
+).eval()
+print(logits(forgetful), logits(elsewhere), sep="\n")
+assert not torch.allclose(logits(elsewhere), logits(forgetful), atol=1e-3)
+
+# %% [markdown] lang="es"
+# Se arregla diciendo la tarea, o nombrando lo que además hay que entrenar y guardar (`modules_to_save`), que es lo que
+# hace el curso: vale para cualquier cabeza.
+
+# %% [markdown] lang="en"
+# It is repaired by naming the task, or by naming what else has to be trained and saved (`modules_to_save`), which is
+# what the course does: it works for any head.
+
+# %%
+mended = LoraConfig(
+    r=rank, lora_alpha=alpha, target_modules=modules, modules_to_save=["classifier"]
+)
+careful = get_peft_model(load_base("minilm-l6", seed=0), mended).eval()
+assert count_parameters(careful)["trainable"] == counted
+careful.save_pretrained(folder / "careful")
+elsewhere = PeftModel.from_pretrained(
+    load_base("minilm-l6", seed=1), folder / "careful"
+).eval()
+assert torch.equal(logits(elsewhere), logits(careful))
+
+# %% [markdown] lang="es"
+# ## Cambiar, apagar, fusionar
+#
+# Sobre una misma base caben varios adaptadores, y se cambia de uno a otro sin volver a cargarla. Para tener un segundo
+# sin entrenarlo, cambiamos el signo de $B$. Y con `disable_adapter` queda la base, tal como era (con la cabeza que
+# `peft` apartó).
+
+# %% [markdown] lang="en"
+# ## Switch, turn off, merge
+#
 # One base holds several adapters, and we switch from one to another without loading it again. To have a second one
-# without training it, we change the sign of $B$.
+# without training it, we change the sign of $B$. And `disable_adapter` leaves the base as it was (with the head that
+# `peft` put aside).
 
 # %%
 first_answer = logits(theirs)
@@ -302,22 +574,23 @@ with torch.no_grad():
         peer.lora_B["default"].weight.mul_(-1)
 second_answer = logits(theirs)
 theirs.save_pretrained(folder / "second")
-
 reloaded.load_adapter(folder / "second", adapter_name="second")
 reloaded.set_adapter("second")
 assert torch.equal(logits(reloaded), second_answer)
 reloaded.set_adapter("first")
 assert torch.equal(logits(reloaded), first_answer)
+with theirs.disable_adapter():
+    assert torch.equal(logits(theirs), base_logits)
 
 # %% [markdown] lang="es"
 # Y se puede **fusionar** (*merge*): se calcula $W + \frac{\alpha}{r} B A$ una vez y queda un modelo corriente, sin
-# ningún módulo de más. Así, usarlo cuesta lo mismo que usar la base. El modelo fusionado coincide con el anterior salvo
-# por el redondeo, porque las sumas van en otro orden.
+# ningún módulo de más. Así, usarlo cuesta lo mismo que usar la base: LoRA no hace el modelo más rápido ni más lento. El
+# modelo fusionado coincide con el anterior salvo por el redondeo, porque las sumas van en otro orden.
 
 # %% [markdown] lang="en"
 # And it can be **merged**: $W + \frac{\alpha}{r} B A$ is computed once and a plain model is left, without any extra
-# module. Using it then costs what using the base costs. The merged model agrees with the previous one except for
-# rounding, because the sums are done in another order.
+# module. Using it then costs what using the base costs: LoRA makes the model neither faster nor slower. The merged
+# model agrees with the previous one except for rounding, because the sums are done in another order.
 
 # %%
 merged = reloaded.merge_and_unload()
@@ -325,20 +598,44 @@ assert not any("lora" in name for name, _ in merged.named_modules())
 assert torch.allclose(logits(merged), first_answer, atol=1e-5)
 
 # %% [markdown] lang="es"
+# **Rómpelo.** Fusionar en media precisión pierde parte de lo aprendido. Un número `bfloat16` guarda unas tres cifras;
+# si a un peso le sumas algo cien o mil veces menor, casi todo se va en el redondeo. Lo medimos con $\Delta W =
+# \frac{\alpha}{r}BA$ de varios tamaños respecto a $W$. El arreglo es fusionar en `float32` y convertir, si hace falta,
+# al final; o no fusionar.
+
+# %% [markdown] lang="en"
+# **Break it.** Merging in half precision loses part of what was learnt. A `bfloat16` number keeps about three digits;
+# if you add something a hundred or a thousand times smaller to a weight, most of it goes in the rounding. We measure it
+# with $\Delta W = \frac{\alpha}{r}BA$ of several sizes relative to $W$. The repair is to merge in `float32` and
+# convert, if need be, at the end; or not to merge.
+
+# %% tags=["nbval-check-output"]
+weight, update = layer.weight.detach(), (ours[0].B @ ours[0].A).detach()
+weight = weight.bfloat16().float()  # a base that came in half precision
+for size in (0.1, 0.01, 0.001):
+    delta = update * (size * weight.norm() / update.norm())
+    kept = (weight + delta).bfloat16().float() - weight
+    lost = ((kept - delta).norm() / delta.norm()).item()
+    exact = (((weight + delta) - weight - delta).norm() / delta.norm()).item()
+    print(
+        f"|ΔW| / |W| = {percent(size)}: bf16 {percent(lost, 0)}, fp32 {percent(exact, 2)}"
+    )
+    assert exact < lost / 100
+
+# %% [markdown] lang="es"
 # ## Lo que hará el paquete
 #
 # En adelante no escribirás esto a mano: `apply_method` aplica el método del experimento, con `peft`. Tiene que dar las
-# mismas cuentas. `count_parameters` cuenta aparte el adaptador y la cabeza, porque la cabeza la entrenan también los
-# demás métodos.
+# mismas cuentas.
 
 # %% [markdown] lang="en"
 # ## What the package will do
 #
 # From now on you will not write this by hand: `apply_method` applies the experiment's method, with `peft`. It has to
-# give the same counts. `count_parameters` counts adapter and head apart, because the other methods train the head too.
+# give the same counts.
 
 # %% tags=["nbval-check-output"]
-from loralab.models import apply_method, count_parameters
+from loralab.models import apply_method
 
 experiment = profile.experiment("lora", model="minilm-l6", rank=rank, alpha=alpha)
 parameters = count_parameters(apply_method(load_base("minilm-l6", seed=0), experiment))
@@ -346,19 +643,27 @@ assert parameters["trainable"] == counted
 parameters
 
 # %% [markdown] lang="es"
-# ## Qué puedes afirmar ya
+# ## Qué puedes afirmar ya, y con qué pruebas
 #
-# - LoRA suma a una capa una matriz de rango $r$ como mucho, y empieza sumando cero.
-# - Sus parámetros se cuentan con $r(d_{in} + d_{out})$ por capa; $\alpha$ no añade ninguno.
-# - Un adaptador se guarda aparte, se cambia por otro y se fusiona sin cambiar la respuesta, salvo redondeo.
+# - LoRA suma a una capa una matriz de rango $r$ como mucho, y empieza sumando cero: los *logits* no cambian ni en un
+#   bit.
+# - Aprende porque $B$ tiene gradiente desde el principio, y $A$ desde el segundo paso.
+# - Sus parámetros se cuentan con $r(d_{in} + d_{out})$ por capa; $\alpha$ no añade ninguno, y por encima de cierto
+#   rango no hay ahorro.
+# - Un adaptador se guarda aparte (con su cabeza, si lo dices), se cambia por otro y se fusiona sin cambiar la
+#   respuesta, salvo redondeo.
 #
 # Siguiente lección: entrenarlo.
 
 # %% [markdown] lang="en"
-# ## What you may now claim
+# ## What you may now claim, and on what evidence
 #
-# - LoRA adds to a layer a matrix of rank $r$ at most, and it starts by adding zero.
-# - Its parameters are counted by $r(d_{in} + d_{out})$ per layer; $\alpha$ adds none.
-# - An adapter is saved separately, swapped for another and merged without changing the answer, except for rounding.
+# - LoRA adds to a layer a matrix of rank $r$ at most, and it starts by adding zero: the *logits* do not change by a
+#   single bit.
+# - It learns because $B$ has a gradient from the start, and $A$ from the second step.
+# - Its parameters are counted by $r(d_{in} + d_{out})$ per layer; $\alpha$ adds none, and above a certain rank there is
+#   no saving.
+# - An adapter is saved separately (with its head, if you say so), swapped for another and merged without changing the
+#   answer, except for rounding.
 #
 # Next lesson: training it.

@@ -4,7 +4,15 @@
 # **Pregunta.** ¿Qué pasa durante el entrenamiento, y puedes fiarte del número que sale?
 #
 # Primero entrenas con `Trainer` y `peft` a la vista; del curso salen solo los datos, la base y los lotes. Después
-# compruebas que `run` hace exactamente lo mismo, y entrenas de verdad.
+# compruebas que `run` hace exactamente lo mismo, y entrenas de verdad. Al terminar sabrás:
+#
+# - predecir la primera pérdida, y sospechar si no sale;
+# - reconocer cuatro fallos que no dan ningún error;
+# - elegir la tasa de aprendizaje de cada método con la validación, no con el test;
+# - interrumpir un entrenamiento y seguir donde estaba;
+# - decir cuánto de una nota es suerte del entrenamiento.
+#
+# Hacen falta las lecciones 2 y 3.
 
 # %% [markdown] lang="en"
 # # 4 · Training
@@ -12,7 +20,15 @@
 # **Question.** What happens during training, and can you trust the number that comes out?
 #
 # First you train with `Trainer` and `peft` in plain sight; only the data, the base and the batches come from the
-# course. Then you check that `run` does exactly the same, and train for real.
+# course. Then you check that `run` does exactly the same, and train for real. By the end you can:
+#
+# - predict the first loss, and be suspicious if it does not come out;
+# - recognise four failures that give no error;
+# - choose each method's learning rate by validation, not by the test;
+# - interrupt training and go on where it was;
+# - say how much of a score is luck of the training.
+#
+# You need lessons 2 and 3.
 
 # %%
 from loralab.lesson import start
@@ -23,12 +39,14 @@ profile = start(LANGUAGE)
 # %% [markdown] lang="es"
 # ## Un experimento pequeño
 #
-# `but` devuelve el mismo experimento con algunos campos cambiados. Con 64 frases y una época basta para comparar.
+# `but` devuelve el mismo experimento con algunos campos cambiados. Con 64 frases y dos épocas basta para comparar. Esto
+# es todo lo que decide el resultado de un entrenamiento:
 
 # %% [markdown] lang="en"
 # ## A small experiment
 #
-# `but` returns the same experiment with some fields changed. 64 sentences and one epoch are enough for a comparison.
+# `but` returns the same experiment with some fields changed. 64 sentences and two epochs are enough for a comparison.
+# This is everything that decides the outcome of a training run:
 
 # %%
 from loralab.data import load_splits
@@ -36,31 +54,34 @@ from loralab.models import load_base, load_tokenizer
 from loralab.tokenization import encode
 
 experiment = profile.experiment("lora")
-small = experiment.but(
-    train_size=64, validation_size=32, test_size=32, epochs=1, precision="fp32"
-)
+sizes = {"train_size": 64, "validation_size": 32, "test_size": 32}
+small = experiment.but(**sizes, epochs=2, precision="fp32")
 splits = load_splits(small)
 tokenizer = load_tokenizer(small.model)
 train = encode(splits.train, tokenizer, small.max_length)
+validation = encode(splits.validation, tokenizer, small.max_length)
 small.identity()
 
 # %% [markdown] lang="es"
 # ## La pérdida antes de empezar
 #
 # La **pérdida** es la entropía cruzada: la media, sobre los ejemplos, de $-\ln p$, donde $p$ es la probabilidad que el
-# modelo da a la clase correcta (en nats, por el logaritmo natural). Una cabeza recién creada no sabe nada y reparte
-# casi a medias entre dos clases: $-\ln \tfrac{1}{2} = \ln 2 \approx 0{,}693$. Si no empieza cerca de ahí, algo está mal
-# montado.
+# modelo da a la clase correcta (en nats, por el logaritmo natural). Si está seguro y acierta, casi 0; si está seguro y
+# falla, mucho. Una cabeza recién creada no sabe nada. ¿Qué pérdida tendrá con dos clases?
 
 # %% [markdown] lang="en"
 # ## The loss before we start
 #
 # The **loss** is cross-entropy: the mean over the examples of $-\ln p$, where $p$ is the probability that the model
-# gives to the right class (in nats, from the natural logarithm). A fresh head knows nothing and splits almost evenly
-# between two classes: $-\ln \tfrac{1}{2} = \ln 2 \approx 0.693$. If it does not start near there, something is set up
-# wrong.
+# gives to the right class (in nats, from the natural logarithm). If it is sure and right, almost 0; if it is sure and
+# wrong, a lot. A fresh head knows nothing. What will its loss be with two classes?
 
-# %% tags=["nbval-check-output"]
+# %%
+from loralab.predictions import predict
+
+guess_loss = predict("first_loss", None)
+
+# %%
 import math
 
 import torch
@@ -73,21 +94,27 @@ with torch.no_grad():
     fresh = load_base(small.model, small.seed).eval()
     first_loss = fresh(**collate(list(train.dataset))).loss.item()
 assert abs(first_loss - math.log(2)) < 0.05
-print("loss:", number(first_loss, 3), "· ln 2:", number(math.log(2), 3))
+guess_loss.compare(first_loss, ln2=number(math.log(2), 3))
 
 # %% [markdown] lang="es"
+# Si un entrenamiento no empieza cerca de ahí, algo está mal montado: las etiquetas, la cabeza o la pérdida.
+#
 # ## Con `Trainer`, a la vista
 #
-# `Trainer` ejecuta el bucle: lote, pérdida, gradiente, paso. El paso lo da AdamW, que además reduce un poco los pesos
-# (`weight_decay`). La tasa de aprendizaje sube al principio (`warmup_steps`, aquí una fracción de los pasos) y luego
-# baja en línea recta hasta cero. Solo cambiamos una cosa: los lotes, que son los de longitud parecida de la lección 2.
+# `Trainer` ejecuta el bucle: lote, pérdida, gradiente, paso. El paso lo da AdamW, que además encoge un poco los pesos
+# (`weight_decay`). El tamaño del paso lo regula la **tasa de aprendizaje**: sube al principio (`warmup_steps`, aquí una
+# fracción de los pasos) y luego baja en línea recta hasta cero. Solo cambiamos una cosa: los lotes, que son los de
+# longitud parecida de la lección 2.
 
 # %% [markdown] lang="en"
+# If training does not start near there, something is set up wrong: the labels, the head or the loss.
+#
 # ## With `Trainer`, in plain sight
 #
 # `Trainer` runs the loop: batch, loss, gradient, step. The step is AdamW's, which also shrinks the weights a little
-# (`weight_decay`). The learning rate rises at first (`warmup_steps`, here a share of all steps) and then falls linearly
-# to zero. We change one thing only: the batches are those of similar length from lesson 2.
+# (`weight_decay`). The size of the step is set by the **learning rate**: it rises at first (`warmup_steps`, here a
+# share of all steps) and then falls linearly to zero. We change one thing only: the batches are those of similar length
+# from lesson 2.
 
 # %%
 import tempfile
@@ -100,29 +127,40 @@ from loralab.hardware import detect
 from loralab.models import target_modules
 from loralab.tokenization import BatchesByLength
 
-base = load_base(small.model, small.seed)
-config = LoraConfig(
-    task_type="SEQ_CLS",
-    r=small.rank,
-    lora_alpha=small.alpha,
-    target_modules=target_modules(base, "default"),
-)
-arguments = TrainingArguments(
-    output_dir=tempfile.mkdtemp(),
-    num_train_epochs=small.epochs,
-    per_device_train_batch_size=small.batch_size,
-    learning_rate=small.learning_rate,
-    weight_decay=small.weight_decay,
-    warmup_steps=small.warmup_ratio,
-    seed=small.seed,
-    logging_steps=1,
-    save_strategy="no",
-    report_to="none",
-    use_cpu=detect().kind == "cpu",
-)
+
+def lora_model():
+    base = load_base(small.model, small.seed)
+    config = LoraConfig(
+        task_type="SEQ_CLS",
+        r=small.rank,
+        lora_alpha=small.alpha,
+        target_modules=target_modules(base, "default"),
+    )
+    return get_peft_model(base, config)
+
+
+def arguments(**changes):
+    settings = {
+        "output_dir": tempfile.mkdtemp(),
+        "num_train_epochs": small.epochs,
+        "per_device_train_batch_size": small.batch_size,
+        "learning_rate": small.learning_rate,
+        "weight_decay": small.weight_decay,
+        "warmup_steps": small.warmup_ratio,
+        "seed": small.seed,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "use_cpu": detect().kind == "cpu",
+    }
+    return TrainingArguments(**settings | changes)
 
 
 # %%
+from transformers import PrinterCallback
+
+
 class PlainTrainer(Trainer):
     def get_train_dataloader(self):
         batches = BatchesByLength(train.lengths, small.batch_size, small.seed)
@@ -133,11 +171,13 @@ class PlainTrainer(Trainer):
 
 
 trainer = PlainTrainer(
-    model=get_peft_model(base, config),
-    args=arguments,
+    model=lora_model(),
+    args=arguments(eval_strategy="epoch"),
     train_dataset=train.dataset,
+    eval_dataset=validation.dataset,
     data_collator=collate,
 )
+trainer.remove_callback(PrinterCallback)  # it prints every step's loss
 trainer.train()
 plain_losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
@@ -158,117 +198,434 @@ from loralab.runner import run
 
 result = run(small)
 tolerance = 0 if detect().kind == "cpu" else 1e-3
-pairs = zip(plain_losses, result.loss_by_step, strict=True)
+pairs = list(zip(plain_losses, result.loss_by_step, strict=True))
 assert all(abs(ours - theirs) <= tolerance for ours, theirs in pairs)
-print(plain_losses)
-print(result.loss_by_step)
+pairs
 
 # %% [markdown] lang="es"
-# ## Ahora de verdad
+# ## Cortar y seguir
 #
-# El experimento del perfil, entero. Tras cada época se mide en validación. El número de épocas está fijado de antemano:
-# al test va, una sola vez, el modelo de la última, aunque una anterior tuviera menos pérdida de validación.
+# En Colab las sesiones se cortan. `run` guarda un punto de control al final de cada época; si algo lo interrumpe, la
+# siguiente llamada sigue desde el último que esté entero. Borramos el resultado, tiramos del enchufe en el paso 6 de 8
+# y volvemos a llamar. La curva tiene que ser la misma, hasta la última cifra.
 
 # %% [markdown] lang="en"
+# ## Cut off and go on
+#
+# In Colab, sessions get cut off. `run` saves a checkpoint at the end of each epoch; if something interrupts it, the
+# next call goes on from the last whole one. We delete the result, pull the plug at step 6 of 8, and call again. The
+# curve has to be the same, to the last digit.
+
+# %%
+import shutil
+
+from transformers import TrainerCallback
+
+from loralab.runner import run_folder
+
+
+class PullThePlug(TrainerCallback):
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == 6:
+            raise KeyboardInterrupt
+
+
+shutil.rmtree(run_folder(small))
+try:
+    run(small, callbacks=(PullThePlug(),))
+except KeyboardInterrupt:
+    print("\ncut off at step 6")
+resumed = run(small)
+assert resumed.loss_by_step == result.loss_by_step
+assert resumed.predictions == result.predictions
+
+# %% [markdown] lang="es"
+# ## Rómpelo: cuatro fallos sin mensaje de error
+#
+# **1. Las métricas desaparecen.** `Trainer` averigua cómo se llaman las etiquetas leyendo la firma de `forward`. En un
+# `PeftModel` mira dentro; si envuelves el modelo tú, no, y entonces no calcula ni pérdida ni métricas. Nadie avisa. El
+# arreglo: decirlo con `label_names`.
+
+# %% [markdown] lang="en"
+# ## Break it: four failures without an error message
+#
+# **1. The metrics vanish.** `Trainer` finds out what the labels are called by reading the signature of `forward`. In a
+# `PeftModel` it looks inside; if you wrap the model yourself it does not, and then it computes neither loss nor
+# metrics. Nobody says so. The repair: name them with `label_names`.
+
+# %%
+from torch import nn
+
+
+class Wrapped(nn.Module):
+    """A PeftModel in a wrapper, as one writes it to log something, say."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, **inputs):
+        return self.model(**inputs)
+
+
+def accuracy(output):
+    right = output.predictions.argmax(axis=1) == output.label_ids
+    return {"accuracy": right.mean()}
+
+
+def measured(model, **changes):
+    trainer = Trainer(
+        model=model,
+        args=arguments(**changes),
+        eval_dataset=validation.dataset,
+        data_collator=collate,
+        compute_metrics=accuracy,
+    )
+    trainer.remove_callback(PrinterCallback)
+    scores = trainer.evaluate()
+    return sorted(set(scores) & {"eval_loss", "eval_accuracy"})
+
+
+print("PeftModel:            ", measured(lora_model()))
+keep = {"remove_unused_columns": False}  # the wrapper's signature names no column
+print("wrapped:              ", measured(Wrapped(lora_model()), **keep))
+named = measured(Wrapped(lora_model()), label_names=["labels"], **keep)
+print("wrapped, label_names: ", named)
+assert measured(Wrapped(lora_model()), **keep) == []
+assert named == ["eval_accuracy", "eval_loss"]
+
+# %% [markdown] lang="es"
+# **2. La acumulación de gradientes multiplica el paso.** Si un lote de 16 no cabe en memoria, se hacen 4 de 4 y se
+# **acumulan** sus gradientes: el paso debería ser el mismo. Con un clasificador no lo es. `Trainer` cree que el modelo
+# divide la pérdida entre los ejemplos de los 4 lotes, y el modelo no lo hace; el gradiente sale 4 veces mayor. Medimos
+# su norma en el primer paso (sin *dropout*, que apaga neuronas al azar y no dejaría comparar).
+
+# %% [markdown] lang="en"
+# **2. Gradient accumulation multiplies the step.** If a batch of 16 does not fit into memory, one makes 4 of 4 and
+# **accumulates** their gradients: the step should be the same. With a classifier it is not. `Trainer` believes that the
+# model divides the loss by the examples of all 4 batches, and the model does not; the gradient comes out 4 times too
+# large. We measure its norm at the first step (without *dropout*, which switches neurons off at random and would spoil
+# the comparison).
+
+
+# %%
+def gradient_norm(batch_size, steps, mend=False):
+    model = lora_model()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    settings = arguments(
+        per_device_train_batch_size=batch_size,
+        gradient_accumulation_steps=steps,
+        max_steps=1,
+    )
+    trainer = Trainer(
+        model=model,
+        args=settings,
+        train_dataset=train.dataset.select(range(16)),
+        data_collator=collate,
+    )
+    trainer.remove_callback(PrinterCallback)
+    if mend:
+        trainer.model_accepts_loss_kwargs = False
+    trainer.train()
+    return trainer.state.log_history[0]["grad_norm"]
+
+
+one_batch = gradient_norm(16, 1)
+accumulated, mended = gradient_norm(4, 4), gradient_norm(4, 4, mend=True)
+print("4 × 4:", accumulated / one_batch, "· mended:", mended / one_batch)
+assert abs(accumulated / one_batch - 4) < 0.01
+assert abs(mended / one_batch - 1) < 0.01
+
+# %% [markdown] lang="es"
+# Una línea lo arregla: decirle a `Trainer` que el modelo no divide (`model_accepts_loss_kwargs = False`). El paquete
+# calcula su propia pérdida, ya dividida, y así acierta también con lotes desiguales.
+#
+# **3. Pesos en media precisión.** En una GPU se entrena más deprisa con números de 16 bits. La tentación es convertir
+# el modelo entero a `float16`. Cerca de 1, entre un `float16` y el siguiente hay casi una milésima: un paso más pequeño
+# no mueve el peso.
+
+# %% [markdown] lang="en"
+# One line repairs it: telling `Trainer` that the model does not divide (`model_accepts_loss_kwargs = False`). The
+# package computes its own loss, already divided, and so is right for uneven batches too.
+#
+# **3. Weights in half precision.** On a GPU, training is faster with 16-bit numbers. The temptation is to turn the
+# whole model into `float16`. Near 1, neighbouring `float16` numbers are almost a thousandth apart: a smaller step does
+# not move the weight.
+
+# %%
+for kind in (torch.float16, torch.bfloat16, torch.float32):
+    weight = torch.ones(1, dtype=kind)
+    for _ in range(1000):
+        weight -= 1e-4
+    print(kind, "1 − 1000 × 0.0001 =", weight.item())
+    assert (weight.item() == 1) == (kind != torch.float32)
+
+# %% [markdown] lang="es"
+# Mil pasos de una diezmilésima deberían dejar el peso en 0,9; en media precisión sigue en 1. Por eso existe la
+# **precisión mixta**: los pesos se guardan en `float32`, y solo las operaciones se hacen en 16 bits. Para que los
+# gradientes pequeños no se queden en cero, un `GradScaler` multiplica la pérdida y después los divide; si encuentra
+# pesos en `float16`, se niega. Aquí lo vemos en la CPU, con una sola capa; en la GPU es igual.
+
+# %% [markdown] lang="en"
+# A thousand steps of a ten-thousandth should leave the weight at 0.9; in half precision it is still 1. Hence **mixed
+# precision**: weights are kept in `float32`, and only the operations are done in 16 bits. So that small gradients do
+# not become zero, a `GradScaler` multiplies the loss and then divides them; if it finds weights in `float16`, it
+# refuses. We see it here on the CPU, with a single layer; on the GPU it is the same.
+
+
+# %%
+def scaled_step(layer, kind):
+    """One step of mixed precision on a CPU; returns the layer's precision."""
+    optimizer = torch.optim.AdamW(layer.parameters())
+    scaler = torch.amp.GradScaler("cpu")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = layer(torch.ones(3, 4, dtype=kind)).float()
+    scaler.scale(output.sum()).backward()
+    scaler.unscale_(optimizer)
+    scaler.step(optimizer)
+    return layer.weight.dtype
+
+
+try:
+    scaled_step(nn.Linear(4, 2).half(), torch.float16)
+    raise AssertionError("half-precision weights were accepted")
+except ValueError as error:
+    print("float16 weights:", error)
+assert scaled_step(nn.Linear(4, 2), torch.float32) == torch.float32
+print("float32 weights: one step done")
+
+# %% [markdown] lang="es"
+# El cuarto fallo es la tasa de aprendizaje, y merece un apartado.
+#
+# ## Ahora de verdad
+#
+# Los experimentos del perfil, enteros: LoRA y el *fine-tuning* completo, cada uno con su tasa. Tras cada época se mide
+# en validación. El número de épocas está fijado de antemano: al test va, una sola vez, el modelo de la última, aunque
+# una anterior tuviera menos pérdida de validación. La primera vez tardan unos minutos; `run` va diciendo cuánto falta.
+
+# %% [markdown] lang="en"
+# The fourth failure is the learning rate, and deserves a section.
+#
 # ## Now for real
 #
-# The profile's experiment, in full. After each epoch it is measured on validation. The number of epochs is fixed
-# beforehand: the model after the last one is tested, once, even if an earlier epoch had a lower validation loss.
+# The profile's experiments, in full: LoRA and full *fine-tuning*, each at its own rate. After each epoch it is measured
+# on validation. The number of epochs is fixed beforehand: the model after the last one is tested, once, even if an
+# earlier epoch had a lower validation loss. The first time takes a few minutes; `run` says how long is left.
 
 # %%
 lora = run(experiment)
+full = run(profile.experiment("full"))
 
 # %%
-from loralab.figures import loss_curve
+from loralab.figures import loss_curves
 
-loss_curve(lora)
+loss_curves([full, lora])
 
 # %% [markdown] lang="es"
-# La tabla da la validación después de cada época. La exactitud y la pérdida pueden no ir de la mano: la pérdida castiga
-# equivocarse con mucha seguridad. La nota del test no tiene por qué ser la misma: sale de otras frases, y la tasa de
-# aprendizaje se eligió con estas.
+# Arriba, la pérdida; abajo, la tasa en cada paso: las dos suben y bajan igual, pero a alturas muy distintas. La
+# exactitud y la pérdida de validación pueden no ir de la mano: la pérdida castiga equivocarse con mucha seguridad.
 
 # %% [markdown] lang="en"
-# The table gives validation after each epoch. Accuracy and loss need not go together: the loss punishes being wrong
-# with great confidence. The test score need not equal this one: it comes from other sentences, and the learning rate
-# was chosen on these.
+# Above, the loss; below, the rate at each step: both rise and fall alike, but at very different heights. Accuracy and
+# validation loss need not go together: the loss punishes being wrong with great confidence.
 
 # %%
 import pandas as pd
 
-pd.DataFrame(lora.epochs, index=range(1, experiment.epochs + 1)).round(3)
+epochs = {"full": pd.DataFrame(full.epochs), "lora": pd.DataFrame(lora.epochs)}
+pd.concat(epochs, names=["", "epoch"]).round(3)
+
+# %% [markdown] lang="es"
+# **4. La tasa de otro método.** ¿Por qué no usar la misma tasa para los dos? Parece lo justo. LoRA mueve unas pocas
+# matrices que empiezan en cero; el completo mueve de golpe todos los pesos ya entrenados. Cambiamos las tasas entre sí.
+# ¿Qué exactitud en **validación** tendrá cada uno?
+
+# %% [markdown] lang="en"
+# **4. Another method's rate.** Why not use the same rate for both? It looks fair. LoRA moves a few matrices that start
+# at zero; full fine-tuning moves all the pretrained weights at once. We swap the rates. What **validation** accuracy
+# will each have?
+
+# %%
+guess_lora = predict("lora_low_rate", None)
+guess_full = predict("full_high_rate", None)
+
+# %%
+low, high = profile.learning_rates["full"], profile.learning_rates["lora"]
+lora_low = run(profile.experiment("lora", learning_rate=low))
+full_high = run(profile.experiment("full", learning_rate=high))
+
+# %%
+from loralab.figures import accuracy_against_rate
+from loralab.messages import percent
+
+
+def final(result):
+    return result.epochs[-1]["accuracy"]
+
+
+guess_lora.compare(100 * final(lora_low), own=percent(final(lora)))
+print()
+guess_full.compare(100 * final(full_high), own=percent(final(full)))
+accuracy_against_rate([full, full_high, lora, lora_low])
+
+# %% [markdown] lang="es"
+# Quien compare los dos métodos con una sola tasa elige al ganador al elegir la tasa. El arreglo es buscar la de cada
+# uno, con el mismo esfuerzo y **en validación**. Las tasas del perfil `cpu` salieron así: un barrido por factores de
+# dos hasta que la mejor quedó dentro (`profiles.toml`). En otros modelos se ha visto que la de LoRA es unas diez veces
+# la del completo ([Schulman et al., 2025](https://thinkingmachines.ai/blog/lora/)); aquí, con pocos pasos y un modelo
+# pequeño, la proporción es mayor.
+
+# %% [markdown] lang="en"
+# Whoever compares the two methods at one rate chooses the winner by choosing the rate. The repair is to search for each
+# one's own, with equal effort and **on validation**. The rates of the `cpu` profile came about like that: a sweep by
+# factors of two until the best was inside it (`profiles.toml`). In other models LoRA's has been found to be about ten
+# times that of full fine-tuning ([Schulman et al., 2025](https://thinkingmachines.ai/blog/lora/)); here, with few steps
+# and a small model, the ratio is larger.
+
+# %%
+ratio = high / low
+assert profile.experiment("lora").learning_rate == high
+print("LoRA / full:", number(ratio, 0), "×")
 
 # %% [markdown] lang="es"
 # ## Cuánto ha costado
 #
-# El entrenamiento y la evaluación se cronometran por separado, en segundos. La memoria máxima va en bytes, y `method`
-# dice cómo se midió: `profiler`, con el perfilador de PyTorch en una CPU; `cuda`, con el contador de la propia GPU.
+# El entrenamiento y la evaluación se cronometran por separado. La memoria máxima se mide con el perfilador de PyTorch
+# en una CPU (`profiler`), o con el contador de la propia GPU (`cuda`). En la lección 6 discutimos qué se puede concluir
+# de estos números; aquí solo se apuntan.
 
 # %% [markdown] lang="en"
 # ## What it cost
 #
-# Training and evaluation are timed separately, in seconds. The peak memory is in bytes, and `method` says how it was
-# measured: `profiler`, by PyTorch's profiler on a CPU; `cuda`, by the GPU's own counter.
+# Training and evaluation are timed separately. The peak memory is measured by PyTorch's profiler on a CPU (`profiler`),
+# or by the GPU's own counter (`cuda`). Lesson 6 discusses what may be concluded from these numbers; here they are only
+# noted down.
 
 # %%
 from loralab.report import comparison_table
 
-print({name: round(seconds, 1) for name, seconds in lora.seconds.items()})
 print(lora.memory)
-comparison_table([lora])
+comparison_table([full, lora])
 
 # %% [markdown] lang="es"
-# ## Nada se entrena dos veces
+# ## La suerte del entrenamiento
 #
-# Un resultado queda en disco con la huella del código, los datos y los pesos que lo produjeron. Pedirlo otra vez lo
-# carga. Si algo de eso cambia, el resultado anterior se aparta y el modelo se entrena de nuevo. Si el entrenamiento se
-# corta a la mitad, sigue desde la última época completa.
+# La semilla decide los números al azar de la cabeza y de $A$, el orden de los lotes y el *dropout*. Nada de eso es
+# mérito del modelo. Entrenamos LoRA otra vez con otra semilla. ¿En qué porcentaje de las frases del test darán los dos
+# modelos respuestas distintas?
 
 # %% [markdown] lang="en"
-# ## Nothing is trained twice
+# ## The luck of training
 #
-# A result stays on disk with the fingerprints of the code, the data and the weights that made it. Asking for it again
-# loads it. If any of them changes, the old result is moved aside and the model is trained again. If training is cut off
-# halfway, it goes on from the last whole epoch.
+# The seed decides the random numbers of the head and of $A$, the order of the batches and the *dropout*. None of that
+# is the model's merit. We train LoRA again with another seed. On what percentage of the test sentences will the two
+# models give different answers?
 
 # %%
-assert run(experiment) == lora
+guess_seeds = predict("seed_disagreement", None)
+
+# %%
+seeds = [run(experiment.but(seed=seed)) for seed in profile.seeds]
+
+# %%
+from loralab.figures import who_is_right
+from loralab.messages import message
+
+first, second = seeds[0], seeds[1]
+apart = [a != b for a, b in zip(first.predictions, second.predictions, strict=True)]
+guess_seeds.compare(
+    100 * sum(apart) / len(apart),
+    first=percent(first.test["accuracy"]),
+    second=percent(second.test["accuracy"]),
+)
+names = [f"{message('seed')} {result.experiment.seed}" for result in (first, second)]
+who_is_right(first, second, names)
 
 # %% [markdown] lang="es"
-# ## Y funciona fuera de esta sesión
-#
-# Cargamos el adaptador guardado sobre una base recién leída y volvemos a clasificar las 32 primeras frases del test.
+# Dos notas casi iguales pueden esconder dos modelos que se equivocan en sitios distintos. Y si dos semillas de un mismo
+# método difieren tanto, una diferencia así entre dos métodos no probaría nada: de eso tratan las dos lecciones que
+# quedan.
 
 # %% [markdown] lang="en"
-# ## And it works outside this session
-#
-# We load the saved adapter onto a freshly read base and classify the first 32 test sentences again.
+# Two scores that are almost equal can hide two models that err in different places. And if two seeds of one method
+# differ that much, a difference like that between two methods would prove nothing: that is what the two remaining
+# lessons are about.
 
 # %%
-from loralab.models import load_trained, predict_texts
-from loralab.runner import run_folder
+scores = [result.test["accuracy"] for result in seeds]
+print([percent(score) for score in scores])
+print(number(100 * (max(scores) - min(scores)), 1), message("unit_points"))
 
-model = load_trained(experiment, run_folder(experiment))
-test = load_splits(experiment).test.head(32)
-logits = predict_texts(model, tokenizer, list(test["text"]), experiment.max_length)
-again = logits.argmax(dim=1).tolist()
+# %% [markdown] lang="es"
+# ## Pruébalo tú: fuera del curso
+#
+# El adaptador no necesita este paquete para nada. Estas líneas, con `transformers` y `peft`, lo cargan sobre la base y
+# clasifican lo que escribas. Cámbialo por una crítica tuya, en inglés: el modelo no ha leído otra cosa. (La primera
+# línea calla el aviso de que la base no trae cabeza: la pone el adaptador.)
+
+# %% [markdown] lang="en"
+# ## Try it yourself: outside the course
+#
+# The adapter does not need this package at all. These lines, with `transformers` and `peft`, load it onto the base and
+# classify what you write. Change it to a review of yours. (The first line silences the notice that the base has no
+# head: the adapter brings it.)
+
+# %%
+import transformers
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from loralab.models import locate
+
+base_folder = locate(experiment.model)
+adapter_folder = run_folder(experiment) / "adapter"
+my_review = "The plot is thin, but I laughed from the first scene to the last."
+
+transformers.logging.set_verbosity_error()
+base = AutoModelForSequenceClassification.from_pretrained(base_folder, num_labels=2)
+classifier = PeftModel.from_pretrained(base, adapter_folder).eval()
+my_tokenizer = AutoTokenizer.from_pretrained(base_folder)
+with torch.no_grad():
+    logits = classifier(**my_tokenizer(my_review, return_tensors="pt")).logits
+probability = torch.softmax(logits, dim=1)[0, 1].item()
+print("favourable:", percent(probability))
+
+# %% [markdown] lang="es"
+# ¿Es el mismo modelo que se examinó? Clasificamos con él las 32 primeras frases del test y comparamos con las
+# respuestas guardadas.
+
+# %% [markdown] lang="en"
+# Is it the model that was examined? We classify the first 32 test sentences with it and compare with the answers on
+# file.
+
+# %%
+some = list(load_splits(experiment).test["text"].head(32))
+batch = my_tokenizer(some, padding=True, truncation=True, return_tensors="pt")
+with torch.no_grad():
+    again = classifier(**batch).logits.argmax(dim=1).tolist()
 differing = sum(a != b for a, b in zip(again, lora.predictions[:32], strict=True))
 assert differing <= (0 if detect().kind == "cpu" else 1)
 
 # %% [markdown] lang="es"
-# ## Qué puedes afirmar ya
+# ## Qué puedes afirmar ya, y con qué pruebas
 #
-# - La pérdida empieza cerca de $\ln 2$, como debe.
-# - `run` da, paso a paso, las mismas pérdidas que `Trainer` a la vista.
-# - El resultado se puede repetir, cargar y llevar a otro sitio.
+# - La pérdida empieza cerca de $\ln 2$, como debe; `run` da, paso a paso, las mismas pérdidas que `Trainer` a la vista,
+#   también tras un corte.
+# - Cada método tiene su tasa, elegida en validación. Con la del otro, la comparación no vale.
+# - Una nota lleva dentro dos suertes: la del examen (lección 1) y la del entrenamiento.
+# - El resultado se puede repetir, cargar y llevar a otro sitio con diez líneas.
 #
 # Siguiente lección: ¿importa el rango?
 
 # %% [markdown] lang="en"
-# ## What you may now claim
+# ## What you may now claim, and on what evidence
 #
-# - The loss starts near $\ln 2$, as it should.
-# - `run` gives, step by step, the same losses as `Trainer` in plain sight.
-# - The result can be repeated, loaded and taken elsewhere.
+# - The loss starts near $\ln 2$, as it should; `run` gives, step by step, the same losses as `Trainer` in plain sight,
+#   after a cut too.
+# - Each method has its rate, chosen on validation. At the other's, the comparison is void.
+# - A score holds two kinds of luck: that of the exam (lesson 1) and that of training.
+# - The result can be repeated, loaded and taken elsewhere in ten lines.
 #
 # Next lesson: does the rank matter?

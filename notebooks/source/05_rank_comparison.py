@@ -3,16 +3,30 @@
 #
 # **Pregunta.** ¿Ayuda aquí un rango más alto, o solo lo parece?
 #
-# Entrenas LoRA con varios rangos, con los mismos datos, lotes y épocas, y decides qué se puede decir con un examen de
-# este tamaño.
+# Entrenas LoRA con varios rangos y varias semillas, con los mismos datos, lotes y épocas, y decides qué se puede decir
+# con un examen de este tamaño. Al terminar sabrás:
+#
+# - decir qué más cambia cuando cambias el rango;
+# - leer varias semillas como puntos, y no como una media;
+# - explicar por qué el mejor de varios siempre parece mejor de lo que es;
+# - leer un intervalo, y saber cuánto cuesta tener pocas semillas.
+#
+# Hacen falta las lecciones 3 y 4.
 
 # %% [markdown] lang="en"
 # # 5 · Which rank?
 #
 # **Question.** Does a higher rank help here, or does it only look as if it did?
 #
-# You train LoRA with several ranks, with the same data, batches and epochs, and decide what an exam of this size allows
-# you to say.
+# You train LoRA with several ranks and several seeds, with the same data, batches and epochs, and decide what an exam
+# of this size allows you to say. By the end you can:
+#
+# - say what else changes when you change the rank;
+# - read several seeds as dots, and not as a mean;
+# - explain why the best of several always looks better than it is;
+# - read an interval, and know what few seeds cost.
+#
+# You need lessons 3 and 4.
 
 # %%
 from loralab.lesson import start
@@ -23,125 +37,360 @@ profile = start(LANGUAGE)
 # %% [markdown] lang="es"
 # ## La regla de la escala
 #
-# La actualización es $\frac{\alpha}{r} BA$. Si cambias $r$ y mantienes $\alpha$, cambia también el factor. Es una
-# decisión, y hay que decirla: aquí **$\alpha$ es fija**. La tasa de aprendizaje tampoco cambia: se eligió con $r = 8$,
-# y eso puede favorecerlo.
+# La actualización es $\frac{\alpha}{r} BA$. Si cambias $r$ tienes que decir qué haces con $\alpha$, y hay tres
+# costumbres:
+#
+# - **$\alpha$ fija**, la del artículo de LoRA ([Hu et al., 2021](https://arxiv.org/abs/2106.09685));
+# - **$\alpha$ proporcional a $r$** (por ejemplo $\alpha = 2r$): el factor no cambia;
+# - **$\alpha$ proporcional a $\sqrt{r}$**, o *rank-stabilised* ([Kalajdzievski,
+#   2023](https://arxiv.org/abs/2312.03732)): el factor baja como $1/\sqrt{r}$.
+#
+# ¿Cuál es la que menos estorba? Lo probamos en unos segundos: un solo paso de AdamW, con la cabeza congelada y un solo
+# lote, y miramos cuánto baja la pérdida. Las tres reglas coinciden en $r = 8$.
 
 # %% [markdown] lang="en"
 # ## The scale rule
 #
-# The update is $\frac{\alpha}{r} BA$. If you change $r$ and keep $\alpha$, the factor changes too. That is a choice,
-# and has to be stated: here **$\alpha$ is fixed**. Neither does the learning rate change: it was chosen at $r = 8$,
-# which may favour it.
+# The update is $\frac{\alpha}{r} BA$. If you change $r$ you have to say what you do with $\alpha$, and there are three
+# customs:
+#
+# - **$\alpha$ fixed**, that of the LoRA paper ([Hu et al., 2021](https://arxiv.org/abs/2106.09685));
+# - **$\alpha$ proportional to $r$** ($\alpha = 2r$, say): the factor does not change;
+# - **$\alpha$ proportional to $\sqrt{r}$**, or *rank-stabilised* ([Kalajdzievski,
+#   2023](https://arxiv.org/abs/2312.03732)): the factor falls as $1/\sqrt{r}$.
+#
+# Which is the least in the way? We try it in a few seconds: a single step of AdamW, with the head frozen and a single
+# batch, and see how far the loss falls. The three rules agree at $r = 8$.
+
+# %%
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import DataCollatorWithPadding
+
+from loralab.data import load_splits
+from loralab.models import load_base, load_tokenizer, target_modules
+from loralab.tokenization import encode
+
+experiment = profile.experiment("lora")
+tokenizer = load_tokenizer(experiment.model)
+some = load_splits(experiment).train.head(16)
+rows = encode(some, tokenizer, experiment.max_length).dataset
+batch = DataCollatorWithPadding(tokenizer)(list(rows))
+
+
+def fall_of_loss(rank, alpha):
+    """How far one AdamW step on the adapter alone brings the batch's loss down."""
+    base = load_base(experiment.model, seed=0)
+    names = target_modules(base, "default")
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=names)
+    model = get_peft_model(base, config).eval()  # eval: no dropout
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-4, weight_decay=0)
+    before = model(**batch).loss
+    before.backward()
+    optimizer.step()
+    with torch.no_grad():
+        return (before - model(**batch).loss).item()
+
+
+# %%
+from loralab.figures import scale_rules
+
+ranks = [1, 2, 4, 8, 16, 32, 64]
+falls = {
+    "fixed": [fall_of_loss(r, 16) for r in ranks],
+    "proportional": [fall_of_loss(r, 2 * r) for r in ranks],
+    "root": [fall_of_loss(r, 16 * (r / 8) ** 0.5) for r in ranks],
+}
+scale_rules(ranks, falls)
+
+# %% [markdown] lang="es"
+# Con $\alpha$ fija, el primer paso baja la pérdida más o menos lo mismo con cualquier rango: si los rangos acaban
+# distintos, no será porque unos dieran pasos mayores al empezar. Con las otras reglas, subir el rango es también subir,
+# a escondidas, la tasa de aprendizaje. Aquí **$\alpha$ es fija**, y lo dirá el título de cada figura. La tasa tampoco
+# cambia: se eligió con $r = 8$, y eso puede favorecerlo.
+
+# %% [markdown] lang="en"
+# With $\alpha$ fixed, the first step brings the loss down about as far at any rank: if the ranks end up different, it
+# will not be because some took larger steps at the start. With the other rules, raising the rank also raises the
+# learning rate by the back door. Here **$\alpha$ is fixed**, and the title of each figure will say so. The rate does
+# not change either: it was chosen at $r = 8$, which may favour it.
 
 # %% tags=["nbval-check-output"]
 import pandas as pd
 
 experiments = profile.rank_comparison()
-pd.DataFrame(
-    [
-        {"r": e.rank, "alpha": e.alpha, "alpha/r": e.scale, "seed": e.seed}
-        for e in experiments
-    ]
-)
+firsts = [e for e in experiments if e.seed == profile.seeds[0]]
+pd.DataFrame([{"r": e.rank, "alpha": e.alpha, "alpha/r": e.scale} for e in firsts])
 
 # %% [markdown] lang="es"
-# Aquí usamos el test para describir los rangos, no para elegir uno; para elegir se miraría la validación. Antes de
-# seguir, escribe tu apuesta: ¿qué rango acertará más en el test, y por cuántos puntos?
-#
 # ## Entrenar cada rango
+#
+# Aquí usamos el test para describir los rangos, no para elegir uno. Antes de seguir, apuesta: ¿cuántos puntos de
+# exactitud habrá, de media, entre el rango más alto y el más bajo? (Negativo, si crees que gana el bajo.)
 
 # %% [markdown] lang="en"
-# Here we use the test to describe the ranks, not to choose one; to choose, you would look at validation. Before you go
-# on, write down your bet: which rank will score highest on the test, and by how many points?
-#
 # ## Train each rank
+#
+# Here we use the test to describe the ranks, not to choose one. Before you go on, bet: how many points of accuracy will
+# there be, on average, between the highest rank and the lowest? (Negative, if you think the low one wins.)
+
+# %%
+from loralab.predictions import predict
+
+guess_gain = predict("rank_gain", None)
+
+# %% [markdown] lang="es"
+# Cada rango se entrena con cada semilla. Si vienes de la lección 4, los de $r = 8$ ya están hechos. Los demás tardan
+# alrededor de un minuto cada uno en dos núcleos.
+
+# %% [markdown] lang="en"
+# Each rank is trained with each seed. If you come from lesson 4, those of $r = 8$ are done already. The others take
+# about a minute each on two cores.
 
 # %%
 from loralab.runner import run_all
 
 results = run_all(experiments)
 
-# %%
-from loralab.report import comparison_table
-
-comparison_table(results)
-
 # %% [markdown] lang="es"
-# Los parámetros del adaptador son proporcionales al rango; la cabeza es siempre la misma.
+# Empecemos como se hace tantas veces: con una sola semilla. ¿Qué rango gana? ¿Y con la semilla siguiente?
 
 # %% [markdown] lang="en"
-# The adapter's parameters are proportional to the rank; the head is always the same.
+# Let us begin as is so often done: with a single seed. Which rank wins? And with the next seed?
 
 # %%
-assert (
-    len({result.parameters["adapter"] / result.experiment.rank for result in results})
-    == 1
-)
-assert len({result.parameters["head"] for result in results}) == 1
+from loralab.messages import percent
+
+for seed in profile.seeds:
+    own = [result for result in results if result.experiment.seed == seed]
+    order = sorted(own, key=lambda result: -result.test["accuracy"])
+    print(
+        f"seed {seed}:",
+        " > ".join(
+            f"r={result.experiment.rank} ({percent(result.test['accuracy'])})"
+            for result in order
+        ),
+    )
 
 # %% [markdown] lang="es"
-# ## ¿Quién gana?
-#
-# Cada punto es un entrenamiento. La barra es el ± de la lección 1, puesto alrededor de la nota obtenida: en el 95 % de
-# los exámenes como este, una barra así contendría la nota verdadera del modelo. El veredicto del título compara cada
-# rango con el primero **en las mismas frases**: solo cuentan aquellas en las que uno acierta y el otro falla, y por eso
-# afina más que mirar si las barras se tocan.
+# Quien solo hubiera entrenado una fila habría publicado esa. Ahora todas a la vez: cada punto es un entrenamiento, y
+# una línea une los de la misma semilla. A la derecha, como escala, la suerte del examen de la lección 1.
 
 # %% [markdown] lang="en"
-# ## Who wins?
-#
-# Each dot is a training run. The bar is lesson 1's ±, drawn around the score obtained: in 95% of exams like this one,
-# such a bar would contain the model's true score. The verdict in the title compares each rank with the first **on the
-# same sentences**: only those count that one gets right and the other wrong, which is sharper than checking whether the
-# bars touch.
+# Whoever had trained one row only would have published that one. Now all at once: each dot is a training run, and a
+# line joins those of one seed. On the right, as a scale, the exam luck of lesson 1.
 
 # %%
 from loralab.figures import accuracy_against_rank
 from loralab.report import rank_verdict
 
-accuracy_against_rank(results, rank_verdict(results))
+accuracy_against_rank(results, rank_verdict(results, experiment.rank))
+
+# %%
+from loralab.messages import number
+
+low, high = min(profile.ranks), max(profile.ranks)
+by_rank = {
+    rank: [r.test["accuracy"] for r in results if r.experiment.rank == rank]
+    for rank in profile.ranks
+}
+gains = [100 * (a - b) for a, b in zip(by_rank[high], by_rank[low], strict=True)]
+guess_gain.compare(
+    sum(gains) / len(gains), least=number(min(gains), 1), most=number(max(gains), 1)
+)
+
+# %% [markdown] lang="es"
+# ## La suerte del ganador
+#
+# Supón que el rango no importara nada: cinco rangos **idénticos**, todos con la misma exactitud verdadera, y una
+# desviación típica de 0,5 puntos entre entrenamientos. Entrenas cada uno una vez y te quedas con el mejor. ¿Cuántos
+# puntos parecerá ganar, de media?
+
+# %% [markdown] lang="en"
+# ## Winner's luck
+#
+# Suppose that the rank did not matter at all: five **identical** ranks, all with the same true accuracy, and a standard
+# deviation of 0.5 points between training runs. You train each once and keep the best. By how many points will it seem
+# to win, on average?
+
+# %%
+guess_luck = predict("winner_luck", None)
+
+# %%
+import numpy as np
+
+from loralab.figures import winners_luck
+
+studies = np.random.default_rng(0).normal(0, 0.5, size=(20_000, 5))
+leads = studies.max(axis=1)
+assert abs(leads.mean() - 0.5 * 1.163) < 0.01
+guess_luck.compare(leads.mean())
+winners_luck(leads, ranks=5)
+
+# %% [markdown] lang="es"
+# **Rómpelo.** Con nuestros propios resultados: partimos el test en dos mitades al azar, elegimos el mejor entrenamiento
+# con una mitad y miramos su nota en la otra. Lo repetimos 500 veces, con los papeles cambiados también. La nota con la
+# que se elige sale siempre hinchada.
+
+# %% [markdown] lang="en"
+# **Break it.** With our own results: we cut the test into two random halves, choose the best run on one half and look
+# at its score on the other. We repeat it 500 times, with the roles swapped too. The score by which one chooses always
+# comes out inflated.
+
+# %%
+right = np.array([np.equal(r.predictions, r.labels) for r in results])
+random = np.random.default_rng(0)
+chosen_on, then_on = [], []
+for _ in range(500):
+    halves = np.array_split(random.permutation(right.shape[1]), 2)
+    for one, other in (halves, halves[::-1]):
+        best = right[:, one].mean(axis=1).argmax()
+        chosen_on.append(right[best, one].mean())
+        then_on.append(right[best, other].mean())
+inflated = np.mean(chosen_on) - np.mean(then_on)
+assert inflated > 0
+print("chosen on:", percent(np.mean(chosen_on)), "· then:", percent(np.mean(then_on)))
+
+# %% [markdown] lang="es"
+# Por eso el test no elige. El arreglo es elegir en validación y mirar el test una vez, con lo ya elegido:
+
+# %% [markdown] lang="en"
+# That is why the test does not choose. The repair is to choose on validation, and to look at the test once, with the
+# choice made:
+
+# %%
+validation = {
+    rank: np.mean([r.epochs[-1]["loss"] for r in results if r.experiment.rank == rank])
+    for rank in profile.ranks
+}
+chosen = min(validation, key=validation.get)
+print({rank: number(loss, 3) for rank, loss in validation.items()})
+print(f"r={chosen}:", percent(np.mean(by_rank[chosen])))
+
+# %% [markdown] lang="es"
+# ## ¿Cuántas semillas?
+#
+# Con $k$ semillas, el intervalo del 95 % de la media es la media ± la desviación típica (SD) por un factor. El factor
+# es grande con pocas semillas, porque también hay que adivinar la propia SD ([Student,
+# 1908](https://doi.org/10.1093/biomet/6.1.1)).
+
+# %% [markdown] lang="en"
+# ## How many seeds?
+#
+# With $k$ seeds, the 95% interval of the mean is the mean ± the standard deviation (SD) times a factor. The factor is
+# large with few seeds, because the SD itself has to be guessed too ([Student,
+# 1908](https://doi.org/10.1093/biomet/6.1.1)).
+
+# %% tags=["nbval-check-output"]
+from loralab.stats import seed_factor
+
+for k in (2, 3, 5, 10):
+    print(f"k = {k:2}: ±", number(seed_factor(k), 2), "SD")
+assert round(seed_factor(3), 2) == 2.48 and round(seed_factor(5), 2) == 1.24
+
+# %% [markdown] lang="es"
+# ¿Cumple lo que promete? Simulamos 2000 estudios de 3 semillas cuyo valor verdadero conocemos, y contamos cuántos
+# intervalos lo contienen. Al lado, lo mismo con el 1,96 de la lección 1, que supone conocida la SD.
+
+# %% [markdown] lang="en"
+# Does it keep its promise? We simulate 2,000 studies of 3 seeds whose true value we know, and count how many intervals
+# hold it. Beside it, the same with lesson 1's 1.96, which takes the SD as known.
+
+# %%
+runs = np.random.default_rng(1).normal(80, 0.5, size=(2000, 3))
+off, spread = np.abs(runs.mean(axis=1) - 80), runs.std(axis=1, ddof=1)
+caught = (off < seed_factor(3) * spread).mean()
+naive = (off < 1.96 / np.sqrt(3) * spread).mean()
+assert abs(caught - 0.95) < 0.02 and naive < 0.9
+print("2.48:", percent(caught), "· 1.96/√3:", percent(naive))
+
+# %% [markdown] lang="es"
+# ## El veredicto
+#
+# Comparamos cada rango con $r = 8$ **por pares**: misma semilla, mismas frases. Solo cuentan las frases en las que uno
+# acierta y el otro falla, y eso afina más que mirar si dos barras se tocan. El ± reúne las dos suertes, la del examen y
+# la del entrenamiento (la lección 6 explica cómo). Y como miramos varias veces, a cada mirada le pedimos más: con dos
+# comparaciones, el intervalo de cada una es del 97,5 %, para que entre las dos se equivoquen como mucho un 5 % de las
+# veces.
+
+# %% [markdown] lang="en"
+# ## The verdict
+#
+# We compare each rank with $r = 8$ **in pairs**: same seed, same sentences. Only the sentences count that one gets
+# right and the other wrong, which is sharper than checking whether two bars touch. The ± joins both kinds of luck, that
+# of the exam and that of training (lesson 6 explains how). And as we look several times, we ask more of each look: with
+# two comparisons, each one's interval is at 97.5%, so that both together err 5% of the time at most.
 
 # %%
 from IPython.display import Markdown
 
 from loralab.report import compare_accuracy
 
-pairs = [(other, results[0]) for other in results[1:]]
-Markdown("\n".join(f"- {compare_accuracy(*pair)}" for pair in pairs))
+groups = {
+    rank: [r for r in results if r.experiment.rank == rank] for rank in profile.ranks
+}
+base = groups.pop(experiment.rank)
+level = 1 - 0.05 / len(groups)
+lines = [compare_accuracy(group, base, level) for group in groups.values()]
+Markdown("\n".join(f"- {line}" for line in lines))
 
 # %% [markdown] lang="es"
-# Cuidado con lo que la barra no cubre: otra semilla habría dado otras notas. Con una semilla por rango, una diferencia
-# fuera de la barra sigue pudiendo ser suerte del entrenamiento. Además, la nota del mejor de varios tiende a exagerar
-# lo que vale; y cuantas más comparaciones se hacen, más fácil es que alguna se salga de la barra por azar.
+# «No se puede decir» no significa «son iguales»: significa que este examen, con estas semillas, no alcanza para verlo.
 #
-# ¿Y fuera de aquí? En el artículo de LoRA, GPT-3 con LoRA en *query* y *value* alcanza en WikiSQL (preguntas que hay
-# que pasar a SQL) una exactitud de validación de 73,4; 73,3; 73,7; 73,8 y 73,5 % con $r$ = 1, 2, 4, 8 y 64. Solo en
-# *query* sí se nota: 68,8; 69,6; 70,5; 70,4 y 70,0 %. La desviación típica de una semilla a otra es de unos 0,5 puntos,
-# y eso no es nuestro ± ([Hu et al., 2021](https://arxiv.org/abs/2106.09685), tablas 5 y 6).
+# ## Lo que cuesta
+#
+# Los parámetros del adaptador son proporcionales al rango; la cabeza es siempre la misma. Mira tú si el tiempo y la
+# memoria los siguen.
 
 # %% [markdown] lang="en"
-# Mind what the bar does not cover: another seed would have given other scores. With one seed per rank, a difference
-# outside the bar may still be luck of the training. Besides, the best of several tends to score above its true level;
-# and the more comparisons, the likelier that one falls outside the bar by chance.
+# “Cannot tell” does not mean “they are equal”: it means that this exam, with these seeds, is not enough to see it.
 #
-# And elsewhere? In the LoRA paper, GPT-3 with LoRA on *query* and *value* reaches a validation accuracy on WikiSQL
-# (questions to be turned into SQL) of 73.4, 73.3, 73.7, 73.8 and 73.5% with $r$ = 1, 2, 4, 8 and 64. On *query* alone
-# rank does show: 68.8, 69.6, 70.5, 70.4 and 70.0%. The standard deviation from seed to seed is about 0.5 points, which
-# is not our ± ([Hu et al., 2021](https://arxiv.org/abs/2106.09685), tables 5 and 6).
+# ## What it costs
+#
+# The adapter's parameters are proportional to the rank; the head is always the same. See for yourself whether time and
+# memory follow them.
+
+# %%
+from loralab.report import comparison_table
+
+per_rank = {r.parameters["adapter"] / r.experiment.rank for r in results}
+assert len(per_rank) == 1
+assert len({r.parameters["head"] for r in results}) == 1
+comparison_table(results)
 
 # %% [markdown] lang="es"
-# ## Qué puedes afirmar ya
+# ## ¿Y fuera de aquí?
+#
+# En el artículo de LoRA, GPT-3 con LoRA en *query* y *value* alcanza en WikiSQL (preguntas que hay que pasar a SQL) una
+# exactitud de validación de 73,4; 73,3; 73,7; 73,8 y 73,5 % con $r$ = 1, 2, 4, 8 y 64. Solo en *query* sí se nota:
+# 68,8; 69,6; 70,5; 70,4 y 70,0 %. La desviación típica de una semilla a otra es de unos 0,5 puntos, y eso no es nuestro
+# ± ([Hu et al., 2021](https://arxiv.org/abs/2106.09685), tablas 5 y 6).
+
+# %% [markdown] lang="en"
+# ## And elsewhere?
+#
+# In the LoRA paper, GPT-3 with LoRA on *query* and *value* reaches a validation accuracy on WikiSQL (questions to be
+# turned into SQL) of 73.4, 73.3, 73.7, 73.8 and 73.5% with $r$ = 1, 2, 4, 8 and 64. On *query* alone rank does show:
+# 68.8, 69.6, 70.5, 70.4 and 70.0%. The standard deviation from seed to seed is about 0.5 points, which is not our ±
+# ([Hu et al., 2021](https://arxiv.org/abs/2106.09685), tables 5 and 6).
+
+# %% [markdown] lang="es"
+# ## Qué puedes afirmar ya, y con qué pruebas
 #
 # - Lo que dice el título de la figura, con su regla de escala, en este examen y con estas semillas. Nada más.
+# - El orden de los rangos con una sola semilla no es un resultado; las líneas de la figura lo enseñan.
 # - Doblar el rango dobla el adaptador: eso no depende de la suerte.
+# - El mejor de varios lleva premio sin merecerlo; por eso se elige en validación.
 #
 # Siguiente lección: el *fine-tuning* completo, por fin, al lado de LoRA.
 
 # %% [markdown] lang="en"
-# ## What you may now claim
+# ## What you may now claim, and on what evidence
 #
 # - What the figure's title says, with its scale rule, on this exam and with these seeds. Nothing more.
+# - The order of the ranks with a single seed is no result; the lines of the figure show it.
 # - Doubling the rank doubles the adapter: that owes nothing to luck.
+# - The best of several gets a bonus it has not earned; that is why one chooses on validation.
 #
 # Next lesson: full *fine-tuning*, at last, beside LoRA.

@@ -4,8 +4,15 @@
 # **Pregunta.** ¿Qué ahorra LoRA aquí, qué cuesta, y con cuánta seguridad lo sabemos?
 #
 # El mismo modelo, los mismos datos, los mismos lotes en el mismo orden y la misma cabeza inicial. Solo cambian el
-# método y su tasa de aprendizaje. En el perfil `cpu`, la tasa de cada método es la que dio menor pérdida de validación
-# en un barrido previo, con una semilla (`profiles.toml`).
+# método y su tasa de aprendizaje. Al terminar sabrás:
+#
+# - fijar de antemano qué diferencia importaría;
+# - comparar cada método en su mejor versión, por pares, con las dos suertes en la cuenta;
+# - elegir entre cuatro veredictos, uno de los cuales es «no se puede decir»;
+# - medir tiempo y memoria sin engañarte;
+# - decidir cuándo usar LoRA y cuándo no.
+#
+# Hacen falta las lecciones 4 y 5.
 
 # %% [markdown] lang="en"
 # # 6 · Full *fine-tuning* versus LoRA
@@ -13,14 +20,41 @@
 # **Question.** What does LoRA save here, what does it cost, and how sure are we?
 #
 # The same model, the same data, the same batches in the same order and the same initial head. Only the method and its
-# learning rate change. In the `cpu` profile, each method's rate is the one that gave the lowest validation loss in an
-# earlier sweep, with one seed (`profiles.toml`).
+# learning rate change. By the end you can:
+#
+# - fix beforehand which difference would matter;
+# - compare each method at its best, in pairs, with both kinds of luck in the sum;
+# - choose among four verdicts, one of which is “cannot tell”;
+# - measure time and memory without fooling yourself;
+# - decide when to use LoRA and when not to.
+#
+# You need lessons 4 and 5.
 
 # %%
 from loralab.lesson import start
 
 LANGUAGE = "es"
 profile = start(LANGUAGE)
+
+# %% [markdown] lang="es"
+# ## Antes de mirar: ¿qué diferencia importaría?
+#
+# Con un examen bastante grande, cualquier diferencia acaba por verse, también las que no le importan a nadie. Por eso
+# se decide antes de mirar: por debajo de este **margen**, los dos métodos son equivalentes a efectos prácticos. Está en
+# el perfil, y se escribió antes de entrenar.
+
+# %% [markdown] lang="en"
+# ## Before we look: which difference would matter?
+#
+# With a large enough exam any difference shows in the end, those that nobody cares about too. So it is decided before
+# looking: below this **margin**, the two methods are equivalent for practical purposes. It is in the profile, and was
+# written before training.
+
+# %% tags=["nbval-check-output"]
+from loralab.messages import message, number
+
+margin = profile.margin
+print("±", number(100 * margin, 1), message("unit_points"))
 
 # %% [markdown] lang="es"
 # ## Qué se compara
@@ -30,6 +64,9 @@ profile = start(LANGUAGE)
 # entrena lo mismo que LoRA menos el adaptador, con otra tasa de aprendizaje. Solo lee el vector de `[CLS]`; la anterior
 # lee la media de todos, que es como se entrenó MiniLM para representar frases, y por eso puede acertar más. Lo que
 # aporta el adaptador se mide mejor frente a la mejor de las dos.
+#
+# En el perfil `cpu`, la tasa de cada método es la que dio menor pérdida de validación en un barrido previo, con una
+# semilla (`profiles.toml`).
 
 # %% [markdown] lang="en"
 # ## What is compared
@@ -39,32 +76,43 @@ profile = start(LANGUAGE)
 # trains except the adapter, with another learning rate. It reads only the `[CLS]` vector, while the one before reads
 # the mean of all, which is how MiniLM was trained to represent sentences, and so may score higher. What the adapter
 # adds is best measured against the better of the two.
+#
+# In the `cpu` profile, each method's rate is the one that gave the lowest validation loss in an earlier sweep, with one
+# seed (`profiles.toml`).
 
 # %% tags=["nbval-check-output"]
 import pandas as pd
 
 experiments = profile.comparison()
-trained = [e for e in experiments if e.method in ("head", "full", "lora")]
-pd.DataFrame(
-    [
-        {"method": e.method, "learning_rate": e.learning_rate, "seed": e.seed}
-        for e in trained
-    ]
-)
+trained = [e for e in experiments if e.method in profile.learning_rates]
+firsts = [e for e in trained if e.seed == profile.seeds[0]]
+pd.DataFrame([{"method": e.method, "rate": e.learning_rate} for e in firsts])
 
 # %% [markdown] lang="es"
-# Antes de ejecutar, apuesta: ¿cuánto más tardará el *fine-tuning* completo? Una pista: con $N$ parámetros en las capas
-# (sin contar la tabla de *embeddings*, que solo se consulta), cada *token* cuesta unas $2N$ operaciones en la pasada
-# hacia delante, $2N$ para propagar el gradiente por las capas y $2N$ para los gradientes de los pesos ([Kaplan et al.,
-# 2020](https://arxiv.org/abs/2001.08361)). LoRA se ahorra casi todo lo último: $6N$ frente a $4N$. Por esta cuenta, el
-# *fine-tuning* completo tardaría 1,5 veces lo que LoRA; en ella no entra el paso del optimizador.
+# Tres apuestas antes de ejecutar. ¿En qué porcentaje de las frases del test darán respuestas distintas el completo y
+# LoRA? ¿Qué porcentaje de la memoria máxima ahorrará LoRA? ¿Cuántas veces más tardará un paso del completo?
+#
+# Una pista para la última: con $N$ parámetros en las capas (sin contar la tabla de *embeddings*, el vector de cada
+# *token*, que solo se consulta), cada *token* cuesta unas $2N$ operaciones en la pasada hacia delante, $2N$ para
+# propagar el gradiente por las capas y $2N$ para los gradientes de los pesos ([Kaplan et al.,
+# 2020](https://arxiv.org/abs/2001.08361)). LoRA se ahorra casi todo lo último: $6N$ frente a $4N$.
 
 # %% [markdown] lang="en"
-# Before you run it, bet: how much longer will full *fine-tuning* take? A hint: with $N$ parameters in the layers (the
-# *embeddings* table aside, which is only looked up), each *token* costs about $2N$ operations in the forward pass, $2N$
-# to pass the gradient through the layers and $2N$ for the gradients of the weights ([Kaplan et al.,
-# 2020](https://arxiv.org/abs/2001.08361)). LoRA saves almost all of the last: $6N$ against $4N$. By this count, full
-# *fine-tuning* would take 1.5 times as long as LoRA; the optimizer's step is not included.
+# Three bets before you run. On what percentage of the test sentences will full fine-tuning and LoRA give different
+# answers? What percentage of the peak memory will LoRA save? How many times as long will a step of full fine-tuning
+# take?
+#
+# A hint for the last: with $N$ parameters in the layers (leaving out the table of *embeddings*, each *token*'s vector,
+# which is only looked up), each *token* costs about $2N$ operations in the forward pass, $2N$ to pass the gradient
+# through the layers and $2N$ for the gradients of the weights ([Kaplan et al.,
+# 2020](https://arxiv.org/abs/2001.08361)). LoRA saves almost all of the last: $6N$ against $4N$.
+
+# %%
+from loralab.predictions import predict
+
+guess_apart = predict("judged_apart", None)
+guess_memory = predict("memory_saved", None)
+guess_time = predict("time_ratio", None)
 
 # %%
 from loralab.runner import run_all
@@ -72,21 +120,19 @@ from loralab.runner import run_all
 results = run_all(experiments)
 
 # %% [markdown] lang="es"
-# ¿Es una comparación justa? Mismo examen, mismos datos, mismo código.
+# ¿Es una comparación justa? Mismo examen, mismos datos, mismo código, mismas semillas.
 
 # %% [markdown] lang="en"
-# Is it a fair comparison? Same exam, same data, same code.
+# Is it a fair comparison? Same exam, same data, same code, same seeds.
 
 # %%
+full = [result for result in results if result.experiment.method == "full"]
+lora = [result for result in results if result.experiment.method == "lora"]
 assert all(result.labels == results[0].labels for result in results)
 assert len({result.provenance["data"] for result in results}) == 1
 assert len({result.provenance["code"] for result in results}) == 1
-full = next(result for result in results if result.experiment.method == "full")
-lora = next(result for result in results if result.experiment.method == "lora")
-assert full.parameters["trainable"] == full.parameters["total"]
-assert (
-    lora.parameters["trainable"] == lora.parameters["adapter"] + lora.parameters["head"]
-)
+assert [r.experiment.seed for r in full] == [r.experiment.seed for r in lora]
+assert full[0].parameters["trainable"] == full[0].parameters["total"]
 
 # %% [markdown] lang="es"
 # ## La tabla
@@ -106,6 +152,331 @@ from loralab.report import compare_accuracy
 comparison_panel(full, lora, compare_accuracy(full, lora))
 
 # %% [markdown] lang="es"
+# Los puntos negros son las semillas. El ± de la tabla solo cuenta la suerte del examen; el del título, las dos. Vamos a
+# ver de dónde sale.
+#
+# ## El mismo examen, frase a frase
+
+# %% [markdown] lang="en"
+# The black dots are the seeds. The ± of the table counts exam luck only; that of the title, both kinds. Let us see
+# where it comes from.
+#
+# ## The same exam, sentence by sentence
+
+# %%
+from loralab.figures import who_is_right
+
+names = [message("short_full"), message("short_lora")]
+who_is_right(full[0], lora[0], names)
+
+# %%
+import numpy as np
+
+from loralab.messages import percent
+
+
+def apart(a, b):
+    """The share of test sentences that two runs judge differently."""
+    return np.not_equal(a.predictions, b.predictions).mean()
+
+
+d = apart(full[0], lora[0])
+guess_apart.compare(100 * d, seeds=percent(apart(lora[0], lora[1])))
+
+# %% [markdown] lang="es"
+# Solo esas frases mueven la diferencia: en las demás, los dos aciertan o los dos fallan. La diferencia de exactitud es
+# exactamente (las que solo acierta el completo − las que solo acierta LoRA) / $n$.
+
+# %% [markdown] lang="en"
+# Only those sentences move the difference: on the others, both are right or both wrong. The difference in accuracy is
+# exactly (those that only full gets right − those that only LoRA does) / $n$.
+
+# %%
+truth = np.array(full[0].labels)
+full_right, lora_right = (np.equal(r.predictions, truth) for r in (full[0], lora[0]))
+only_full, only_lora = sum(full_right & ~lora_right), sum(lora_right & ~full_right)
+gap = full[0].test["accuracy"] - lora[0].test["accuracy"]
+assert abs(gap - (only_full - only_lora) / len(truth)) < 1e-12
+print(only_full, "−", only_lora, "→", number(100 * gap, 2), message("unit_points"))
+
+# %% [markdown] lang="es"
+# ¿Cuántas frases harían falta? Si los dos métodos fueran iguales y se contradijeran en una proporción $d$ de las
+# frases, la diferencia medida bailaría en el 90 % de los exámenes hasta $1{,}645\sqrt{d/n}$ arriba o abajo. Si eso
+# supera el margen, un solo entrenamiento de cada uno no puede demostrar que son equivalentes, sea cual sea la verdad.
+
+# %% [markdown] lang="en"
+# How many sentences would it take? If both methods were equal and contradicted each other on a share $d$ of the
+# sentences, the measured difference would wander in 90% of exams up to $1.645\sqrt{d/n}$ up or down. If that exceeds
+# the margin, a single run of each cannot show that they are equivalent, whatever the truth.
+
+# %%
+for n in sorted({500, 2000, len(truth), 25_000}):
+    reach = 1.645 * (d / n) ** 0.5
+    print(
+        f"n = {n:6}: ±", number(100 * reach, 2), "<" if reach < margin else "≥", margin
+    )
+
+# %% [markdown] lang="es"
+# ## Dos suertes
+#
+# La del examen (qué frases han caído) y la del entrenamiento (qué semilla) son independientes. Sus tamaños no se suman:
+# se combinan como los catetos de un triángulo rectángulo, $\sqrt{\text{examen}^2 + \text{entrenamiento}^2}$. Lo
+# comprobamos con 2000 estudios simulados de 3 semillas: el intervalo del 90 % debe contener la diferencia verdadera al
+# menos el 90 % de las veces. Si solo se cuentan las semillas, se queda corto.
+
+# %% [markdown] lang="en"
+# ## Two kinds of luck
+#
+# That of the exam (which sentences came up) and that of training (which seed) are independent. Their sizes do not add:
+# they combine like the legs of a right triangle, $\sqrt{\text{exam}^2 + \text{training}^2}$. We check it with 2,000
+# simulated studies of 3 seeds: the 90% interval has to hold the true difference at least 90% of the time. If only the
+# seeds are counted, it falls short.
+
+# %%
+from loralab.stats import Difference, seed_factor
+
+random = np.random.default_rng(0)
+both, seeds_only = [], []
+for _ in range(2000):
+    exam = random.normal(0, 0.5)  # points: moves all three seeds alike
+    by_seed = 0.4 + exam + random.normal(0, 0.3, size=3)
+    study = Difference(tuple(by_seed), exam=0.5)
+    both.append(abs(study.mean - 0.4) < study.half(0.9))
+    spread = seed_factor(3, 0.9) * by_seed.std(ddof=1)
+    seeds_only.append(abs(study.mean - 0.4) < spread)
+assert np.mean(both) > 0.89 > np.mean(seeds_only)
+print("both:", percent(np.mean(both)), "· seeds only:", percent(np.mean(seeds_only)))
+
+# %% [markdown] lang="es"
+# ## La regla
+#
+# Ya podemos poner la diferencia sobre una regla, con el margen sombreado. La barra gruesa es el intervalo del 90 %, la
+# fina el del 95 %. Hay cuatro veredictos:
+#
+# - la gruesa cabe entera en el margen: **equivalentes**;
+# - la fina deja fuera el cero: **distintos**;
+# - las dos cosas: distintos, pero en algo que no importa;
+# - ninguna: **no se puede decir**. No haber encontrado una diferencia no es haber demostrado que no la hay.
+
+# %% [markdown] lang="en"
+# ## The ruler
+#
+# Now we can lay the difference on a ruler, with the margin shaded. The thick bar is the 90% interval, the thin one the
+# 95%. There are four verdicts:
+#
+# - the thick one lies wholly within the margin: **equivalent**;
+# - the thin one leaves out zero: **different**;
+# - both: different, but by something that does not matter;
+# - neither: **cannot tell**. Not having found a difference is not having shown that there is none.
+
+# %%
+from loralab.figures import ruler
+from loralab.report import difference, margin_verdict
+
+ruler(difference(full, lora), margin, margin_verdict(full, lora, margin))
+
+# %% [markdown] lang="es"
+# **Rómpelo.** ¿Y si solo hubiéramos entrenado una semilla de cada uno? Estos son los tres estudios que podríamos haber
+# publicado, sin contar la suerte del entrenamiento. Compara sus diferencias.
+
+# %% [markdown] lang="en"
+# **Break it.** And if we had trained a single seed of each? These are the three studies that we could have published,
+# without counting the luck of training. Compare their differences.
+
+# %%
+from IPython.display import Markdown
+
+one_by_one = [compare_accuracy([f], [p]) for f, p in zip(full, lora, strict=True)]
+Markdown("\n".join(f"- {line}" for line in one_by_one))
+
+# %% [markdown] lang="es"
+# ## Dónde fallan
+#
+# En la lección 1 vimos que las personas casi no se ponen de acuerdo en las frases tibias. ¿Fallan ahí también los
+# modelos? (Solo con las críticas que traen la nota de cada persona.)
+
+# %% [markdown] lang="en"
+# ## Where they fail
+#
+# In lesson 1 we saw that people hardly agree on mild sentences. Do the models fail there too? (Only for the reviews
+# that come with each person's rating.)
+
+# %%
+from loralab.data import film_reviews, load_splits, rater_agreement
+from loralab.figures import accuracy_by_strength
+
+test = load_splits(lora[0].experiment).test
+picture = None
+if lora[0].experiment.dataset == "film-reviews":
+    rated = film_reviews().loc[test.index]
+    judges = {
+        message("a_person"): rated["ratings"].map(rater_agreement),
+        names[0]: full_right,
+        names[1]: lora_right,
+    }
+    picture = accuracy_by_strength(rated["rating"], judges)
+picture
+
+# %% [markdown] lang="es"
+# ## El tiempo, intercalado
+#
+# Los segundos de la tabla se midieron en momentos distintos, en una máquina que quizá hacía otras cosas: unos y otros
+# pueden engañar. Medimos mejor, **intercalando**: unos pasos del completo, unos de LoRA, y vuelta a empezar, sobre el
+# mismo lote. De cada pareja sale un cociente, y la dispersión de los cocientes dice cuánto fiarse.
+
+# %% [markdown] lang="en"
+# ## Time, interleaved
+#
+# The seconds in the table were taken at different moments, on a machine that may have been doing other things: they can
+# mislead. We measure better by **interleaving**: a few steps of full fine-tuning, a few of LoRA, and over again, on the
+# same batch. Each pair gives a ratio, and the spread of the ratios says how far to trust it.
+
+# %%
+import time
+
+import torch
+from transformers import DataCollatorWithPadding
+
+from loralab.hardware import detect
+from loralab.models import apply_method, load_base, load_tokenizer
+from loralab.tokenization import batches_by_length, encode
+
+experiment = lora[0].experiment
+tokenizer = load_tokenizer(experiment.model)
+train = encode(load_splits(experiment).train, tokenizer, experiment.max_length)
+batches = batches_by_length(train.lengths, experiment.batch_size, seed=0, epoch=0)
+rows = [train.dataset[i] for i in batches[0]]
+batch = DataCollatorWithPadding(tokenizer)(rows).to(detect().kind)
+
+
+class Racer:
+    """One method's model and optimizer, ready to take steps on one batch."""
+
+    def __init__(self, method):
+        chosen = profile.experiment(method)
+        model = apply_method(load_base(chosen.model, chosen.seed), chosen)
+        self.model = model.to(detect().kind).train()
+        trained = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(trained, lr=chosen.learning_rate)
+        self.seconds(steps=3)  # the first steps set things up: not timed
+
+    def seconds(self, steps):
+        started = time.perf_counter()
+        for _ in range(steps):
+            self.optimizer.zero_grad()
+            loss = self.model(**batch).loss
+            loss.backward()
+            self.optimizer.step()
+        loss.item()  # on a GPU this waits until the work is done
+        if detect().kind == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
+
+# %%
+racers = {"full": Racer("full"), "lora": Racer("lora")}
+ratios = [racers["full"].seconds(2) / racers["lora"].seconds(2) for _ in range(9)]
+low, middle, high = np.quantile(ratios, [0.1, 0.5, 0.9])
+guess_time.compare(middle)
+print(f"10–90 %: {number(low, 2)} – {number(high, 2)}")
+
+# %% [markdown] lang="es"
+# ## La memoria
+#
+# Entrenar ocupa memoria con cuatro cosas: los pesos, un gradiente por cada parámetro entrenable, los dos promedios que
+# AdamW guarda de cada gradiente, y las **activaciones** (las salidas intermedias de cada capa, que hacen falta para
+# calcular los gradientes). Las tres primeras se calculan a mano: en `float32`, 4 bytes por parámetro, y 12 más por cada
+# uno que se entrena. Lo demás depende del lote y de la longitud de las frases.
+
+# %% [markdown] lang="en"
+# ## Memory
+#
+# Training takes memory for four things: the weights, a gradient for each trainable parameter, the two averages that
+# AdamW keeps of each gradient, and the **activations** (each layer's intermediate outputs, needed to compute the
+# gradients). The first three are worked out by hand: in `float32`, 4 bytes a parameter, and 12 more for each one that
+# is trained. The rest depends on the batch and on the length of the sentences.
+
+
+# %%
+def static_mib(result):
+    """Weights, gradients and AdamW's averages, in MiB."""
+    sizes = result.parameters
+    return (4 * sizes["total"] + 12 * sizes["trainable"]) / 2**20
+
+
+peaks = [result.memory["peak_bytes"] / 2**20 for result in (full[0], lora[0])]
+static = [static_mib(result) for result in (full[0], lora[0])]
+guess_memory.compare(
+    100 * (1 - peaks[1] / peaks[0]),
+    static_full=number(static[0], 0),
+    static_lora=number(static[1], 0),
+)
+memory = {"peak": peaks, "static": static, "rest": np.subtract(peaks, static)}
+pd.DataFrame(memory, index=names).round(0).astype(int)
+
+# %% [markdown] lang="es"
+# Por eso la memoria no baja en la misma proporción que los parámetros entrenables: LoRA quita casi todos los gradientes
+# y promedios, pero los pesos congelados siguen ahí, y buena parte de las activaciones también. Cuanto mayor sea el
+# lote, menos se nota lo que LoRA quita.
+#
+# ## Pruébalo tú: tu propia crítica
+#
+# Escribe una crítica en inglés y mira qué contestan la base (con su cabeza al azar, que no sabe nada), el completo y
+# LoRA.
+
+# %% [markdown] lang="en"
+# That is why memory does not fall in proportion to trainable parameters: LoRA takes away nearly all gradients and
+# averages, but the frozen weights are still there, and so is a good part of the activations. The larger the batch, the
+# less what LoRA takes away shows.
+#
+# ## Try it yourself: your own review
+#
+# Write a review and see what the base (with its random head, which knows nothing), full fine-tuning and LoRA answer.
+
+# %%
+from loralab.models import load_trained, predict_texts
+from loralab.runner import run_folder
+
+my_reviews = [
+    "I wanted to hate it, and then I watched it twice.",
+    "Two hours that nobody will give me back.",
+]
+models = {message("base"): load_base(experiment.model, seed=0)}
+for name, result in zip(names, (full[0], lora[0]), strict=True):
+    models[name] = load_trained(result.experiment, run_folder(result.experiment))
+
+
+def favourable(model, texts):
+    """The probability of “favourable” for each text."""
+    logits = predict_texts(model, tokenizer, texts, experiment.max_length)
+    return torch.softmax(logits, dim=1)[:, 1].tolist()
+
+
+opinions = {name: favourable(model, my_reviews) for name, model in models.items()}
+pd.DataFrame(opinions, index=my_reviews).map(percent)
+
+# %% [markdown] lang="es"
+# ## Pruébalo tú: en qué se contradicen
+#
+# Estas son algunas frases del test en las que uno acierta y el otro falla. Léelas: ¿quién tiene razón, el modelo o la
+# etiqueta? Cambia `only_full` por `only_lora` en la primera línea para ver las contrarias.
+
+# %% [markdown] lang="en"
+# ## Try it yourself: where they contradict each other
+#
+# These are some test sentences that one gets right and the other wrong. Read them: who is right, the model or the
+# label? Change `only_full` to `only_lora` in the first line to see the opposite ones.
+
+# %%
+side = "only_full"
+which = {"only_full": full_right & ~lora_right, "only_lora": lora_right & ~full_right}
+pd.set_option("display.max_colwidth", None)
+chosen = test[which[side]].head(6).reset_index(drop=True)
+for name, result in zip(names, (full[0], lora[0]), strict=True):
+    chosen[name] = np.array(result.predictions)[which[side]][:6]
+chosen
+
+# %% [markdown] lang="es"
 # ## Lo que dicen los números
 #
 # Nadie ha elegido estas frases después de ver los números: el código escoge cada una, y la rellena, según los
@@ -119,31 +490,140 @@ comparison_panel(full, lora, compare_accuracy(full, lora))
 # LoRA taken longer, the sentence would say so; if the times are too close to tell, it says that.
 
 # %%
-from IPython.display import Markdown
-
 from loralab.report import sentences
 
 Markdown("\n".join(f"- {sentence}" for sentence in sentences(full, lora)))
 
 # %% [markdown] lang="es"
-# Este ± no es el de la tabla: es el de la diferencia en las mismas frases (lección 5), y por eso es más estrecho. La
-# diferencia se calcula antes de redondear, así que puede separarse una décima de la que da la tabla. Y cubre la suerte
-# del examen, no la del entrenamiento: con otra semilla estas notas se mueven, y una diferencia apenas mayor que su ±
-# puede desaparecer.
+# Y esto es lo que se suele prometer de LoRA, al lado de lo que hemos medido. Vale para este modelo, estos datos y esta
+# máquina: un «no» aquí no refuta la promesa en otro sitio, ni un «sí» la demuestra.
+
+# %% [markdown] lang="en"
+# And this is what is usually promised of LoRA, beside what we have measured. It holds for this model, these data and
+# this machine: a “no” here does not refute the promise elsewhere, nor does a “yes” prove it.
+
+# %%
+from loralab.report import promises
+
+promises(full, lora, ratios, margin)
+
+# %% [markdown] lang="es"
+# ## Tus predicciones
 #
-# Cada tiempo se ha medido una sola vez, en una máquina que quizá hacía otras cosas. Mira los segundos de entrenamiento
-# de la lección 5: los rangos hacen casi el mismo trabajo, así que lo que se separan da idea de lo incierto que es un
-# solo tiempo.
+# Todas las que has hecho en el curso, al lado de lo que se midió. Las que más se apartan son las que más te han
+# enseñado.
+
+# %% [markdown] lang="en"
+# ## Your predictions
+#
+# All those you made in the course, beside what was measured. The ones furthest off are those that taught you most.
+
+# %%
+from loralab.predictions import predictions_table
+
+predictions_table()
+
+# %% [markdown] lang="es"
+# ## Resumen: qué da cada uno
+#
+# | | *fine-tuning* completo | LoRA | de dónde sale |
+# |---|---|---|---|
+# | exactitud | la que dice la regla | la que dice la regla | la regla, con su margen |
+# | qué entrena | todos los pesos | $r(d_{in} + d_{out})$ por matriz, y la cabeza | lección 3; tabla |
+# | memoria fija | 16 bytes por parámetro | 4 por parámetro y 12 por cada entrenable | «La memoria» |
+# | activaciones | todas | buena parte | «La memoria» |
+# | operaciones por *token* | $6N$ | unas $4N$ | [Kaplan et al., 2020](https://arxiv.org/abs/2001.08361); el tiempo, medido |
+# | qué se guarda por tarea | el modelo entero | el adaptador y la cabeza | lección 3: «Guardar y cargar» |
+# | al usarlo | un modelo corriente | lo mismo, una vez fusionado | lección 3: «Cambiar, apagar, fusionar» |
+# | tasa de aprendizaje | baja | bastante más alta | lección 4 |
+#
+# ## Los hiperparámetros que deciden
+#
+# | | valores habituales | qué hace | de dónde sale |
+# |---|---|---|---|
+# | `r` | 4, 8, 16 | tamaño del adaptador | lección 5; GPT-3, de 1 a 64: [Hu et al., 2021](https://arxiv.org/abs/2106.09685), tabla 6 |
+# | `lora_alpha` | 16, 32, 64 | multiplica lo que se suma, por $\alpha / r$ | lecciones 3 y 5; $\sqrt{r}$: [Kalajdzievski, 2023](https://arxiv.org/abs/2312.03732) |
+# | `target_modules` | consulta y valor, o todas las lineales | dónde se suma | consulta y valor: [Hu et al., 2021](https://arxiv.org/abs/2106.09685), 7.1; todas: [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314) |
+# | tasa de aprendizaje | de 1e-4 a 3e-4 en modelos grandes; aquí, más | tamaño del paso | lección 4; unas diez veces la del completo: [Schulman et al., 2025](https://thinkingmachines.ai/blog/lora/) |
+# | `lora_dropout` | de 0 a 0.1 | apaga entradas al azar | aquí 0, como en `peft` si no dices nada |
+# | `modules_to_save` | la cabeza | qué más se entrena y se guarda | lección 3: «Guardar y cargar» |
+#
+# ## Cuándo usar LoRA, y cuándo no
+#
+# - **Sí**, si el entrenamiento completo no cabe: la memoria fija baja de 16 a poco más de 4 bytes por parámetro («La
+#   memoria»).
+# - **Sí**, si vas a tener muchas tareas sobre una base: cada una cuesta un adaptador, no un modelo (lección 3).
+# - **Sí**, si no quieres que el modelo olvide: LoRA cambia menos lo que ya sabía ([Biderman et al.,
+#   2024](https://arxiv.org/abs/2405.09673)).
+# - **No hace falta**, si el modelo es pequeño y cabe: el completo usa el mismo código, y la regla de arriba dice qué
+#   ganas o pierdes.
+# - **Con cuidado**, si la tarea está lejos de lo que el modelo vio (código, matemáticas, mucho texto nuevo): ahí se ha
+#   medido que LoRA aprende menos ([Biderman et al., 2024](https://arxiv.org/abs/2405.09673)).
+# - **No esperes** que sea más rápido al usarlo: fusionado, es un modelo corriente (lección 3). Ni que el ahorro de
+#   memoria sea el de parámetros («La memoria»).
+#
+# ## Qué viene después
+#
+# - **QLoRA**: la base congelada en 4 bits; cabe un modelo varias veces mayor ([Dettmers et al.,
+#   2023](https://arxiv.org/abs/2305.14314)).
+# - **Variantes de LoRA**: DoRA separa dirección y tamaño ([Liu et al., 2024](https://arxiv.org/abs/2402.09353)); PiSSA
+#   empieza en lo principal de $W$ ([Meng et al., 2024](https://arxiv.org/abs/2404.02948)).
+# - **Otros métodos**: adaptadores en serie ([Houlsby et al., 2019](https://arxiv.org/abs/1902.00751)), *prefix tuning*
+#   ([Li y Liang, 2021](https://arxiv.org/abs/2101.00190)), *prompt tuning* ([Lester et al.,
+#   2021](https://arxiv.org/abs/2104.08691)), IA³ ([Liu et al., 2022](https://arxiv.org/abs/2205.05638)). Casi todos
+#   están en `peft`.
 #
 # ## De dónde sale cada número
 
 # %% [markdown] lang="en"
-# This ± is not the table's: it is that of the difference on the same sentences (lesson 5), and so narrower. The
-# difference is computed before rounding, so it may be a tenth off what the table gives. And it covers the luck of the
-# exam, not that of training: with another seed these scores move, and a difference hardly larger than its ± may vanish.
+# ## Summary: what each gives
 #
-# Each time was measured once, on a machine that may have been doing other things. Look at the training seconds in
-# lesson 5: the ranks do almost the same work, so how far apart they are shows how uncertain a single time is.
+# | | full *fine-tuning* | LoRA | where it comes from |
+# |---|---|---|---|
+# | accuracy | what the ruler says | what the ruler says | the ruler, with its margin |
+# | what it trains | all the weights | $r(d_{in} + d_{out})$ a matrix, and the head | lesson 3; table |
+# | fixed memory | 16 bytes a parameter | 4 a parameter and 12 for each trainable one | “Memory” |
+# | activations | all | a good part | “Memory” |
+# | operations a *token* | $6N$ | about $4N$ | [Kaplan et al., 2020](https://arxiv.org/abs/2001.08361); the time, measured |
+# | what is kept for a task | the whole model | the adapter and the head | lesson 3: “Save and load” |
+# | in use | a plain model | the same, once merged | lesson 3: “Switch, turn off, merge” |
+# | learning rate | low | a good deal higher | lesson 4 |
+#
+# ## The hyperparameters that decide
+#
+# | | usual values | what it does | where it comes from |
+# |---|---|---|---|
+# | `r` | 4, 8, 16 | size of the adapter | lesson 5; GPT-3, from 1 to 64: [Hu et al., 2021](https://arxiv.org/abs/2106.09685), table 6 |
+# | `lora_alpha` | 16, 32, 64 | multiplies what is added, by $\alpha / r$ | lessons 3 and 5; $\sqrt{r}$: [Kalajdzievski, 2023](https://arxiv.org/abs/2312.03732) |
+# | `target_modules` | query and value, or all linear ones | where it is added | query and value: [Hu et al., 2021](https://arxiv.org/abs/2106.09685), 7.1; all: [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314) |
+# | learning rate | 1e-4 to 3e-4 in large models; here, more | size of the step | lesson 4; about ten times full fine-tuning's: [Schulman et al., 2025](https://thinkingmachines.ai/blog/lora/) |
+# | `lora_dropout` | 0 to 0.1 | switches inputs off at random | 0 here, as in `peft` if you say nothing |
+# | `modules_to_save` | the head | what else is trained and kept | lesson 3: “Save and load” |
+#
+# ## When to use LoRA, and when not
+#
+# - **Yes**, if full training does not fit: fixed memory falls from 16 to little more than 4 bytes a parameter
+#   (“Memory”).
+# - **Yes**, if you are going to have many tasks on one base: each costs an adapter, not a model (lesson 3).
+# - **Yes**, if you do not want the model to forget: LoRA changes less of what it knew ([Biderman et al.,
+#   2024](https://arxiv.org/abs/2405.09673)).
+# - **No need**, if the model is small and fits: full fine-tuning uses the same code, and the ruler above says what you
+#   gain or lose.
+# - **With care**, if the task is far from what the model has seen (code, mathematics, a lot of new text): there LoRA
+#   has been found to learn less ([Biderman et al., 2024](https://arxiv.org/abs/2405.09673)).
+# - **Do not expect** it to be faster in use: merged, it is a plain model (lesson 3). Nor memory to fall as parameters
+#   do (“Memory”).
+#
+# ## What comes next
+#
+# - **QLoRA**: the frozen base in 4 bits; a model several times larger fits ([Dettmers et al.,
+#   2023](https://arxiv.org/abs/2305.14314)).
+# - **Variants of LoRA**: DoRA takes direction and size apart ([Liu et al., 2024](https://arxiv.org/abs/2402.09353));
+#   PiSSA starts at the principal part of $W$ ([Meng et al., 2024](https://arxiv.org/abs/2404.02948)).
+# - **Other methods**: serial adapters ([Houlsby et al., 2019](https://arxiv.org/abs/1902.00751)), *prefix tuning* ([Li
+#   and Liang, 2021](https://arxiv.org/abs/2101.00190)), *prompt tuning* ([Lester et al.,
+#   2021](https://arxiv.org/abs/2104.08691)), IA³ ([Liu et al., 2022](https://arxiv.org/abs/2205.05638)). Nearly all are
+#   in `peft`.
 #
 # ## Where each number comes from
 
@@ -151,23 +631,3 @@ Markdown("\n".join(f"- {sentence}" for sentence in sentences(full, lora)))
 from loralab.report import provenance_table
 
 provenance_table(results)
-
-# %% [markdown] lang="es"
-# ## Qué puedes afirmar ya
-#
-# - Lo que dicen las frases de arriba, para este modelo, estos datos, esta máquina y esta semilla. Con una sola semilla,
-#   eso aún no dice qué método es mejor.
-# - La memoria no baja en la misma proporción que los parámetros entrenables. LoRA evita casi todos los gradientes y los
-#   dos promedios que AdamW guarda por parámetro, pero los pesos congelados y las activaciones (las salidas intermedias
-#   de cada capa) siguen ahí.
-# - El 1,5 es una cuenta aproximada; el tiempo real hay que medirlo.
-
-# %% [markdown] lang="en"
-# ## What you may now claim
-#
-# - What the sentences above say, for this model, these data, this machine and this seed. With one seed, that is not yet
-#   a ranking of the two methods.
-# - Memory does not fall in proportion to trainable parameters. LoRA avoids nearly all gradients and the two averages
-#   that AdamW keeps per parameter, but frozen weights and activations (each layer's intermediate outputs) are still
-#   there.
-# - The 1.5 is a rough estimate; real time has to be measured.

@@ -42,7 +42,7 @@ def _run(language: str, report: bool) -> int:
     comparison, ranks = run_all(profile.comparison()), run_all(profile.rank_comparison())
     if report:
         path = results_dir() / profile.name / "report.html"
-        write_report(comparison, ranks, path)
+        write_report(comparison, ranks, profile.margin, path)
         print(message("report_written", path=f"{profile.name}/{path.name}"))
     return 0
 

@@ -127,9 +127,10 @@ class Outcome:
 
     `test` and each entry of `epochs` (validation) hold accuracy, f1, mcc (shares) and, for trained models, loss
     (nats). `predictions` and `labels` are the test examples' classes in the split's order. `loss_by_step` (nats) and
-    `learning_rate_by_step` have one entry an optimizer step. `parameters` counts adapter, head, trainable and total. `seconds` has training and evaluation apart. `memory` has peak_bytes and the
-    method that measured it ("profiler" or "cuda", see loralab.memory). `tokens` counts real and padded tokens over
-    the whole training, and the training texts that were cut.
+    `learning_rate_by_step` have one entry an optimizer step. `parameters` counts adapter, head, trainable and total.
+    `seconds` has training and evaluation apart. `memory` has peak_bytes and the method that measured it ("profiler" or
+    "cuda", see loralab.memory). `tokens` counts real and padded tokens over the whole training, and the training texts
+    that were cut.
     """
 
     test: dict[str, float]

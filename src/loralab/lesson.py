@@ -1,5 +1,6 @@
 """What the first cell of a lesson calls."""
 
+import logging
 import os
 import platform
 import warnings
@@ -28,6 +29,8 @@ def start(language: str) -> Profile:
     datasets.disable_progress_bars()
     # peft 0.21 asks transformers 5.23 for an attribute by its old name; neither call is ours.
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+    # A run of seconds saves two checkpoints within one; Trainer then orders them by number, which is right, and warns.
+    logging.getLogger("transformers.trainer_utils").addFilter(lambda record: "mtime" not in record.getMessage())
     device = detect()
     profile = load_profile(profile_name())
     memory = number(device.memory / 2**30, 0)

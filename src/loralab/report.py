@@ -6,12 +6,14 @@ from pathlib import Path
 from statistics import mean
 from string import Template
 
+import numpy as np
 import pandas as pd
 
 from loralab.experiment import Result, write_atomically
-from loralab.figures import Picture, accuracy_against_rank, comparison_panel, loss_curve
+from loralab.figures import accuracy_against_rank, comparison_panel, loss_curves, ruler
 from loralab.messages import language, message, number, percent, scientific
-from loralab.stats import half_width, paired_difference
+from loralab.plotting import Picture
+from loralab.stats import Difference, half_width, paired_difference, verdict
 
 # One timing of each method says nothing below this: ranks 8 and 16, which do almost the same work, differed by 12 %.
 TIMING_NOISE = 0.15
@@ -56,6 +58,9 @@ def _column(group: Sequence[Result], full: Sequence[Result] | None) -> dict[str,
     accuracy, examples = mean(r.test["accuracy"] for r in group), len(group[0].labels)
     column = {
         message("accuracy"): f"{percent(accuracy)} ± {number(100 * half_width(accuracy, examples), 1)}",
+        message("accuracy_by_seed"): " · ".join(number(100 * r.test["accuracy"], 1) for r in group)
+        if group[1:]
+        else "–",
         "F1": number(mean(r.test["f1"] for r in group), 3),
         "MCC": number(mean(r.test["mcc"] for r in group), 3),
         message("loss"): "–",
@@ -96,42 +101,80 @@ def _seconds(result: Result) -> float:
     return result.seconds["training"]
 
 
-def compare_accuracy(a: Result, b: Result) -> str:
-    """One sentence: which of two runs did better on their common test, or that it cannot tell."""
-    difference, half = paired_difference(a.predictions, b.predictions, a.labels)
-    key = "cannot_tell" if abs(difference) <= half else "better" if difference > 0 else "worse"
+def difference(a: Sequence[Result], b: Sequence[Result]) -> Difference:
+    """Accuracy of `a` minus that of `b`, paired by seed and by test example.
+
+    Raises ValueError if the two were not run with the same seeds, in the same order, on the same test.
+    """
+    seeds = [[r.experiment.seed for r in group] for group in (a, b)]
+    if seeds[0] != seeds[1] or any(r.labels != a[0].labels for r in (*a, *b)):
+        raise ValueError(message("not_paired", a=method_name(a[0]), b=method_name(b[0]), seeds=seeds))
+    return paired_difference([r.predictions for r in a], [r.predictions for r in b], a[0].labels)
+
+
+def compare_accuracy(a: Sequence[Result], b: Sequence[Result], level: float = 0.95) -> str:
+    """One sentence: which of two methods did better on their common test, or that it cannot tell.
+
+    Raises what `difference` raises.
+    """
+    found = difference(a, b)
+    mean, half = found.mean, found.half(level)
+    key = "cannot_tell" if abs(mean) <= half else "better" if mean > 0 else "worse"
     text = message(
         f"accuracy_{key}",
-        a=method_name(a),
-        b=method_name(b),
-        signed=number(100 * difference, 1),
-        difference=number(100 * abs(difference), 1),
+        a=method_name(a[0]),
+        b=method_name(b[0]),
+        signed=number(100 * mean, 1),
+        difference=number(100 * abs(mean), 1),
         half=number(100 * half, 1),
-        examples=number(len(a.labels), 0),
-        seed=a.experiment.seed,
+        examples=number(len(a[0].labels), 0),
+        runs=_runs(a),
     )
-    return _marked(text, (a, b))
+    return _marked(text, (*a, *b))
 
 
-def rank_verdict(results: Sequence[Result]) -> str:
-    """The title of the rank comparison: whether any rank's accuracy stands out from r of the first run."""
-    first, *others = results
-    apart = []
-    for other in others:
-        difference, half = paired_difference(other.predictions, first.predictions, first.labels)
-        if abs(difference) > half and other.experiment.rank != first.experiment.rank:
-            apart.append(f"r={other.experiment.rank}: {number(100 * difference, 1)} ± {number(100 * half, 1)}")
-    values = {"first": first.experiment.rank, "alpha": number(first.experiment.alpha, 0)}
+def _runs(group: Sequence[Result]) -> str:
+    if len(group) == 1:
+        return message("one_seed", seed=group[0].experiment.seed)
+    return message("many_seeds", seeds=len(group))
+
+
+def margin_verdict(a: Sequence[Result], b: Sequence[Result], margin: float) -> str:
+    """One sentence: equivalent within the margin (a share), different, different but negligible, or cannot tell.
+
+    Raises what `difference` raises.
+    """
+    key = verdict(difference(a, b), margin)
+    values = {"a": method_name(a[0]), "b": method_name(b[0]), "margin": number(100 * margin, 1), "runs": _runs(a)}
+    return _marked(message(f"verdict_{key}", **values), (*a, *b))
+
+
+def rank_verdict(results: Sequence[Result], reference: int) -> str:
+    """The title of the rank comparison: whether any rank's accuracy stands out from the reference rank's.
+
+    With m ranks beside it, each interval is at 1 - 0.05/m, so that all together err in 5 % of studies at most
+    (Bonferroni).
+    """
+    by_rank: dict[int, list[Result]] = {}
+    for result in results:
+        by_rank.setdefault(result.experiment.rank, []).append(result)
+    base = by_rank.pop(reference)
+    level, apart = 1 - 0.05 / max(1, len(by_rank)), []
+    for rank, group in by_rank.items():
+        found = difference(group, base)
+        if abs(found.mean) > found.half(level):
+            apart.append(f"r={rank}: {number(100 * found.mean, 1)} ± {number(100 * found.half(level), 1)}")
+    values = {"first": reference, "alpha": number(base[0].experiment.alpha, 0)}
     if not apart:
         return _marked(message("ranks_cannot_tell", **values), results)
     return _marked(message("ranks_differ", apart=", ".join(apart), **values), results)
 
 
-def sentences(full: Result, lora: Result) -> list[str]:
+def sentences(full: Sequence[Result], lora: Sequence[Result]) -> list[str]:
     """What full fine-tuning and LoRA did here: accuracy, parameters, speed, memory. Each follows from the numbers."""
-    ratio = _seconds(full) / _seconds(lora)
-    saved = 1 - _peak(lora) / _peak(full)
-    parameters = lora.parameters
+    ratio = mean(map(_seconds, full)) / mean(map(_seconds, lora))
+    saved = 1 - mean(map(_peak, lora)) / mean(map(_peak, full))
+    parameters = lora[0].parameters
     speed = "unclear" if abs(ratio - 1) <= TIMING_NOISE else "faster" if ratio > 1 else "slower"
     text = [
         compare_accuracy(full, lora),
@@ -142,16 +185,48 @@ def sentences(full: Result, lora: Result) -> list[str]:
             adapter=number(parameters["adapter"], 0),
             head=number(parameters["head"], 0),
         ),
-        message(f"speed_{speed}", ratio=number(max(ratio, 1 / ratio), 2)),
+        message(f"speed_{speed}", ratio=number(max(ratio, 1 / ratio), 2), times=len(full)),
         message(
             "memory_less" if saved > 0 else "memory_more",
             saved=percent(abs(saved)),
-            method=message(f"measured_{full.memory['method']}"),
+            method=message(f"measured_{full[0].memory['method']}"),
         ),
     ]
-    if is_smoke((full, lora)):
+    if is_smoke((*full, *lora)):
         text.insert(0, message("smoke_banner"))
     return text
+
+
+def promises(full: Sequence[Result], lora: Sequence[Result], ratios: Sequence[float], margin: float) -> pd.DataFrame:
+    """What people promise of LoRA, what was measured here, and whether it held here: yes, no, or cannot tell.
+
+    `ratios` are times of full fine-tuning over LoRA's, measured in turns; their middle 80 % decides.
+    """
+    share = lora[0].parameters["trainable"] / lora[0].parameters["total"]
+    saved = 1 - mean(map(_peak, lora)) / mean(map(_peak, full))
+    low, middle, high = np.quantile(ratios, [0.1, 0.5, 0.9])
+    found = difference(full, lora)
+    gap = f"{number(100 * found.mean, 1)} ± {number(100 * found.half(), 1)} {message('unit_points')}"
+    same = {"equivalent": "yes", "negligible": "yes", "different": "no", "cannot_tell": "unclear"}
+    rows = [
+        ("share", percent(share, 2), "yes" if 0.005 <= share <= 0.02 else "no"),
+        ("speed", f"{number(middle, 2)} ({number(low, 2)} – {number(high, 2)})", _held(low >= 3, high < 3)),
+        ("memory", percent(saved), "yes" if saved >= 0.5 else "no"),
+        ("accuracy", gap, same[verdict(found, margin)]),
+    ]
+    table = pd.DataFrame(
+        {
+            message("promise"): [message(f"promise_{name}") for name, _, _ in rows],
+            message("what_was_measured"): [value for _, value, _ in rows],
+            message("held_here"): [message(f"held_{held}") for _, _, held in rows],
+        }
+    )
+    table.columns.name = message("smoke_mark") if is_smoke((*full, *lora)) else None
+    return table
+
+
+def _held(yes: bool, no: bool) -> str:
+    return "yes" if yes else "no" if no else "unclear"
 
 
 def provenance_table(results: Sequence[Result]) -> pd.DataFrame:
@@ -192,10 +267,13 @@ $body
 """)
 
 
-def write_report(comparison: Sequence[Result], ranks: Sequence[Result], path: Path) -> None:
-    """Write the report page: final table, figures, sentences, provenance. Everything on it comes from the results."""
-    full = next(result for result in comparison if result.experiment.method == "full")
-    lora = next(result for result in comparison if result.experiment.method == "lora")
+def write_report(comparison: Sequence[Result], ranks: Sequence[Result], margin: float, path: Path) -> None:
+    """Write the report page: final table, figures, sentences, provenance. Everything on it comes from the results.
+
+    `margin` (a share) is the difference in accuracy that would matter.
+    """
+    full = [result for result in comparison if result.experiment.method == "full"]
+    lora = [result for result in comparison if result.experiment.method == "lora"]
     text = sentences(full, lora)
     smoke = is_smoke((*comparison, *ranks))
     distinct = {result.experiment.key: result for result in (*comparison, *ranks)}
@@ -206,16 +284,16 @@ def write_report(comparison: Sequence[Result], ranks: Sequence[Result], path: Pa
         f"<p>{html.escape(message('interval_note'))}</p>",
         "<ul>" + "".join(f"<li>{html.escape(sentence)}</li>" for sentence in text) + "</ul>",
         _picture(comparison_panel(full, lora, compare_accuracy(full, lora))),
+        _picture(ruler(difference(full, lora), margin, margin_verdict(full, lora, margin))),
         _heading("report_ranks"),
         _html(comparison_table(ranks), index=True),
-        _picture(accuracy_against_rank(ranks, rank_verdict(ranks))),
+        _picture(accuracy_against_rank(ranks, rank_verdict(ranks, lora[0].experiment.rank))),
         _heading("report_training"),
-        _picture(loss_curve(full)),
-        _picture(loss_curve(lora)),
+        _picture(loss_curves([full[0], lora[0]])),
         _heading("report_provenance"),
         _html(provenance_table(list(distinct.values())), index=False),
     ]
-    title = message("report_title", profile=lora.experiment.profile)
+    title = message("report_title", profile=lora[0].experiment.profile)
     write_atomically(path, PAGE.substitute(language=language(), title=html.escape(title), body="\n".join(parts)))
 
 

@@ -1,0 +1,117 @@
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from loralab import figures
+from loralab.messages import set_language
+from loralab.stats import Difference
+
+
+def title(picture):
+    return picture.figure.get_suptitle().replace("\n", " ")
+
+
+@pytest.fixture
+def every(make):
+    """Every figure there is, once."""
+    ones = [make(seed=0), make(seed=1)]
+    return {
+        "exam_luck": figures.exam_luck([0.8, 0.81, 0.82], 0.8, 800),
+        "accuracy_by_strength": figures.accuracy_by_strength(
+            [0.1, 3.0, -3.0, 1.2, 0.7, 1.7, 2.2], {"x": [0.5] + [1] * 6}
+        ),
+        "length_histogram": figures.length_histogram([5, 7, 9, 40], 16),
+        "padding_bars": figures.padding_bars({"512": 0.95, "batch": 0.5}),
+        "matrices": figures.matrices(torch.eye(6), torch.ones(6, 2), torch.ones(2, 6)),
+        "parameters_against_rank": figures.parameters_against_rank({1: 768, 8: 6144}, 384, 384),
+        "loss_curves": figures.loss_curves([make("full"), make("lora")]),
+        "accuracy_against_rate": figures.accuracy_against_rate([make("full"), make("lora")]),
+        "who_is_right": figures.who_is_right(make(right=800), make(right=850), ("a", "b")),
+        "scale_rules": figures.scale_rules(
+            [1, 8], {"fixed": [0.1, 0.1], "proportional": [0.1, 0.8], "root": [0.1, 0.3]}
+        ),
+        "winners_luck": figures.winners_luck([0.5, 0.6, 0.7], 5),
+        "accuracy_against_rank": figures.accuracy_against_rank([*ones, make(rank=4, seed=0)], "The verdict"),
+        "comparison_panel": figures.comparison_panel([make("full", seconds=60)], [make("lora")], "The title"),
+        "ruler": figures.ruler(Difference((0.01, 0.02), 0.004), 0.01, "The verdict"),
+    }
+
+
+def test_no_figure_is_left_out(every):
+    drawn = {
+        name
+        for name, thing in vars(figures).items()
+        if callable(thing) and getattr(thing, "__module__", "") == "loralab.figures" and not name.startswith("_")
+    }
+    assert drawn == set(every)
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_each_has_a_title_axes_with_names_and_a_text_with_numbers(language, request):
+    set_language(language)
+    for name, picture in request.getfixturevalue("every").items():
+        assert title(picture), name
+        assert len(re.findall(r"\d", picture.alt)) >= 2, name
+        assert picture.png.startswith(b"\x89PNG")
+        for axes in picture.figure.axes:
+            if axes.axison and name != "comparison_panel":
+                assert axes.get_xlabel() or len(picture.figure.axes) > 1, name
+        shown = picture._repr_html_()
+        assert re.match(r'<img style="width:600px;max-width:100%" alt="[^"]+" src="data:image/png;base64,', shown)
+
+
+def test_titles_say_what_the_data_shows(make):
+    assert title(figures.padding_bars({"512": 0.95, "batch": 0.5})) == (
+        "“to 512” processes 10.0 times the tokens of “by batch”"
+    )
+    assert "Above r = 192" in title(figures.parameters_against_rank({1: 768}, 384, 384))
+    assert "at most 8 tokens; the cut at 16 touches 1" in title(figures.length_histogram([5, 7, 9, 40], 16))
+    assert "12 numbers" not in title(figures.matrices(torch.eye(6), torch.ones(6, 1), torch.ones(1, 6)))
+    assert "24 numbers make one of 36" in title(figures.matrices(torch.eye(6), torch.ones(6, 2), torch.ones(2, 6)))
+    worse = replace(make("lora"), epochs=[{"loss": 0.4}, {"loss": 0.6}])
+    assert title(figures.loss_curves([make("full"), worse])) == "Lowest validation loss: full 0.500; LoRA 0.400"
+    assert "seems to win by 0.60 points" in title(figures.winners_luck([0.5, 0.6, 0.7], 5))
+    strengths = figures.accuracy_by_strength([0.1, 0.2, 3.0], {"a judge": [0, 1, 1]})
+    assert title(strengths) == "Where |mean| < 0.5, a judge is right 50% of the time; from 2.5 on, 100%"
+
+
+def test_the_rate_title_turns_with_the_results(make):
+    def at(method, rate, accuracy):
+        return replace(make(method, learning_rate=rate), epochs=[{"accuracy": accuracy, "loss": 0.5}])
+
+    apart = [at("full", 1e-5, 0.8), at("full", 1e-3, 0.5), at("lora", 1e-5, 0.6), at("lora", 1e-3, 0.8)]
+    assert title(figures.accuracy_against_rate(apart)).startswith("Each method does best at another rate: full, 1e-05")
+    agree = [at("full", 1e-5, 0.8), at("full", 1e-3, 0.5), at("lora", 1e-5, 0.9), at("lora", 1e-3, 0.8)]
+    assert title(figures.accuracy_against_rate(agree)).startswith("All do best at the same rate")
+
+
+def test_who_is_right_adds_up(make):
+    picture = figures.who_is_right(make(right=800), make(right=850), ("a", "b"))
+    assert "a 80.0%, b 85.0%; but they contradict each other on 5.0%" in title(picture)
+    assert "both right: 80.0%; only a right: 0.0%; only b right: 5.0%; neither right: 15.0%" in picture.alt
+
+
+def test_each_seed_is_a_dot(make):
+    picture = figures.accuracy_against_rank([make(seed=0), make(seed=1, right=700)], "verdict")
+    assert "seed 0: r=8 80.0; seed 1: r=8 70.0" in picture.alt
+    assert "60 / 50" in figures.comparison_panel([make("full", seconds=60)], [make("lora")], "title").alt
+
+
+def test_series_differ_in_grey_and_not_by_colour_alone():
+    markers, lines, _ = zip(*figures.LINES, strict=True)
+    assert len(set(markers)) == len(set(lines)) == len(figures.LINES)
+    lightness = [
+        np.dot([0.299, 0.587, 0.114], [int(c[i : i + 2], 16) for i in (1, 3, 5)]) for *_, c in figures.LINES[:2]
+    ]
+    assert abs(lightness[0] - lightness[1]) > 60
+
+
+def test_letters_are_readable_on_a_phone(every):
+    for name, picture in every.items():
+        width = picture.figure.get_size_inches()[0]
+        for text in picture.figure.findobj(lambda artist: hasattr(artist, "get_fontsize") and artist.get_text()):
+            on_a_phone = text.get_fontsize() / 72 / width * 360  # CSS pixels on a screen 360 wide
+            assert on_a_phone >= 8.5, (name, text.get_text())
