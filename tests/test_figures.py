@@ -75,7 +75,7 @@ def test_titles_say_what_the_data_shows(make):
     assert title(figures.loss_curves([make("full"), worse])) == "Lowest validation loss: full 0.500; LoRA 0.400"
     assert "seems to win by 0.60 points" in title(figures.winners_luck([0.5, 0.6, 0.7], 5))
     strengths = figures.accuracy_by_strength([0.1, 0.2, 3.0], {"a judge": [0, 1, 1]})
-    assert title(strengths) == "Where |mean| < 0.5, a judge is right 50% of the time; from 2.5 on, 100%"
+    assert title(strengths) == "Right where |mean| < 0.5: a judge 50%. From 2.5 on: a judge 100%"
 
 
 def test_the_rate_title_turns_with_the_results(make):

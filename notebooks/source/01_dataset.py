@@ -63,7 +63,7 @@ from loralab.data import film_reviews
 
 reviews = film_reviews()
 people = reviews["ratings"].map(len)
-print("people:", people.min(), "–", people.max())
+print(people.min(), "–", people.max())
 reviews[["rating", "text"]].head()
 
 # %% [markdown] lang="es"
@@ -134,8 +134,9 @@ blocks = [int(positive[i : i + 1000].sum()) for i in range(0, len(positive), 100
 blocks
 
 # %% [markdown] lang="es"
-# El fichero está casi ordenado por clase, y no es una rareza: muchos conjuntos de datos vienen así. De ahí la regla:
-# **se baraja, y se mantiene la proporción de clases** en cada parte. Un reparto así se llama *estratificado*.
+# El fichero está casi ordenado por clase. No es una rareza: IMDB, tal como está en el Hub de Hugging Face, también lo
+# está. De ahí la regla: **se baraja, y se mantiene la proporción de clases** en cada parte. Un reparto así se llama
+# *estratificado*.
 #
 # ## ¿Se ponen de acuerdo las personas?
 #
@@ -143,8 +144,8 @@ blocks
 # con el de la media de las demás, ¿cuántas veces coinciden? Un cero cuenta medio acierto, como echarlo a cara o cruz.
 
 # %% [markdown] lang="en"
-# The file is almost sorted by class, and that is no oddity: many datasets come like this. Hence the rule: **shuffle,
-# and keep the proportion of classes** in each part. Such a split is called *stratified*.
+# The file is almost sorted by class. That is no oddity: IMDB, as it is on the Hugging Face Hub, is so too. Hence the
+# rule: **shuffle, and keep the proportion of classes** in each part. Such a split is called *stratified*.
 #
 # ## Do people agree?
 #
@@ -156,7 +157,7 @@ guess_rater = predict("rater", None)
 
 # %%
 from loralab.data import rater_agreement
-from loralab.messages import percent
+from loralab.messages import message, percent
 
 rated = reviews[reviews["rating"] != 0]
 agreement = rated["ratings"].map(rater_agreement)
@@ -172,7 +173,6 @@ guess_rater.compare(100 * agreement.mean(), mild=percent(mild), strong=percent(s
 
 # %%
 from loralab.figures import accuracy_by_strength
-from loralab.messages import message
 
 accuracy_by_strength(rated["rating"], {message("a_person"): agreement})
 
@@ -209,8 +209,8 @@ for one, other in [*copies, *(pair[:2] for pair in near_copies)]:
     print(texts[one], "|", texts[other])
 
 # %% [markdown] lang="es"
-# Son pocas, pero hay que saberlo, no suponerlo. Míralas: las dos primeras son frases hechas, que dos críticos pueden
-# haber escrito por separado. Se quitan igual, porque al modelo le da lo mismo.
+# Son pocas, pero hay que saberlo, no suponerlo. La primera es la misma crítica dos veces. Las otras son frases hechas
+# que dos críticos pueden haber escrito por separado; se quitan igual, porque al modelo le da lo mismo.
 #
 # ## Tres partes sin nada en común
 #
@@ -223,8 +223,9 @@ for one, other in [*copies, *(pair[:2] for pair in near_copies)]:
 # azar) y reparte de forma estratificada. Los tamaños los fija el perfil.
 
 # %% [markdown] lang="en"
-# They are few, but that is something to know, not to suppose. Look at them: the first two are stock phrases, which two
-# critics may have written independently. They go all the same, because to the model it makes no difference.
+# They are few, but that is something to know, not to suppose. The first is the same review twice. The others are stock
+# phrases that two critics may have written independently; they go all the same, because to the model it makes no
+# difference.
 #
 # ## Three parts with nothing in common
 #
@@ -321,7 +322,7 @@ comparison_table([majority, tfidf])
 # ## Tres notas, una tabla
 #
 # Todas las notas salen de cuatro cuentas. Con 1 = favorable: verdaderos positivos (TP, dijo 1 y era 1), verdaderos
-# negativos (TN), falsos positivos (FP, dijo 1 y era 0) y falsos negativos (FN).
+# negativos (TN, dijo 0 y era 0), falsos positivos (FP, dijo 1 y era 0) y falsos negativos (FN, dijo 0 y era 1).
 #
 # - **Exactitud**: $(TP + TN) / n$.
 # - **F1**: $2\,TP / (2\,TP + FP + FN)$. Solo mira la clase 1: no cuenta los TN.
@@ -335,7 +336,8 @@ comparison_table([majority, tfidf])
 # ## Three marks, one table
 #
 # All the marks come from four counts. With 1 = favourable: true positives (TP, it said 1 and it was 1), true negatives
-# (TN), false positives (FP, it said 1 and it was 0) and false negatives (FN).
+# (TN, it said 0 and it was 0), false positives (FP, it said 1 and it was 0) and false negatives (FN, it said 0 and it
+# was 1).
 #
 # - **Accuracy**: $(TP + TN) / n$.
 # - **F1**: $2\,TP / (2\,TP + FP + FN)$. It looks at class 1 only: TN do not count.
@@ -354,7 +356,8 @@ by_hand_scores = {
     "mcc": (tp * tn - fp * fn) / ((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)) ** 0.5,
 }
 assert all(abs(by_hand_scores[name] - tfidf.test[name]) < 1e-9 for name in tfidf.test)
-pd.crosstab(truth, answers, rownames=["label"], colnames=["answer"])
+axes = {"rownames": [message("label")], "colnames": [message("answer")]}
+pd.crosstab(truth, answers, **axes)
 
 # %% [markdown] lang="es"
 # ## Rómpelo: una fuga del test
@@ -387,7 +390,7 @@ def memory_scores(train, test):
 leaked = splits.test.iloc[: len(splits.test) // 4]
 honest = memory_scores(splits.train, splits.test)
 cheating = memory_scores(pd.concat([splits.train, leaked]), splits.test)
-print("clean:", percent(honest.mean()), "· leaked:", percent(cheating.mean()))
+print(percent(honest.mean()), "→", percent(cheating.mean()))
 
 # %% [markdown] lang="es"
 # La nota sube y el modelo no ha aprendido nada: las frases filtradas las acierta porque se las sabe, y solo esas suben.
@@ -398,15 +401,10 @@ print("clean:", percent(honest.mean()), "· leaked:", percent(cheating.mean()))
 
 # %%
 inside = splits.test.index.isin(leaked.index)
-print(
-    "leaked quarter:",
-    percent(honest[inside].mean()),
-    "→",
-    percent(cheating[inside].mean()),
-)
-print(
-    "the rest:", percent(honest[~inside].mean()), "→", percent(cheating[~inside].mean())
-)
+for name, part in (("leaked_quarter", inside), ("the_rest", ~inside)):
+    print(
+        message(name), percent(honest[part].mean()), "→", percent(cheating[part].mean())
+    )
 assert cheating[inside].mean() == 1
 
 # %% [markdown] lang="es"

@@ -257,8 +257,7 @@ with torch.no_grad():
     alone = model(input_ids=torch.tensor([examples[0]["input_ids"]])).logits[0]
     masked = model(batch["input_ids"], batch["attention_mask"]).logits[0]
 assert torch.allclose(alone, masked, atol=1e-5)
-print("alone: ", alone)
-print("padded:", masked)
+torch.stack([alone, masked])
 
 # %% [markdown] lang="es"
 # **Rómpelo.** Si se olvida la máscara, `transformers` supone que todo es texto, sin decir nada. No hay error: hay otra
@@ -272,7 +271,7 @@ print("padded:", masked)
 with torch.no_grad():
     unmasked = model(batch["input_ids"]).logits[0]
 assert not torch.allclose(alone, unmasked, atol=1e-3)
-print("no mask:", unmasked)
+torch.stack([alone, unmasked])
 
 # %% [markdown] lang="es"
 # ## Quién forma el lote

@@ -69,8 +69,8 @@ model = load_base("minilm-l6", seed=0).eval()
 layer = model.bert.encoder.layer[0].attention.self.query
 whole = locate("minilm-l6") / "model.safetensors"
 print(layer)
-print("parameters:", sum(parameter.numel() for parameter in model.parameters()))
-print("bytes:", whole.stat().st_size)
+size = sum(parameter.numel() for parameter in model.parameters())
+print(size, "× 4 B ≈", round(whole.stat().st_size / 1e6, 1), "MB")
 
 # %% [markdown] lang="es"
 # Son unos 91 MB. Al final de la lección guardaremos lo que LoRA ha añadido a la consulta y al valor de los seis
@@ -330,7 +330,7 @@ for attempt in (
         attempt()
         raise AssertionError("q_lin was found")
     except ValueError as error:
-        print(str(error)[:140])
+        print(str(error).split(". ")[0])
 assert target_modules(plain, "default") == ["query", "value"]
 
 # %% [markdown] lang="es"
@@ -444,7 +444,7 @@ with torch.no_grad():
 
 for mine in ours:
     mine.scale = alpha  # without the 1/r
-print("without 1/r:", (logits(model) - logits(theirs)).abs().max().item())
+print("s = α:  ", (logits(model) - logits(theirs)).abs().max().item())
 assert not torch.allclose(logits(model), logits(theirs), atol=1e-3)
 
 # %% [markdown] lang="es"
@@ -458,7 +458,7 @@ assert not torch.allclose(logits(model), logits(theirs), atol=1e-3)
 # %%
 for mine in ours:
     mine.scale = alpha / rank
-print("with 1/r:", (logits(model) - logits(theirs)).abs().max().item())
+print("s = α/r:", (logits(model) - logits(theirs)).abs().max().item())
 assert torch.equal(logits(model), logits(theirs))
 assert not torch.equal(logits(theirs), base_logits)
 
@@ -525,7 +525,7 @@ assert torch.equal(logits(reloaded), logits(theirs))
 # %%
 no_task = LoraConfig(r=rank, lora_alpha=alpha, target_modules=modules)
 forgetful = get_peft_model(load_base("minilm-l6", seed=0), no_task).eval()
-print("trainable:", forgetful.get_nb_trainable_parameters()[0], "≠", counted)
+print(forgetful.get_nb_trainable_parameters()[0], "≠", counted)
 forgetful.save_pretrained(folder / "forgetful")
 elsewhere = PeftModel.from_pretrained(
     load_base("minilm-l6", seed=1), folder / "forgetful"
@@ -598,16 +598,16 @@ assert not any("lora" in name for name, _ in merged.named_modules())
 assert torch.allclose(logits(merged), first_answer, atol=1e-5)
 
 # %% [markdown] lang="es"
-# **Rómpelo.** Fusionar en media precisión pierde parte de lo aprendido. Un número `bfloat16` guarda unas tres cifras;
-# si a un peso le sumas algo cien o mil veces menor, casi todo se va en el redondeo. Lo medimos con $\Delta W =
-# \frac{\alpha}{r}BA$ de varios tamaños respecto a $W$. El arreglo es fusionar en `float32` y convertir, si hace falta,
-# al final; o no fusionar.
+# **Rómpelo.** Fusionar en media precisión (números de 16 bits, y no de 32) pierde parte de lo aprendido. Un `bfloat16`
+# guarda dos o tres cifras; si a un peso le sumas algo cien o mil veces menor, casi todo se va en el redondeo. Lo
+# medimos con $\Delta W = \frac{\alpha}{r}BA$ de varios tamaños respecto a $W$. El arreglo es fusionar en `float32` y
+# convertir, si hace falta, al final; o no fusionar.
 
 # %% [markdown] lang="en"
-# **Break it.** Merging in half precision loses part of what was learnt. A `bfloat16` number keeps about three digits;
-# if you add something a hundred or a thousand times smaller to a weight, most of it goes in the rounding. We measure it
-# with $\Delta W = \frac{\alpha}{r}BA$ of several sizes relative to $W$. The repair is to merge in `float32` and
-# convert, if need be, at the end; or not to merge.
+# **Break it.** Merging in half precision (numbers of 16 bits, not 32) loses part of what was learnt. A `bfloat16` keeps
+# two or three digits; if you add something a hundred or a thousand times smaller to a weight, most of it goes in the
+# rounding. We measure it with $\Delta W = \frac{\alpha}{r}BA$ of several sizes relative to $W$. The repair is to merge
+# in `float32` and convert, if need be, at the end; or not to merge.
 
 # %% tags=["nbval-check-output"]
 weight, update = layer.weight.detach(), (ours[0].B @ ours[0].A).detach()

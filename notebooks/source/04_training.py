@@ -234,7 +234,7 @@ shutil.rmtree(run_folder(small))
 try:
     run(small, callbacks=(PullThePlug(),))
 except KeyboardInterrupt:
-    print("\ncut off at step 6")
+    print("\nKeyboardInterrupt")
 resumed = run(small)
 assert resumed.loss_by_step == result.loss_by_step
 assert resumed.predictions == result.predictions
@@ -286,11 +286,12 @@ def measured(model, **changes):
     return sorted(set(scores) & {"eval_loss", "eval_accuracy"})
 
 
-print("PeftModel:            ", measured(lora_model()))
+# %%
+print("PeftModel           ", measured(lora_model()))
 keep = {"remove_unused_columns": False}  # the wrapper's signature names no column
-print("wrapped:              ", measured(Wrapped(lora_model()), **keep))
+print("Wrapped             ", measured(Wrapped(lora_model()), **keep))
 named = measured(Wrapped(lora_model()), label_names=["labels"], **keep)
-print("wrapped, label_names: ", named)
+print("Wrapped, label_names", named)
 assert measured(Wrapped(lora_model()), **keep) == []
 assert named == ["eval_accuracy", "eval_loss"]
 
@@ -334,7 +335,9 @@ def gradient_norm(batch_size, steps, mend=False):
 
 one_batch = gradient_norm(16, 1)
 accumulated, mended = gradient_norm(4, 4), gradient_norm(4, 4, mend=True)
-print("4 × 4:", accumulated / one_batch, "· mended:", mended / one_batch)
+print(
+    "4 × 4 / 16:", round(accumulated / one_batch, 4), "→", round(mended / one_batch, 4)
+)
 assert abs(accumulated / one_batch - 4) < 0.01
 assert abs(mended / one_batch - 1) < 0.01
 
@@ -363,16 +366,16 @@ for kind in (torch.float16, torch.bfloat16, torch.float32):
     assert (weight.item() == 1) == (kind != torch.float32)
 
 # %% [markdown] lang="es"
-# Mil pasos de una diezmilésima deberían dejar el peso en 0,9; en media precisión sigue en 1. Por eso existe la
-# **precisión mixta**: los pesos se guardan en `float32`, y solo las operaciones se hacen en 16 bits. Para que los
+# Mil pasos de una diezmilésima deberían dejar el peso en 0,9; en media precisión (16 bits) sigue en 1. Por eso existe
+# la **precisión mixta**: los pesos se guardan en `float32`, y solo las operaciones se hacen en 16 bits. Para que los
 # gradientes pequeños no se queden en cero, un `GradScaler` multiplica la pérdida y después los divide; si encuentra
 # pesos en `float16`, se niega. Aquí lo vemos en la CPU, con una sola capa; en la GPU es igual.
 
 # %% [markdown] lang="en"
-# A thousand steps of a ten-thousandth should leave the weight at 0.9; in half precision it is still 1. Hence **mixed
-# precision**: weights are kept in `float32`, and only the operations are done in 16 bits. So that small gradients do
-# not become zero, a `GradScaler` multiplies the loss and then divides them; if it finds weights in `float16`, it
-# refuses. We see it here on the CPU, with a single layer; on the GPU it is the same.
+# A thousand steps of a ten-thousandth should leave the weight at 0.9; in half precision (16 bits) it is still 1. Hence
+# **mixed precision**: weights are kept in `float32`, and only the operations are done in 16 bits. So that small
+# gradients do not become zero, a `GradScaler` multiplies the loss and then divides them; if it finds weights in
+# `float16`, it refuses. We see it here on the CPU, with a single layer; on the GPU it is the same.
 
 
 # %%
@@ -392,9 +395,8 @@ try:
     scaled_step(nn.Linear(4, 2).half(), torch.float16)
     raise AssertionError("half-precision weights were accepted")
 except ValueError as error:
-    print("float16 weights:", error)
+    print("float16:", error)
 assert scaled_step(nn.Linear(4, 2), torch.float32) == torch.float32
-print("float32 weights: one step done")
 
 # %% [markdown] lang="es"
 # El cuarto fallo es la tasa de aprendizaje, y merece un apartado.
@@ -434,8 +436,12 @@ loss_curves([full, lora])
 # %%
 import pandas as pd
 
-epochs = {"full": pd.DataFrame(full.epochs), "lora": pd.DataFrame(lora.epochs)}
-pd.concat(epochs, names=["", "epoch"]).round(3)
+rows = range(1, experiment.epochs + 1)
+tables = {
+    result.experiment.method: pd.DataFrame(result.epochs, index=rows)
+    for result in (full, lora)
+}
+pd.concat(tables, names=["", "epoch"]).round(3)
 
 # %% [markdown] lang="es"
 # **4. La tasa de otro método.** ¿Por qué no usar la misma tasa para los dos? Parece lo justo. LoRA mueve unas pocas
@@ -555,22 +561,22 @@ who_is_right(first, second, names)
 
 # %%
 scores = [result.test["accuracy"] for result in seeds]
-print([percent(score) for score in scores])
+print(" · ".join(percent(score) for score in scores))
 print(number(100 * (max(scores) - min(scores)), 1), message("unit_points"))
 
 # %% [markdown] lang="es"
 # ## Pruébalo tú: fuera del curso
 #
 # El adaptador no necesita este paquete para nada. Estas líneas, con `transformers` y `peft`, lo cargan sobre la base y
-# clasifican lo que escribas. Cámbialo por una crítica tuya, en inglés: el modelo no ha leído otra cosa. (La primera
-# línea calla el aviso de que la base no trae cabeza: la pone el adaptador.)
+# clasifican lo que escribas. Cambia `my_review` por una crítica tuya, en inglés: es lo que el modelo ha leído. (La
+# primera línea calla el aviso de que la base no trae cabeza: la pone el adaptador.)
 
 # %% [markdown] lang="en"
 # ## Try it yourself: outside the course
 #
 # The adapter does not need this package at all. These lines, with `transformers` and `peft`, load it onto the base and
-# classify what you write. Change it to a review of yours. (The first line silences the notice that the base has no
-# head: the adapter brings it.)
+# classify what you write. Change `my_review` to a review of yours, in English: that is what the model has read. (The
+# first line silences the notice that the base has no head: the adapter brings it.)
 
 # %%
 import transformers
@@ -581,7 +587,7 @@ from loralab.models import locate
 
 base_folder = locate(experiment.model)
 adapter_folder = run_folder(experiment) / "adapter"
-my_review = "The plot is thin, but I laughed from the first scene to the last."
+my_review = "I laughed from the first scene to the last, and then I watched it again."
 
 transformers.logging.set_verbosity_error()
 base = AutoModelForSequenceClassification.from_pretrained(base_folder, num_labels=2)
@@ -590,7 +596,7 @@ my_tokenizer = AutoTokenizer.from_pretrained(base_folder)
 with torch.no_grad():
     logits = classifier(**my_tokenizer(my_review, return_tensors="pt")).logits
 probability = torch.softmax(logits, dim=1)[0, 1].item()
-print("favourable:", percent(probability))
+percent(probability)
 
 # %% [markdown] lang="es"
 # ¿Es el mismo modelo que se examinó? Clasificamos con él las 32 primeras frases del test y comparamos con las

@@ -105,16 +105,20 @@ falls = {
 scale_rules(ranks, falls)
 
 # %% [markdown] lang="es"
-# Con $\alpha$ fija, el primer paso baja la pérdida más o menos lo mismo con cualquier rango: si los rangos acaban
-# distintos, no será porque unos dieran pasos mayores al empezar. Con las otras reglas, subir el rango es también subir,
-# a escondidas, la tasa de aprendizaje. Aquí **$\alpha$ es fija**, y lo dirá el título de cada figura. La tasa tampoco
-# cambia: se eligió con $r = 8$, y eso puede favorecerlo.
+# ¿Por qué? El primer paso de AdamW mueve cada número de $B$ la misma distancia, la tasa de aprendizaje. Cada fila de
+# $B$ tiene $r$ números, cada uno pesa $s$, y la pérdida baja en proporción a $s \cdot r = \alpha$. Con $\alpha$ fija,
+# por tanto, el rango no cambia el tamaño del primer paso, salvo el azar de $A$: si los rangos acaban distintos, no será
+# porque unos dieran pasos mayores al empezar. Con las otras reglas, subir el rango es también subir, a escondidas, la
+# tasa. Aquí **$\alpha$ es fija**, y lo dirá el título de cada figura. La tasa tampoco cambia: se eligió con $r = 8$, y
+# eso puede favorecerlo.
 
 # %% [markdown] lang="en"
-# With $\alpha$ fixed, the first step brings the loss down about as far at any rank: if the ranks end up different, it
-# will not be because some took larger steps at the start. With the other rules, raising the rank also raises the
-# learning rate by the back door. Here **$\alpha$ is fixed**, and the title of each figure will say so. The rate does
-# not change either: it was chosen at $r = 8$, which may favour it.
+# Why? The first step of AdamW moves each number of $B$ by the same distance, the learning rate. Each row of $B$ has $r$
+# numbers, each weighs $s$, and the loss falls in proportion to $s \cdot r = \alpha$. With $\alpha$ fixed, then, the
+# rank does not change the size of the first step, apart from the luck of $A$: if the ranks end up different, it will
+# not be because some took larger steps at the start. With the other rules, raising the rank also raises the rate by the
+# back door. Here **$\alpha$ is fixed**, and the title of each figure will say so. The rate does not change either: it
+# was chosen at $r = 8$, which may favour it.
 
 # %% tags=["nbval-check-output"]
 import pandas as pd
@@ -160,13 +164,13 @@ results = run_all(experiments)
 # Let us begin as is so often done: with a single seed. Which rank wins? And with the next seed?
 
 # %%
-from loralab.messages import percent
+from loralab.messages import message, percent
 
 for seed in profile.seeds:
     own = [result for result in results if result.experiment.seed == seed]
     order = sorted(own, key=lambda result: -result.test["accuracy"])
     print(
-        f"seed {seed}:",
+        f"{message('seed')} {seed}:",
         " > ".join(
             f"r={result.experiment.rank} ({percent(result.test['accuracy'])})"
             for result in order
@@ -250,7 +254,7 @@ for _ in range(500):
         then_on.append(right[best, other].mean())
 inflated = np.mean(chosen_on) - np.mean(then_on)
 assert inflated > 0
-print("chosen on:", percent(np.mean(chosen_on)), "· then:", percent(np.mean(then_on)))
+print(percent(np.mean(chosen_on)), "→", percent(np.mean(then_on)))
 
 # %% [markdown] lang="es"
 # Por eso el test no elige. El arreglo es elegir en validación y mirar el test una vez, con lo ya elegido:
@@ -291,7 +295,7 @@ assert round(seed_factor(3), 2) == 2.48 and round(seed_factor(5), 2) == 1.24
 
 # %% [markdown] lang="es"
 # ¿Cumple lo que promete? Simulamos 2000 estudios de 3 semillas cuyo valor verdadero conocemos, y contamos cuántos
-# intervalos lo contienen. Al lado, lo mismo con el 1,96 de la lección 1, que supone conocida la SD.
+# intervalos lo contienen. Al lado, lo mismo con el 1,96 de la lección 1, que toma la SD por conocida.
 
 # %% [markdown] lang="en"
 # Does it keep its promise? We simulate 2,000 studies of 3 seeds whose true value we know, and count how many intervals

@@ -86,7 +86,7 @@ import pandas as pd
 experiments = profile.comparison()
 trained = [e for e in experiments if e.method in profile.learning_rates]
 firsts = [e for e in trained if e.seed == profile.seeds[0]]
-pd.DataFrame([{"method": e.method, "rate": e.learning_rate} for e in firsts])
+pd.DataFrame([{"method": e.method, "learning_rate": e.learning_rate} for e in firsts])
 
 # %% [markdown] lang="es"
 # Tres apuestas antes de ejecutar. ¿En qué porcentaje de las frases del test darán respuestas distintas el completo y
@@ -95,7 +95,8 @@ pd.DataFrame([{"method": e.method, "rate": e.learning_rate} for e in firsts])
 # Una pista para la última: con $N$ parámetros en las capas (sin contar la tabla de *embeddings*, el vector de cada
 # *token*, que solo se consulta), cada *token* cuesta unas $2N$ operaciones en la pasada hacia delante, $2N$ para
 # propagar el gradiente por las capas y $2N$ para los gradientes de los pesos ([Kaplan et al.,
-# 2020](https://arxiv.org/abs/2001.08361)). LoRA se ahorra casi todo lo último: $6N$ frente a $4N$.
+# 2020](https://arxiv.org/abs/2001.08361)). LoRA se ahorra casi todo lo último: $6N$ frente a $4N$. En la cuenta no
+# entra el paso del optimizador.
 
 # %% [markdown] lang="en"
 # Three bets before you run. On what percentage of the test sentences will full fine-tuning and LoRA give different
@@ -105,7 +106,8 @@ pd.DataFrame([{"method": e.method, "rate": e.learning_rate} for e in firsts])
 # A hint for the last: with $N$ parameters in the layers (leaving out the table of *embeddings*, each *token*'s vector,
 # which is only looked up), each *token* costs about $2N$ operations in the forward pass, $2N$ to pass the gradient
 # through the layers and $2N$ for the gradients of the weights ([Kaplan et al.,
-# 2020](https://arxiv.org/abs/2001.08361)). LoRA saves almost all of the last: $6N$ against $4N$.
+# 2020](https://arxiv.org/abs/2001.08361)). LoRA saves almost all of the last: $6N$ against $4N$. The optimizer's step
+# is not in the sum.
 
 # %%
 from loralab.predictions import predict
@@ -212,25 +214,25 @@ print(only_full, "−", only_lora, "→", number(100 * gap, 2), message("unit_po
 # %%
 for n in sorted({500, 2000, len(truth), 25_000}):
     reach = 1.645 * (d / n) ** 0.5
-    print(
-        f"n = {n:6}: ±", number(100 * reach, 2), "<" if reach < margin else "≥", margin
-    )
+    sign = "<" if reach < margin else "≥"
+    print(f"n = {n:6}: ±", number(100 * reach, 2), sign, number(100 * margin, 2))
 
 # %% [markdown] lang="es"
 # ## Dos suertes
 #
 # La del examen (qué frases han caído) y la del entrenamiento (qué semilla) son independientes. Sus tamaños no se suman:
 # se combinan como los catetos de un triángulo rectángulo, $\sqrt{\text{examen}^2 + \text{entrenamiento}^2}$. Lo
-# comprobamos con 2000 estudios simulados de 3 semillas: el intervalo del 90 % debe contener la diferencia verdadera al
-# menos el 90 % de las veces. Si solo se cuentan las semillas, se queda corto.
+# comprobamos con 2000 estudios simulados de 3 semillas, en los que conocemos la diferencia verdadera: el intervalo del
+# 90 % debe contenerla al menos el 90 % de las veces. La celda imprime cuántas la contiene contando las dos suertes, y
+# cuántas si solo se cuentan las semillas.
 
 # %% [markdown] lang="en"
 # ## Two kinds of luck
 #
 # That of the exam (which sentences came up) and that of training (which seed) are independent. Their sizes do not add:
 # they combine like the legs of a right triangle, $\sqrt{\text{exam}^2 + \text{training}^2}$. We check it with 2,000
-# simulated studies of 3 seeds: the 90% interval has to hold the true difference at least 90% of the time. If only the
-# seeds are counted, it falls short.
+# simulated studies of 3 seeds, in which we know the true difference: the 90% interval has to hold it at least 90% of
+# the time. The cell prints how often it does with both kinds of luck counted, and how often if only the seeds are.
 
 # %%
 from loralab.stats import Difference, seed_factor
@@ -245,7 +247,7 @@ for _ in range(2000):
     spread = seed_factor(3, 0.9) * by_seed.std(ddof=1)
     seeds_only.append(abs(study.mean - 0.4) < spread)
 assert np.mean(both) > 0.89 > np.mean(seeds_only)
-print("both:", percent(np.mean(both)), "· seeds only:", percent(np.mean(seeds_only)))
+print(percent(np.mean(both)), "·", percent(np.mean(seeds_only)))
 
 # %% [markdown] lang="es"
 # ## La regla
@@ -276,12 +278,14 @@ from loralab.report import difference, margin_verdict
 ruler(difference(full, lora), margin, margin_verdict(full, lora, margin))
 
 # %% [markdown] lang="es"
-# **Rómpelo.** ¿Y si solo hubiéramos entrenado una semilla de cada uno? Estos son los tres estudios que podríamos haber
-# publicado, sin contar la suerte del entrenamiento. Compara sus diferencias.
+# **Rómpelo.** ¿Y si solo hubiéramos entrenado una semilla de cada uno? Estos son los estudios que podríamos haber
+# publicado, uno por semilla. Si no dicen lo mismo, cada cual habría anunciado su ganador. El ± de cada uno está bien
+# calculado, pero responde a otra pregunta: cuál de estos dos modelos acierta más, no cuál de los dos métodos.
 
 # %% [markdown] lang="en"
-# **Break it.** And if we had trained a single seed of each? These are the three studies that we could have published,
-# without counting the luck of training. Compare their differences.
+# **Break it.** And if we had trained a single seed of each? These are the studies that we could have published, one a
+# seed. If they do not say the same, each would have announced its own winner. The ± of each is worked out correctly,
+# but answers another question: which of these two models is better, not which of the two methods.
 
 # %%
 from IPython.display import Markdown
@@ -345,7 +349,8 @@ experiment = lora[0].experiment
 tokenizer = load_tokenizer(experiment.model)
 train = encode(load_splits(experiment).train, tokenizer, experiment.max_length)
 batches = batches_by_length(train.lengths, experiment.batch_size, seed=0, epoch=0)
-rows = [train.dataset[i] for i in batches[0]]
+typical = sorted(batches, key=lambda rows: max(train.lengths[i] for i in rows))
+rows = [train.dataset[i] for i in typical[len(batches) // 2]]
 batch = DataCollatorWithPadding(tokenizer)(rows).to(detect().kind)
 
 
@@ -357,7 +362,8 @@ class Racer:
         model = apply_method(load_base(chosen.model, chosen.seed), chosen)
         self.model = model.to(detect().kind).train()
         trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(trained, lr=chosen.learning_rate)
+        rate = chosen.learning_rate
+        self.optimizer = torch.optim.AdamW(trained, lr=rate, fused=True)  # as Trainer's
         self.seconds(steps=3)  # the first steps set things up: not timed
 
     def seconds(self, steps):
@@ -375,7 +381,7 @@ class Racer:
 
 # %%
 racers = {"full": Racer("full"), "lora": Racer("lora")}
-ratios = [racers["full"].seconds(2) / racers["lora"].seconds(2) for _ in range(9)]
+ratios = [racers["full"].seconds(2) / racers["lora"].seconds(2) for _ in range(15)]
 low, middle, high = np.quantile(ratios, [0.1, 0.5, 0.9])
 guess_time.compare(middle)
 print(f"10–90 %: {number(low, 2)} – {number(high, 2)}")
@@ -411,13 +417,15 @@ guess_memory.compare(
     static_full=number(static[0], 0),
     static_lora=number(static[1], 0),
 )
-memory = {"peak": peaks, "static": static, "rest": np.subtract(peaks, static)}
-pd.DataFrame(memory, index=names).round(0).astype(int)
+rest = np.subtract(peaks, static)
+parts = [message("static_memory"), message("rest_memory"), message("peak_memory")]
+pd.DataFrame([static, rest, peaks], index=parts, columns=names).round(0).astype(int)
 
 # %% [markdown] lang="es"
 # Por eso la memoria no baja en la misma proporción que los parámetros entrenables: LoRA quita casi todos los gradientes
-# y promedios, pero los pesos congelados siguen ahí, y buena parte de las activaciones también. Cuanto mayor sea el
-# lote, menos se nota lo que LoRA quita.
+# y promedios, pero los pesos congelados siguen ahí, y también las activaciones que el gradiente tiene que atravesar.
+# Cuanto mayor sea el lote, más pesa la fila de en medio. (En el completo sale algo corta: sus gradientes van naciendo
+# mientras las activaciones se sueltan, y el máximo no llega a la suma.)
 #
 # ## Pruébalo tú: tu propia crítica
 #
@@ -426,8 +434,9 @@ pd.DataFrame(memory, index=names).round(0).astype(int)
 
 # %% [markdown] lang="en"
 # That is why memory does not fall in proportion to trainable parameters: LoRA takes away nearly all gradients and
-# averages, but the frozen weights are still there, and so is a good part of the activations. The larger the batch, the
-# less what LoRA takes away shows.
+# averages, but the frozen weights are still there, and so are the activations that the gradient has to pass through.
+# The larger the batch, the more that middle row weighs. (For full fine-tuning it comes out a little short: its
+# gradients appear while activations are let go, and the peak does not reach the sum.)
 #
 # ## Try it yourself: your own review
 #
@@ -438,8 +447,9 @@ from loralab.models import load_trained, predict_texts
 from loralab.runner import run_folder
 
 my_reviews = [
-    "I wanted to hate it, and then I watched it twice.",
+    "A warm, funny film with a wonderful cast.",
     "Two hours that nobody will give me back.",
+    "I wanted to hate it, and then I watched it twice.",
 ]
 models = {message("base"): load_base(experiment.model, seed=0)}
 for name, result in zip(names, (full[0], lora[0]), strict=True):

@@ -14,6 +14,7 @@ from loralab.plotting import BELOW, BLUE, GREEN, GREY, ORANGE, Picture, dress, l
 from loralab.stats import Difference, half_width
 
 STRENGTHS = (0, 0.5, 1, 1.5, 2, 2.5, 4.01)
+EDGES = {"mild": 0, "strong": -1}
 LINES = (("o", "-", BLUE), ("s", "--", ORANGE), ("^", ":", GREEN), ("D", "-.", "black"))
 
 
@@ -40,10 +41,11 @@ def _by_strength(strength: ArrayLike, values: ArrayLike) -> pd.Series:
 def accuracy_by_strength(strength: ArrayLike, right: Mapping[str, ArrayLike]) -> Picture:
     """Lines: share of right answers against |mean rating|, one a judge (a name and a value from 0 to 1 a text)."""
     by_bin = {name: _by_strength(strength, values) for name, values in right.items()}
-    name, first = next(iter(by_bin.items()))
-    values = {"name": name, "mild": percent(first.iloc[0], 0), "strong": percent(first.iloc[-1], 0)}
-    values |= {"edge": number(STRENGTHS[1], 1), "top": number(STRENGTHS[-2], 1)}
-    figure, axes = new_axes(message("strength_title", **values), message("strength_axis"), message("right_axis"))
+    ends = {
+        edge: "; ".join(f"{name} {percent(s.iloc[i], 0)}" for name, s in by_bin.items()) for edge, i in EDGES.items()
+    }
+    title = message("strength_title", edge=number(STRENGTHS[1], 1), top=number(STRENGTHS[-2], 1), **ends)
+    figure, axes = new_axes(title, message("strength_axis"), message("right_axis"), height=4.2)
     labels = [f"{number(a, 1)}–{number(b, 1)}" for a, b in zip(STRENGTHS, (*STRENGTHS[1:-1], 4), strict=False)]
     for (judge, shares), (marker, line, colour) in zip(by_bin.items(), LINES, strict=False):
         axes.plot(100 * shares, marker=marker, linestyle=line, color=colour, label=judge)
@@ -56,7 +58,7 @@ def accuracy_by_strength(strength: ArrayLike, right: Mapping[str, ArrayLike]) ->
         f"{judge}: " + ", ".join(f"{label} {percent(share, 0)}" for label, share in zip(labels, shares, strict=True))
         for judge, shares in by_bin.items()
     ]
-    return Picture(figure, f"{message('strength_title', **values)}. {'; '.join(texts)}.")
+    return Picture(figure, f"{title}. {'; '.join(texts)}.")
 
 
 @styled
@@ -152,7 +154,7 @@ def loss_curves(results: Sequence[Result]) -> Picture:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     dress(above, ylabel=message("loss_axis"))
     dress(below, message("step_axis"), message("rate_axis"))
-    texts, highest = [], 0.9
+    texts, ticks, highest = [], [], 0.9
     for result, (marker, line, colour) in zip(results, LINES, strict=False):
         loss = np.asarray(result.loss_by_step)
         per_epoch = len(loss) / len(result.epochs)
@@ -166,15 +168,17 @@ def loss_curves(results: Sequence[Result]) -> Picture:
         label = f"{name}: {message('validation_loss')}"
         above.plot(ends, validation, marker, color=colour, markeredgecolor="black", markersize=9, label=label)
         rate = np.asarray(result.learning_rate_by_step)
-        below.plot(np.arange(1, len(rate) + 1), 1000 * rate, line, color=colour)
-        below.annotate(f"{name}: {scientific(rate.max())}", (rate.argmax() + 1, 1000 * rate.max()), fontsize=10)
+        below.plot(np.arange(1, len(rate) + 1)[rate > 0], rate[rate > 0], line, color=colour)
+        ticks.append(float(rate.max()))
         texts.append(
             f"{label}: {', '.join(number(value, 3) for value in validation)}; {message('rate_axis')}: "
-            f"{scientific(1000 * rate.max())}"
+            f"{scientific(rate.max())}"
         )
     above.axhline(np.log(2), color="black", linestyle=":", linewidth=1, label="ln 2")
     above.set_ylim(0, 1.05 * highest)
-    below.set_ylim(0)
+    below.set_yscale("log")
+    below.set_yticks(ticks, [scientific(tick) for tick in ticks])
+    below.minorticks_off()
     figure.legend(**BELOW)
     return Picture(figure, f"{title}. {'; '.join(texts)}.")
 
@@ -216,15 +220,15 @@ def who_is_right(a: Result, b: Result, names: tuple[str, str]) -> Picture:
     }
     scores = f"{names[0]} {percent(right_a.mean())}, {names[1]} {percent(right_b.mean())}"
     title = message("apart_title", scores=scores, share=percent((right_a != right_b).mean()))
-    figure, axes = new_axes(title, message("share_of_test_axis"), height=3.0)
+    figure, axes = new_axes(title, message("share_of_test_axis"), height=2.8)
     left = 0.0
     hatches = ("", "//", "\\\\", "")
     for (name, share), colour, hatch in zip(parts.items(), (BLUE, ORANGE, GREEN, GREY), hatches, strict=True):
-        axes.barh(0, 100 * share, left=left, color=colour, hatch=hatch, edgecolor="white", label=name)
-        axes.text(left + 50 * share, 0.46, percent(share), ha="center", va="bottom", fontsize=10)
+        label = f"{name}: {percent(share)}"
+        axes.barh(0, 100 * share, left=left, color=colour, hatch=hatch, edgecolor="white", label=label)
         left += 100 * share
     axes.set_yticks([])
-    axes.set_ylim(-0.45, 0.7)
+    axes.set_ylim(-0.45, 0.45)
     figure.legend(**BELOW)
     text = "; ".join(f"{name}: {percent(share)}" for name, share in parts.items())
     return Picture(figure, f"{title}. {text}.")
@@ -233,7 +237,7 @@ def who_is_right(a: Result, b: Result, names: tuple[str, str]) -> Picture:
 @styled
 def scale_rules(ranks: Sequence[int], falls: Mapping[str, Sequence[float]]) -> Picture:
     """Fall of the loss after one step against rank, one line a rule for alpha: "fixed", "proportional", "root"."""
-    growth = "; ".join(f"{message(f'rule_{rule}')}: × {number(fall[-1] / fall[0], 1)}" for rule, fall in falls.items())
+    growth = ", ".join(f"{number(fall[-1] / fall[0], 1)} ({message(f'rule_{rule}')})" for rule, fall in falls.items())
     title = message("rules_title", low=ranks[0], high=ranks[-1], growth=growth)
     figure, axes = new_axes(title, message("rank_axis_log"), message("fall_axis"), height=4.2)
     for (rule, fall), (marker, line, colour) in zip(falls.items(), LINES, strict=False):
@@ -241,7 +245,7 @@ def scale_rules(ranks: Sequence[int], falls: Mapping[str, Sequence[float]]) -> P
     log_ticks(axes, list(ranks), [str(rank) for rank in ranks])
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda y, _: scientific(float(f"{y:.1g}")))
-    figure.legend(**BELOW | {"ncols": 1})
+    figure.legend(**BELOW | {"ncols": 3})
     texts = [
         f"{message(f'rule_{rule}')}: "
         + ", ".join(f"r={r} {scientific(float(f'{y:.2g}'))}" for r, y in zip(ranks, fall, strict=True))

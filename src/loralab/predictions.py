@@ -1,6 +1,7 @@
 """Predict, then measure: a student's guesses, kept, and set beside what came out."""
 
 import json
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +53,8 @@ class Prediction:
         kept = _read()
         kept[self.key] = {"guess": self.guess, "measured": float(measured)}
         write_atomically(_path(), json.dumps(kept, indent=1))
-        print(message("measured", value=_with_unit(self.key, measured)) + " " + self._how_far(float(measured)))
-        print(message(f"why_{self.key}", **values))
+        _say(message("measured", value=_with_unit(self.key, measured)) + " " + self._how_far(float(measured)))
+        _say(message(f"why_{self.key}", **values))
 
     def _how_far(self, measured: float) -> str:
         if self.guess is None:
@@ -82,14 +83,14 @@ def predict(key: str, *guess: object) -> Prediction:
     asked = message(f"ask_{key}")
     given = guess[0] if len(guess) == 1 else guess
     if given is None:
-        print(message("predict_blank", asked=asked))
+        _say(message("predict_blank", asked=asked))
         return Prediction(key, None)
     if isinstance(given, bool) or not isinstance(given, int | float):
         written = ", ".join(map(str, given)) if isinstance(given, tuple) else repr(given)
         raise ValueError(message("predict_not_a_number", asked=asked, given=written))
-    print(message("predict_kept", asked=asked, guess=_with_unit(key, given)))
+    _say(message("predict_kept", asked=asked, guess=_with_unit(key, given)))
     if QUESTIONS[key][0] == "percent" and 0 < given < 1:
-        print(message("predict_share", given=number(given, 2), percent=percent(given, 0)))
+        _say(message("predict_share", given=number(given, 2), percent=percent(given, 0)))
     return Prediction(key, float(given))
 
 
@@ -104,6 +105,10 @@ def predictions_table() -> pd.DataFrame:
         for key, row in sorted(_read().items(), key=lambda item: list(QUESTIONS).index(item[0]))
     ]
     return pd.DataFrame(rows)
+
+
+def _say(text: str) -> None:
+    print(textwrap.fill(text, 84))
 
 
 def _with_unit(key: str, value: float | None) -> str:

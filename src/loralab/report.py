@@ -235,7 +235,7 @@ def provenance_table(results: Sequence[Result]) -> pd.DataFrame:
         {
             message("result"): result.experiment.key,
             message("profile"): result.experiment.profile,
-            message("seed"): result.experiment.seed,
+            message("seed"): result.experiment.identity().get("seed", "–"),
             message("learning_rate"): scientific(result.experiment.learning_rate) if result.parameters else "–",
             message("data"): result.provenance["data"],
             message("code"): result.provenance["code"],
