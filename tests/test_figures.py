@@ -69,7 +69,7 @@ def test_titles_say_what_the_data_shows(make):
     )
     assert "Above r = 192" in title(figures.parameters_against_rank({1: 768}, 384, 384))
     assert "at most 8 tokens; the cut at 16 touches 1" in title(figures.length_histogram([5, 7, 9, 40], 16))
-    assert "12 numbers" not in title(figures.matrices(torch.eye(6), torch.ones(6, 1), torch.ones(1, 6)))
+    assert "12 numbers make one of 36" in title(figures.matrices(torch.eye(6), torch.ones(6, 1), torch.ones(1, 6)))
     assert "24 numbers make one of 36" in title(figures.matrices(torch.eye(6), torch.ones(6, 2), torch.ones(2, 6)))
     worse = replace(make("lora"), epochs=[{"loss": 0.4}, {"loss": 0.6}])
     assert title(figures.loss_curves([make("full"), worse])) == "Lowest validation loss: full 0.500; LoRA 0.400"

@@ -17,7 +17,7 @@ VALUES = {"mean": "27", "longest": "49", "mild": "56%", "strong": "99%"}
 def said(capsys, key, guess, measured, **values):
     capsys.readouterr()
     predict(key, guess).compare(measured, **values)
-    return capsys.readouterr().out
+    return capsys.readouterr().out.replace("\n", " ")
 
 
 def test_a_blank_goes_on_and_says_how_to_fill_it(capsys):

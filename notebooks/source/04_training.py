@@ -357,7 +357,7 @@ assert abs(mended / one_batch - 1) < 0.01
 # whole model into `float16`. Near 1, neighbouring `float16` numbers are almost a thousandth apart: a smaller step does
 # not move the weight.
 
-# %%
+# %% tags=["nbval-check-output"]
 for kind in (torch.float16, torch.bfloat16, torch.float32):
     weight = torch.ones(1, dtype=kind)
     for _ in range(1000):
