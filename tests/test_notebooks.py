@@ -192,3 +192,27 @@ def test_a_kernel_has_no_network_either(tmp_path):
     source.write_text('# %%\nLANGUAGE = "es"\n\n# %%\nimport socket\nsocket.create_connection(("192.0.2.1", 80), 1)\n')
     failed = execute.execute(build.build(source, "es"), tmp_path / "x.ipynb")
     assert "without a network" in failed
+
+
+def test_every_lesson_starts_in_the_same_way():
+    first = {code_cells(committed("es", lesson))[0].source for lesson in LESSONS}
+    assert first == {'from loralab.lesson import start\n\nLANGUAGE = "es"\nprofile = start(LANGUAGE)'}
+
+
+@pytest.mark.parametrize(("language", "lesson"), EDITIONS)
+def test_each_lesson_shows_two_figures_with_their_numbers_in_words(language, lesson):
+    shown = [
+        alt
+        for cell in code_cells(committed(language, lesson))
+        for output in cell.outputs
+        for alt in re.findall(r'<img [^>]*alt="([^"]*)"', output.get("data", {}).get("text/html", ""))
+    ]
+    assert len(shown) >= 2
+    assert all(len(re.findall(r"\d", alt)) >= 2 for alt in shown)
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_each_lesson_asks_for_predictions_and_compares_every_one(lesson):
+    code = "\n".join(cell.source for cell in code_cells(committed("es", lesson)))
+    guesses = re.findall(r'^(\w+) = predict\("\w+", None\)$', code, re.MULTILINE)
+    assert guesses and all(f"{guess}.compare(" in code for guess in guesses)

@@ -1,11 +1,13 @@
 """Every figure of the lessons and the report. Titles state what the data shows; each has a text alternative."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 from loralab.experiment import Result
@@ -15,6 +17,12 @@ from loralab.stats import Difference, half_width
 
 STRENGTHS = (0, 0.5, 1, 1.5, 2, 2.5, 4.01)
 EDGES = {"mild": 0, "strong": -1}
+# A line that stands out on bars, in grey too.
+MARKED: dict[str, Any] = {
+    "color": ORANGE,
+    "linewidth": 3,
+    "path_effects": [withStroke(linewidth=7, foreground="white")],
+}
 LINES = (("o", "-", BLUE), ("s", "--", ORANGE), ("^", ":", GREEN), ("D", "-.", "black"))
 
 
@@ -27,7 +35,7 @@ def exam_luck(scores: Sequence[float], truth: float, examples: int) -> Picture:
     axes.hist(100 * np.asarray(scores), bins=30, color=BLUE, edgecolor="white")
     for edge in (low, high):
         axes.axvline(100 * edge, color="black", linestyle="--", label=message("middle") if edge == low else None)
-    axes.axvline(100 * truth, color=ORANGE, linewidth=3, label=message("true_accuracy"))
+    axes.axvline(100 * truth, **MARKED, label=message("true_accuracy"))
     figure.legend(**BELOW)
     return Picture(figure, message("exam_alt", truth=percent(truth), **values))
 
@@ -75,7 +83,7 @@ def length_histogram(lengths: Sequence[int], max_length: int) -> Picture:
     figure, axes = new_axes(message("lengths_title", **values), message("tokens_axis"), message("texts_axis"))
     axes.hist(lengths, bins=40, color=BLUE, edgecolor="white")
     axes.axvline(max_length, color="black", linestyle="--", label=message("cut_here", limit=max_length))
-    axes.axvline(float(np.median(lengths)), color=ORANGE, linewidth=3, label=message("median"))
+    axes.axvline(float(np.median(lengths)), **MARKED, label=message("median"))
     figure.legend(**BELOW)
     return Picture(figure, message("lengths_title", **values) + ".")
 
@@ -220,7 +228,7 @@ def who_is_right(a: Result, b: Result, names: tuple[str, str]) -> Picture:
     }
     scores = f"{names[0]} {percent(right_a.mean())}, {names[1]} {percent(right_b.mean())}"
     title = message("apart_title", scores=scores, share=percent((right_a != right_b).mean()))
-    figure, axes = new_axes(title, message("share_of_test_axis"), height=2.8)
+    figure, axes = new_axes(title, message("share_of_test_axis"), height=3.5)
     left = 0.0
     hatches = ("", "//", "\\\\", "")
     for (name, share), colour, hatch in zip(parts.items(), (BLUE, ORANGE, GREEN, GREY), hatches, strict=True):
@@ -229,7 +237,7 @@ def who_is_right(a: Result, b: Result, names: tuple[str, str]) -> Picture:
         left += 100 * share
     axes.set_yticks([])
     axes.set_ylim(-0.45, 0.45)
-    figure.legend(**BELOW)
+    figure.legend(**BELOW | {"ncols": 1})
     text = "; ".join(f"{name}: {percent(share)}" for name, share in parts.items())
     return Picture(figure, f"{title}. {text}.")
 
@@ -262,7 +270,7 @@ def winners_luck(leads: Sequence[float], ranks: int) -> Picture:
     figure, axes = new_axes(title, message("lead_axis"), message("studies_axis"))
     axes.hist(leads, bins=30, color=BLUE, edgecolor="white")
     axes.axvline(0, color="black", linestyle="--", label=message("true_accuracy"))
-    axes.axvline(average, color=ORANGE, linewidth=3, label=message("average"))
+    axes.axvline(average, **MARKED, label=message("average"))
     figure.legend(**BELOW)
     low, high = np.quantile(leads, [0.025, 0.975])
     return Picture(figure, f"{title}. {message('middle')}: {number(low, 2)} – {number(high, 2)}.")
