@@ -65,17 +65,17 @@ def test_each_has_a_title_axes_with_names_and_a_text_with_numbers(language, requ
 
 def test_titles_say_what_the_data_shows(make):
     assert title(figures.padding_bars({"512": 0.95, "batch": 0.5})) == (
-        "“to 512” processes 10.0 times the tokens of “by batch”"
+        "Padding “to 512” processes 10.0 times as many tokens as “per batch”"
     )
     assert "Above r = 192" in title(figures.parameters_against_rank({1: 768}, 384, 384))
-    assert "at most 8 tokens; the cut at 16 touches 1" in title(figures.length_histogram([5, 7, 9, 40], 16))
-    assert "12 numbers make one of 36" in title(figures.matrices(torch.eye(6), torch.ones(6, 1), torch.ones(1, 6)))
-    assert "24 numbers make one of 36" in title(figures.matrices(torch.eye(6), torch.ones(6, 2), torch.ones(2, 6)))
+    assert "at most 8 tokens; texts cut at 16: 1" in title(figures.length_histogram([5, 7, 9, 40], 16))
+    assert "12 numbers in all make one with 36" in title(figures.matrices(torch.eye(6), torch.ones(6, 1), torch.ones(1, 6)))
+    assert "24 numbers in all make one with 36" in title(figures.matrices(torch.eye(6), torch.ones(6, 2), torch.ones(2, 6)))
     worse = replace(make("lora"), epochs=[{"loss": 0.4}, {"loss": 0.6}])
     assert title(figures.loss_curves([make("full"), worse])) == "Lowest validation loss: full 0.500; LoRA 0.400"
-    assert "seems to win by 0.60 points" in title(figures.winners_luck([0.5, 0.6, 0.7], 5))
+    assert "scores 0.60 points above the truth" in title(figures.winners_luck([0.5, 0.6, 0.7], 5))
     strengths = figures.accuracy_by_strength([0.1, 0.2, 3.0], {"a judge": [0, 1, 1]})
-    assert title(strengths) == "Right where |mean| < 0.5: a judge 50%. From 2.5 on: a judge 100%"
+    assert title(strengths) == "Right on mild sentences (below 0.5): a judge: 50%. On strong ones (from 2.5): a judge: 100%"
 
 
 def test_the_rate_title_turns_with_the_results(make):
@@ -83,15 +83,15 @@ def test_the_rate_title_turns_with_the_results(make):
         return replace(make(method, learning_rate=rate), epochs=[{"accuracy": accuracy, "loss": 0.5}])
 
     apart = [at("full", 1e-5, 0.8), at("full", 1e-3, 0.5), at("lora", 1e-5, 0.6), at("lora", 1e-3, 0.8)]
-    assert title(figures.accuracy_against_rate(apart)).startswith("Each method does best at another rate: full, 1e-05")
+    assert title(figures.accuracy_against_rate(apart)).startswith("The best rate is not the same: full, 1e-5")
     agree = [at("full", 1e-5, 0.8), at("full", 1e-3, 0.5), at("lora", 1e-5, 0.9), at("lora", 1e-3, 0.8)]
-    assert title(figures.accuracy_against_rate(agree)).startswith("All do best at the same rate")
+    assert title(figures.accuracy_against_rate(agree)).startswith("The best rate is the same")
 
 
 def test_who_is_right_adds_up(make):
     picture = figures.who_is_right(make(right=800), make(right=850), ("a", "b"))
-    assert "a 80.0%, b 85.0%; but they contradict each other on 5.0%" in title(picture)
-    assert "both right: 80.0%; only a right: 0.0%; only b right: 5.0%; neither right: 15.0%" in picture.alt
+    assert "a: 80.0%; b: 85.0%. They disagree on 5.0%" in title(picture)
+    assert "both models right: 80.0%; only “a” right: 0.0%; only “b” right: 5.0%; neither right: 15.0%" in picture.alt
 
 
 def test_each_seed_is_a_dot(make):

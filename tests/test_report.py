@@ -20,16 +20,16 @@ def test_sentences_turn_with_the_results(make):
     full = make("full", right=800, seconds=75, peak=600)
     lora = make("lora", right=850, seconds=50, peak=300)
     text = " ".join(sentences([full], [lora]))
-    assert "Accuracy: full fine-tuning is 5.0 ± 1.4 percentage points below LoRA r=8" in text
+    assert "Accuracy: 5.0 ± 1.4 percentage points lower for full fine-tuning than for LoRA r=8" in text
     assert "Full fine-tuning took 1.50 times as long" in text and "50.0% less peak memory" in text
 
     text = " ".join(sentences([make("full", right=850, seconds=25, peak=250)], [make("lora", right=800)]))
-    assert "Accuracy: full fine-tuning is 5.0 ± 1.4 percentage points above LoRA r=8" in text
+    assert "Accuracy: 5.0 ± 1.4 percentage points higher for full fine-tuning than for LoRA r=8" in text
     assert "LoRA took 2.00 times as long" in text and "20.0% more peak memory" in text
 
     text = " ".join(sentences([make("full", right=799, seconds=51)], [make("lora", right=800)]))
-    assert "minus LoRA r=8, \u22120.1 ± 0.2 percentage points" in text
-    assert "one cannot tell which is better" in text and "not enough to tell which method is faster" in text
+    assert "minus that of LoRA r=8: \u22120.1 ± 0.2 percentage points" in text
+    assert "one cannot tell which is right more often" in text and "not enough to tell which method is faster" in text
 
 
 def test_smoke_results_are_marked(make, tmp_path):
@@ -53,10 +53,10 @@ def test_the_table_has_the_nine_rows_and_more(make):
     assert lora["test accuracy"] == "80.0% ± 2.5"
     assert lora["test loss"] == "0.500"
     assert lora["trainable parameters"] == "74,498" and lora["… of them in the adapter"] == "73,728"
-    assert lora["% of all parameters"] == "0.327%"
+    assert lora["share of all parameters"] == "0.327%"
     assert lora["training seconds"] == "50.0" and lora["training minutes"] == "0.83"
     assert lora["peak memory (MiB)"] == "300"
-    assert lora["speed-up over full (times)"] == "1.50" and lora["memory saved against full"] == "50.0%"
+    assert lora["speed relative to full fine-tuning (×)"] == "1.50" and lora["memory saved relative to full fine-tuning"] == "50.0%"
     assert lora["test examples"] == "1,000" and lora["seeds"] == "1"
     assert table["majority class"]["peak memory (MiB)"] == "–"
 
@@ -77,14 +77,14 @@ def test_rank_verdict_turns_with_the_results(make):
     same = [make(rank=4, right=800), make(rank=8, right=802)]
     assert rank_verdict(same, 8) == "No rank can be told apart from r=8 (alpha=16, fixed)"
     apart = [make(rank=4, right=800), make(rank=8, right=850)]
-    assert rank_verdict(apart, 8) == "Against r=8, in points: r=4: \u22125.0 ± 1.4 (alpha=16, fixed)"
+    assert rank_verdict(apart, 8) == "Difference from r=8, in points: r=4, \u22125.0 ± 1.4 (alpha=16, fixed)"
 
 
 def test_more_looks_ask_more_of_each(make):
     # 1.2 points on 1,000 examples: ± 0.67 in one look at 95 %; ± 0.76 in two at 97.5 %
     two = [make(rank=4, right=812), make(rank=8, right=800)]
-    assert "r=4: 1.2 ± 0.7" in rank_verdict(two, 8)
-    assert "r=4: 1.2 ± 0.8" in rank_verdict([*two, make(rank=16, right=800)], 8)
+    assert "r=4, 1.2 ± 0.7" in rank_verdict(two, 8)
+    assert "r=4, 1.2 ± 0.8" in rank_verdict([*two, make(rank=16, right=800)], 8)
 
 
 def test_a_verdict_needs_pairs(make):
@@ -99,7 +99,7 @@ def seeds(make, method, *right):
 def test_the_luck_of_training_widens_the_interval(make):
     steady = seeds(make, "full", 820, 820, 820), seeds(make, "lora", 800, 800, 800)
     unsteady = seeds(make, "full", 850, 790, 820), seeds(make, "lora", 800, 800, 800)
-    assert "2.0 ± 0.9 percentage points above" in compare_accuracy(*steady)
+    assert "2.0 ± 0.9 percentage points higher" in compare_accuracy(*steady)
     assert "(3 seeds)" in compare_accuracy(*steady)
     assert "cannot tell" in compare_accuracy(*unsteady)
     assert "leaves out the luck of training" in compare_accuracy(steady[0][:1], steady[1][:1])
@@ -133,7 +133,7 @@ def test_promises_are_kept_or_not_as_the_results_say(make):
 def test_accuracy_sentence_in_spanish(make):
     set_language("es")
     assert (
-        "fine-tuning completo queda 5,0 ± 1,4 puntos porcentuales por encima de LoRA r=8, medidos en estos 1000"
+        "5,0 ± 1,4 puntos porcentuales más en fine-tuning completo que en LoRA r=8, con estos 1000"
         in compare_accuracy([make("full", right=850)], [make("lora", right=800)])
     )
 

@@ -1,7 +1,7 @@
 # %% [markdown] lang="es"
 # # 1 · El conjunto de datos
 #
-# **Pregunta.** ¿A qué tiene que ganar un modelo ajustado, y qué haría que su nota fuera mentira?
+# **Pregunta.** ¿A qué tiene que ganar un modelo con *fine-tuning*, y qué haría que su nota fuera mentira?
 #
 # En este curso vas a enseñar a un modelo de lenguaje a distinguir las críticas de cine favorables de las desfavorables.
 # Un modelo así es una función con millones de números, sus **pesos**, que otros ajustaron ya con mucho texto. Adaptarlo
@@ -11,12 +11,12 @@
 # Antes de entrenar nada hay que saber con qué se le examina. Esta lección prepara el examen. Al terminar sabrás:
 #
 # - repartir los datos en partes que no comparten nada, y demostrarlo;
-# - leer una nota de tres maneras (exactitud, F1, MCC), y ver cuál engaña;
+# - leer tres métricas (exactitud, F1, MCC), y ver cuál engaña;
 # - poner un listón: lo que acierta una persona, y lo que acierta un método sencillo;
 # - calcular cuánto puede moverse una nota por pura suerte.
 #
-# Basta con saber Python. La celda siguiente elige el idioma y el **perfil**: cuántos datos, qué modelo y qué ajustes
-# convienen a esta máquina.
+# Basta con saber Python. La celda siguiente elige el idioma y el **perfil**: cuántos datos, qué modelo y qué
+# configuración convienen a esta máquina.
 
 # %% [markdown] lang="en"
 # # 1 · The dataset
@@ -25,13 +25,13 @@
 #
 # In this course you teach a language model to tell favourable film reviews from unfavourable ones. Such a model is a
 # function with millions of numbers, its **weights**, which others have already adjusted on a great deal of text.
-# Adapting it to a new task is called *fine-tuning*, and you do it in two ways: by adjusting all the weights (full
-# *fine-tuning*), or by leaving them fixed and training a few added numbers (LoRA).
+# Adapting it to a new task is called fine-tuning, and you do it in two ways: by adjusting all the weights (full
+# fine-tuning), or by leaving them fixed and training a few added numbers (LoRA).
 #
 # Before we train anything we have to know what it will be examined on. This lesson sets the exam. By the end you can:
 #
 # - divide data into parts that share nothing, and prove it;
-# - read a score in three ways (accuracy, F1, MCC), and see which one deceives;
+# - read three metrics (accuracy, F1, MCC), and see which one deceives;
 # - set a bar: what a person gets right, and what a simple method does;
 # - work out how far a score can move by luck alone.
 #
@@ -45,14 +45,14 @@ LANGUAGE = "es"
 profile = start(LANGUAGE)
 
 # %% [markdown] lang="es"
-# ## Frases con nota
+# ## Frases valoradas
 #
-# Cada fila es una frase de una crítica. Varias personas le pusieron nota (`ratings`), de −4 (extremadamente
-# desfavorable) a 4 (extremadamente favorable), y `rating` es la media ([Hutto y Gilbert,
+# Cada fila es una frase de una crítica. Varias personas la valoraron (`ratings`), de −4 (extremadamente desfavorable) a
+# 4 (extremadamente favorable), y `rating` es la media ([Hutto y Gilbert,
 # 2014](https://doi.org/10.1609/icwsm.v8i1.14550)).
 
 # %% [markdown] lang="en"
-# ## Sentences with a rating
+# ## Rated sentences
 #
 # Each row is a sentence from a review. Several people rated it (`ratings`), from −4 (extremely unfavourable) to 4
 # (extremely favourable), and `rating` is their mean ([Hutto and Gilbert,
@@ -67,8 +67,8 @@ print(people.min(), "–", people.max())
 reviews[["rating", "text"]].head()
 
 # %% [markdown] lang="es"
-# El modelo no va a predecir la nota, sino una **etiqueta**: el signo de la media. Será 1 si es positiva y 0 si es
-# negativa. Una media de cero no dice nada; esas filas se quedan fuera, y se cuentan.
+# El modelo no va a predecir esa valoración, sino una **etiqueta**: el signo de la media. Será 1 si es positiva y 0 si
+# es negativa. Una media de cero no dice nada; esas filas se quedan fuera, y se cuentan.
 
 # %% [markdown] lang="en"
 # The model will not predict the rating but a **label**: the sign of the mean. It is 1 if the mean is positive and 0 if
@@ -86,7 +86,7 @@ counts
 # Hagámoslo mal a propósito. Tomamos las 1000 primeras filas y guardamos las 200 últimas como **test**, el examen. El
 # «modelo» contesta siempre «favorable», sin leer.
 #
-# Antes de ejecutar una medida, el curso te pide que la predigas: se aprende más de un número cuando has apostado por
+# Antes de cada medida, el curso te pide que predigas el resultado: se aprende más de un número cuando has apostado por
 # otro. ¿Qué porcentaje de aciertos tendrá ese modelo? Escribe un número en lugar de `None`. Si lo dejas en blanco, la
 # lección sigue igual.
 
@@ -106,11 +106,11 @@ from loralab.predictions import predict
 guess_favourable = predict("always_favourable", None)
 
 # %% [markdown] lang="es"
-# `score` da tres notas. La **exactitud** (*accuracy*) es la proporción de aciertos; las otras dos las explicamos
+# `score` da tres métricas. La **exactitud** (*accuracy*) es la proporción de aciertos; las otras dos las explicamos
 # enseguida.
 
 # %% [markdown] lang="en"
-# `score` gives three marks. **Accuracy** is the share of right answers; the other two are explained in a moment.
+# `score` gives three metrics. **Accuracy** is the share of right answers; the other two are explained in a moment.
 
 # %%
 from loralab.metrics import score
@@ -140,12 +140,13 @@ blocks
 #
 # ## ¿Se ponen de acuerdo las personas?
 #
-# La etiqueta es la opinión de la mayoría, no una verdad. Si tomas a una de las personas y comparas el signo de su nota
-# con el de la media de las demás, ¿cuántas veces coinciden? Un cero cuenta medio acierto, como echarlo a cara o cruz.
+# La etiqueta es la opinión de la mayoría, no una verdad. Si tomas a una de las personas y comparas el signo de su
+# valoración con el de la media de las demás, ¿cuántas veces coinciden? Un cero cuenta como medio acierto, igual que
+# echarlo a cara o cruz.
 
 # %% [markdown] lang="en"
-# The file is almost sorted by class. That is no oddity: IMDB, as it is on the Hugging Face Hub, is so too. Hence the
-# rule: **shuffle, and keep the proportion of classes** in each part. Such a split is called *stratified*.
+# The file is almost sorted by class. That is not unusual: IMDB, as hosted on the Hugging Face Hub, is sorted too. Hence
+# the rule: **shuffle, and keep the proportion of classes** in each part. Such a split is called *stratified*.
 #
 # ## Do people agree?
 #
@@ -162,7 +163,7 @@ from loralab.messages import message, percent
 rated = reviews[reviews["rating"] != 0]
 agreement = rated["ratings"].map(rater_agreement)
 strength = rated["rating"].abs()
-mild, strong = agreement[strength < 0.5].mean(), agreement[strength >= 2].mean()
+mild, strong = agreement[strength < 0.5].mean(), agreement[strength >= 2.5].mean()
 guess_rater.compare(100 * agreement.mean(), mild=percent(mild), strong=percent(strong))
 
 # %% [markdown] lang="es"
@@ -178,25 +179,25 @@ accuracy_by_strength(rated["rating"], {message("a_person"): agreement})
 
 # %% [markdown] lang="es"
 # Dos consecuencias. Ningún modelo debería acertarlo todo: en las frases tibias ni las personas se ponen de acuerdo. Y
-# el porcentaje de esta celda es un listón para todo el curso: lo que acierta una persona.
+# el porcentaje medido antes de la figura es un listón para todo el curso: lo que acierta una persona.
 #
 # ## Duplicados
 #
-# Si una frase está en lo que el modelo estudia y también en el examen, puede acertarla de memoria. Buscamos copias
-# exactas (las mismas palabras en el mismo orden, sin contar mayúsculas ni puntuación) y copias casi exactas: conjuntos
-# de palabras $A$ y $B$ con una similitud de Jaccard $|A \cap B| / |A \cup B|$ de 0,8 o más. Esa similitud vale 1 si las
-# dos frases usan las mismas palabras y 0 si no comparten ninguna.
+# Si una frase está en lo que el modelo estudia y también en el examen, el modelo puede acertarla de memoria. Buscamos
+# copias exactas (las mismas palabras en el mismo orden, sin contar mayúsculas ni puntuación) y copias casi exactas:
+# conjuntos de palabras $A$ y $B$ con una similitud de Jaccard $|A \cap B| / |A \cup B|$ de 0,8 o más. Esa similitud
+# vale 1 si las dos frases usan las mismas palabras y 0 si no comparten ninguna.
 
 # %% [markdown] lang="en"
-# Two consequences. No model should get everything right: on mild sentences not even people agree. And the percentage of
-# this cell is a bar for the whole course: what a person gets right.
+# Two consequences. No model should get everything right: on mild sentences not even people agree. And the percentage
+# measured before the figure is a bar for the whole course: what a person gets right.
 #
 # ## Duplicates
 #
-# If a sentence is in what the model studies and in the exam as well, it can get it right from memory. We look for exact
-# copies (the same words in the same order, case and punctuation aside) and near-copies: word sets $A$ and $B$ whose
-# Jaccard similarity $|A \cap B| / |A \cup B|$ is 0.8 or more. That similarity is 1 if two sentences use the same words
-# and 0 if they share none.
+# If a sentence is both in what the model studies and in the exam, the model can get it right from memory. We look for
+# exact copies (the same words in the same order, case and punctuation aside) and near-copies: word sets $A$ and $B$
+# whose Jaccard similarity $|A \cap B| / |A \cup B|$ is 0.8 or more. That similarity is 1 if two sentences use the same
+# words and 0 if they share none.
 
 # %% tags=["nbval-check-output"]
 from loralab.data import find_duplicates, find_near_duplicates
@@ -210,7 +211,7 @@ for one, other in [*copies, *(pair[:2] for pair in near_copies)]:
 
 # %% [markdown] lang="es"
 # Son pocas, pero hay que saberlo, no suponerlo. La primera es la misma crítica dos veces. Las otras son frases hechas
-# que dos críticos pueden haber escrito por separado; se quitan igual, porque al modelo le da lo mismo.
+# que dos críticos pueden haber escrito por separado; se quitan igual: el modelo podría acertarlas de memoria.
 #
 # ## Tres partes sin nada en común
 #
@@ -224,8 +225,8 @@ for one, other in [*copies, *(pair[:2] for pair in near_copies)]:
 
 # %% [markdown] lang="en"
 # They are few, but that is something to know, not to suppose. The first is the same review twice. The others are stock
-# phrases that two critics may have written independently; they go all the same, because to the model it makes no
-# difference.
+# phrases that two critics may have written independently; they go all the same: the model could get them right from
+# memory.
 #
 # ## Three parts with nothing in common
 #
@@ -281,9 +282,9 @@ assert abs(by_hand["label"].mean() - clean["label"].mean()) < 0.01
 # Dos referencias que no usan ninguna red neuronal:
 #
 # - la **clase mayoritaria**: contestar siempre la etiqueta más frecuente;
-# - **TF-IDF con regresión logística**: cada frase se convierte en una lista de pesos, uno por palabra y por par de
-#   palabras (una palabra pesa más cuanto más aparece en la frase y en menos frases del conjunto), y la regresión
-#   logística aprende cuánto suma o resta cada peso.
+# - **TF-IDF con regresión logística**: cada frase se convierte en una lista de valores, uno por palabra y por par de
+#   palabras (el de una palabra crece cuanto más aparece en la frase y en menos frases del conjunto), y la regresión
+#   logística aprende cuánto suma o resta cada uno.
 #
 # ¿Cuánto acertará la segunda? La mitad de las frases es favorable, así que el azar acierta la mitad.
 
@@ -293,9 +294,9 @@ assert abs(by_hand["label"].mean() - clean["label"].mean()) < 0.01
 # Two baselines that use no neural network:
 #
 # - the **majority class**: always answering the most frequent label;
-# - **TF-IDF with logistic regression**: each sentence becomes a list of weights, one a word and one a pair of words (a
-#   word weighs more the more it occurs in the sentence and the fewer sentences hold it), and logistic regression learns
-#   how much each weight adds or takes away.
+# - **TF-IDF with logistic regression**: each sentence becomes a list of values, one per word and one per pair of words
+#   (a word's value is higher the more often it occurs in the sentence and the fewer sentences contain it), and logistic
+#   regression learns how much each adds or takes away.
 #
 # How much will the second get right? Half of the sentences are favourable, so chance gets half of them.
 
@@ -319,10 +320,10 @@ guess_tfidf.compare(100 * tfidf.test["accuracy"])
 comparison_table([majority, tfidf])
 
 # %% [markdown] lang="es"
-# ## Tres notas, una tabla
+# ## Tres métricas, una tabla
 #
-# Todas las notas salen de cuatro cuentas. Con 1 = favorable: verdaderos positivos (TP, dijo 1 y era 1), verdaderos
-# negativos (TN, dijo 0 y era 0), falsos positivos (FP, dijo 1 y era 0) y falsos negativos (FN, dijo 0 y era 1).
+# Todas salen de cuatro cuentas. Con 1 = favorable: verdaderos positivos (TP, dijo 1 y era 1), verdaderos negativos (TN,
+# dijo 0 y era 0), falsos positivos (FP, dijo 1 y era 0) y falsos negativos (FN, dijo 0 y era 1).
 #
 # - **Exactitud**: $(TP + TN) / n$.
 # - **F1**: $2\,TP / (2\,TP + FP + FN)$. Solo mira la clase 1: no cuenta los TN.
@@ -333,9 +334,9 @@ comparison_table([majority, tfidf])
 #   que no leía.
 
 # %% [markdown] lang="en"
-# ## Three marks, one table
+# ## Three metrics, one table
 #
-# All the marks come from four counts. With 1 = favourable: true positives (TP, it said 1 and it was 1), true negatives
+# All of them come from four counts. With 1 = favourable: true positives (TP, it said 1 and it was 1), true negatives
 # (TN, it said 0 and it was 0), false positives (FP, it said 1 and it was 0) and false negatives (FN, it said 0 and it
 # was 1).
 #
@@ -364,14 +365,14 @@ pd.crosstab(truth, answers, **axes)
 #
 # ¿Qué pasa si algunas frases del test se cuelan en el entrenamiento? Eso es una **fuga** (*leakage*). Usamos un modelo
 # que solo tiene memoria: contesta la etiqueta de la frase de entrenamiento más parecida (el **vecino más próximo**, con
-# los mismos pesos TF-IDF). Lo examinamos limpio, y después con una cuarta parte del test dentro del entrenamiento.
+# los mismos valores TF-IDF). Lo examinamos limpio, y después con una cuarta parte del test dentro del entrenamiento.
 
 # %% [markdown] lang="en"
 # ## Break it: the test leaks
 #
 # What happens if some test sentences slip into the training set? That is **leakage**. We use a model that has nothing
 # but memory: it answers the label of the most similar training sentence (the **nearest neighbour**, with the same
-# TF-IDF weights). We examine it clean, and then with a quarter of the test inside the training set.
+# TF-IDF values). We examine it clean, and then with a quarter of the test inside the training set.
 
 # %%
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -393,11 +394,12 @@ cheating = memory_scores(pd.concat([splits.train, leaked]), splits.test)
 print(percent(honest.mean()), "→", percent(cheating.mean()))
 
 # %% [markdown] lang="es"
-# La nota sube y el modelo no ha aprendido nada: las frases filtradas las acierta porque se las sabe, y solo esas suben.
+# La nota sube y el modelo no ha aprendido nada: las frases que se colaron las acierta porque se las sabe, y de ellas
+# sale casi toda la subida.
 
 # %% [markdown] lang="en"
 # The score rises and the model has learnt nothing: it gets the leaked sentences right because it knows them by heart,
-# and only those rise.
+# and nearly all of the rise comes from them.
 
 # %%
 inside = splits.test.index.isin(leaked.index)
@@ -412,7 +414,7 @@ assert cheating[inside].mean() == 1
 # seguir si no es cero. Con la fuga, salta; con el reparto de `load_splits`, no.
 
 # %% [markdown] lang="en"
-# The repair is one line that you can put into any project: count what the two parts share, and refuse to go on if it is
+# The fix is one line that you can put into any project: count what the two parts share, and refuse to go on if it is
 # not zero. With the leak it strikes; with the split of `load_splits` it does not.
 
 
@@ -452,12 +454,12 @@ exam_luck(exams, true_accuracy, questions)
 
 # %% [markdown] lang="es"
 # No hace falta simular: el 95 % central queda a menos de $1{,}96\sqrt{p(1-p)/n}$ de la nota verdadera $p$, con $n$
-# preguntas (1,96 es cuántas desviaciones típicas hay que apartarse del centro de una campana de Gauss para abarcar el
-# 95 %). La simulación lo confirma.
+# preguntas (1,96 es el número de desviaciones típicas que hay que apartarse del centro de una campana de Gauss para
+# abarcar el 95 %). La simulación lo confirma.
 
 # %% [markdown] lang="en"
 # There is no need to simulate: the middle 95% lies within $1.96\sqrt{p(1-p)/n}$ of the true score $p$, with $n$
-# questions (1.96 is how many standard deviations from the centre of a bell curve hold 95%). The simulation agrees.
+# questions (95% of a bell curve lies within 1.96 standard deviations of its centre). The simulation agrees.
 
 # %%
 from loralab.stats import half_width
@@ -475,8 +477,8 @@ guess_width.compare(100 * formula)
 #
 # - El examen está limpio: barajado, estratificado, sin copias. Lo dicen las comprobaciones, no la confianza.
 # - Una exactitud alta no prueba nada por sí sola. Mira el MCC y la clase mayoritaria.
-# - Un modelo ajustado tiene que superar a TF-IDF, no al azar, y no tiene por qué superar a una persona.
-# - Si dos notas difieren en menos que el ±, eso solo no basta para decir qué modelo es mejor.
+# - Un modelo con *fine-tuning* tiene que superar a TF-IDF, no al azar, y no tiene por qué superar a una persona.
+# - Si dos notas difieren menos que el ±, eso solo no basta para decir qué modelo es mejor.
 #
 # Siguiente lección: qué lee de verdad el modelo.
 
@@ -486,7 +488,7 @@ guess_width.compare(100 * formula)
 #
 # ## What you may now claim, and on what evidence
 #
-# - The exam is clean: shuffled, stratified, without copies. The checks say so, not trust.
+# - The exam is clean: shuffled, stratified, without copies. The checks show it; it is not taken on trust.
 # - A high accuracy proves nothing on its own. Look at the MCC and at the majority class.
 # - A fine-tuned model has to beat TF-IDF, not chance, and need not beat a person.
 # - If two scores differ by less than the ±, that alone does not tell which model is better.

@@ -7,7 +7,7 @@
 # (*batch*, las frases que se procesan de una vez), y mides cuánto de ese lote no es texto. Al terminar sabrás:
 #
 # - decodificar cualquier lote y decir qué es cada número;
-# - calcular qué parte de un lote es relleno, y reducirla;
+# - calcular qué porcentaje de un lote es relleno, y reducirlo;
 # - comprobar que el relleno no cambia la respuesta, y qué pasa si se olvida la máscara;
 # - elegir la función que forma los lotes, y decir por qué falla otra.
 #
@@ -18,12 +18,12 @@
 #
 # **Question.** What does the model read, and how much of what it computes is waste?
 #
-# A model does not read letters, but numbers. Here you follow a sentence from text to *tokens*, and from there to a
+# A model does not read letters, but numbers. Here you follow a sentence from text to tokens, and from there to a
 # **batch** (the sentences that are processed at once), and measure how much of that batch is not text. By the end you
 # can:
 #
 # - decode any batch and say what each number is;
-# - work out which part of a batch is padding, and reduce it;
+# - work out what share of a batch is padding, and reduce it;
 # - check that padding does not change the answer, and see what happens if the mask is forgotten;
 # - choose the function that makes the batches, and say why another fails.
 #
@@ -38,17 +38,16 @@ profile = start(LANGUAGE)
 # %% [markdown] lang="es"
 # ## De texto a números, y vuelta
 #
-# El *tokenizador* parte el texto en *tokens*: trozos de un vocabulario fijo, cada uno con su número. Cada modelo tiene
-# el suyo; aquí es el del modelo del experimento, que presenta la lección 3. Una palabra rara sale en varios trozos
-# (`##` marca uno que continúa la misma palabra). Además añade *tokens* especiales: `[CLS]` al principio, `[SEP]` al
-# final.
+# El tokenizador parte el texto en *tokens*: trozos de un vocabulario fijo, cada uno con su número. Cada modelo tiene el
+# suyo; aquí es el del modelo del experimento, que presenta la lección 3. Una palabra rara sale en varios trozos (`##`
+# marca uno que continúa la misma palabra). Además añade *tokens* especiales: `[CLS]` al principio, `[SEP]` al final.
 
 # %% [markdown] lang="en"
 # ## From text to numbers, and back
 #
-# The *tokenizer* cuts text into *tokens*: pieces from a fixed vocabulary, each with its number. Each model has its own;
+# The tokenizer cuts text into tokens: pieces from a fixed vocabulary, each with its number. Each model has its own;
 # here it is that of the experiment's model, which lesson 3 introduces. A rare word comes out in several pieces (`##`
-# marks one that continues the same word). It also adds special *tokens*: `[CLS]` at the start, `[SEP]` at the end.
+# marks one that continues the same word). It also adds special tokens: `[CLS]` at the start, `[SEP]` at the end.
 
 # %% tags=["nbval-check-output"]
 from loralab.models import load_tokenizer
@@ -79,8 +78,8 @@ assert tokenizer.decode(ids, skip_special_tokens=True) == "an unfunny, overlong 
 #
 # ## Lengths
 #
-# How many *tokens* do the sentences have? We count them whole, without cutting anything. The dashed line is
-# `max_length`, the most that the model will be given: what exceeds it is cut off.
+# How many tokens do the sentences have? We count them whole, without cutting anything. The dashed line is `max_length`,
+# the most that the model will be given: what exceeds it is cut off.
 
 # %%
 from loralab.data import load_splits
@@ -92,8 +91,8 @@ whole = [len(ids) for ids in tokenizer(texts, verbose=False)["input_ids"]]
 length_histogram(whole, experiment.max_length)
 
 # %% [markdown] lang="es"
-# `encode` codifica una partición, recorta lo que haga falta y cuenta en `truncated` cuántas frases han perdido algo. Un
-# recorte que no se cuenta es un dato que falta sin que lo sepas.
+# `encode` codifica una de las partes, recorta lo que haga falta y cuenta en `truncated` cuántas frases han perdido
+# algo. Un recorte que no se cuenta es un dato que falta sin que lo sepas.
 
 # %% [markdown] lang="en"
 # `encode` encodes a split, cuts what has to be cut, and counts in `truncated` how many sentences lost something. A cut
@@ -112,8 +111,8 @@ train.truncated
 # seguiría siendo la misma: el modelo tendría que aprender «desfavorable» de un elogio.
 
 # %% [markdown] lang="en"
-# And if the maximum were too small? With 12 *tokens*, this review loses just the half that decides. Its label would
-# stay the same: the model would have to learn “unfavourable” from praise.
+# And if the maximum were too small? With 12 tokens, this review loses the very half that decides. Its label would stay
+# the same: the model would have to learn “unfavourable” from praise.
 
 # %% tags=["nbval-check-output"]
 review = "Gorgeous to look at and superbly acted, but the plot is a complete disaster."
@@ -135,7 +134,7 @@ print(short.truncated, "/", len(whole))
 # %% [markdown] lang="en"
 # ## Padding
 #
-# A batch is a table, and the rows of a table are equally long: short ones are padded with a *token* that means nothing,
+# A batch is a table, and the rows of a table are equally long: short ones are padded with a token that means nothing,
 # `[PAD]`. This is a batch of two sentences.
 
 # %% tags=["nbval-check-output"]
@@ -157,7 +156,7 @@ pair["attention_mask"]
 # que nació este curso, y cuánto habrá en lotes formados al azar y rellenados hasta su frase más larga.
 
 # %% [markdown] lang="en"
-# The model's layers do the same operations on each padding *token* as on a real one. How much *padding* is there? It
+# The model's layers do the same operations on each padding token as on a real one. How much padding is there? It
 # depends on how far we pad:
 #
 # - to a fixed number, 512 or 128;
@@ -165,9 +164,8 @@ pair["attention_mask"]
 # - to the longest of each batch (dynamic padding);
 # - to the longest of each batch, with batches of sentences of similar length.
 #
-# Predict two: what percentage of the *tokens* will be padding if everything is filled up to 512, which is what the
-# notebook did that this course grew out of, and how much there will be in batches drawn at random and padded to their
-# longest sentence.
+# Predict two: what percentage of the tokens will be padding if everything is filled up to 512, as in the notebook that
+# this course grew out of, and how much there will be in batches drawn at random and padded to their longest sentence.
 
 # %%
 from loralab.predictions import predict
@@ -180,8 +178,8 @@ guess_batch = predict("padding_batch", None)
 # hace lote a lote.
 
 # %% [markdown] lang="en"
-# The sum is the same in every case: 1 minus the real *tokens* over those processed. `padding_waste` does it batch by
-# batch.
+# The calculation is the same in every case: 1 minus the real tokens over those processed. `padding_waste` does it batch
+# by batch.
 
 # %%
 import numpy as np
@@ -235,10 +233,10 @@ padding_bars(waste)
 #
 # ## Does padding change the answer?
 #
-# No, if the model is told what padding is. That is what `attention_mask` does: 1 on real *tokens*, 0 on padding. The
-# same sentence, alone and padded inside a batch, has to give the same *logits* (the scores of each class before they
-# are turned into probabilities). We take the shortest and the longest sentence; below, the shape of the batch and the
-# real *tokens* of each.
+# No, if the model is told what padding is. That is what `attention_mask` does: 1 on real tokens, 0 on padding. The same
+# sentence, alone and padded inside a batch, has to give the same logits (the scores of each class before they are
+# turned into probabilities). We take the shortest and the longest sentence; below, the shape of the batch and the real
+# tokens of each.
 
 # %%
 import torch
@@ -287,12 +285,12 @@ torch.stack([alone, unmasked])
 # %% [markdown] lang="en"
 # ## Who makes the batch
 #
-# Turning a list of examples into a table is the job of a *collator*. `transformers` has several, and not all of them
-# will do. We put the same 4 examples, of different lengths, before three of them:
+# Turning a list of examples into a table is the job of a collator. `transformers` has several, and not all of them will
+# do. We put the same 4 examples, of different lengths, before three of them:
 #
 # - `default_data_collator` stacks what it gets, without padding;
 # - `DataCollatorWithPadding` pads `input_ids` and `attention_mask` to the longest example, and leaves the labels alone;
-# - `DataCollatorForTokenClassification` pads the labels too, because it expects one a *token*.
+# - `DataCollatorForTokenClassification` pads the labels too, because it expects one per token.
 
 # %%
 from transformers import DataCollatorForTokenClassification, default_data_collator
@@ -318,8 +316,8 @@ for collate in (
 
 # %% [markdown] lang="en"
 # Only the second does what we need: four rows of equal length, with a mask, and four labels. The first cannot stack
-# uneven rows. The third looks for a label on each *token* and finds a single number. It is the most common error when
-# changing task, and the lesson is short: the *collator* has to know the shape of the labels.
+# uneven rows. The third looks for a label on each token and finds a single number. It is the most common error when
+# changing task, and the lesson is short: the collator has to know the shape of the labels.
 
 # %%
 made = DataCollatorWithPadding(tokenizer)([dict(example) for example in four])
@@ -340,9 +338,9 @@ assert made["labels"].tolist() == [example["labels"] for example in four]
 # ## Batches that can be repeated
 #
 # Batches of similar length still have to be random, and different in each **epoch** (each pass through the training
-# data). At the same time they must be repeatable: if full *fine-tuning* and LoRA see the same batches in the same
-# order, their difference is not due to the luck of the order. So `batches_by_length` is a pure function (same
-# arguments, same result) of lengths, batch size, seed and epoch.
+# data). At the same time they must be repeatable: if full fine-tuning and LoRA see the same batches in the same order,
+# their difference is not due to the luck of the order. So `batches_by_length` is a pure function (same arguments, same
+# result) of lengths, batch size, seed and epoch.
 
 # %%
 again = batches_by_length(train.lengths, size, seed=0, epoch=0)
@@ -357,8 +355,8 @@ assert sorted(row for batch in next_epoch for row in batch) == list(range(rows))
 # - De los *tokens* se vuelve al texto. Lo que se recorta se pierde, y está contado.
 # - El relleno no cambia la respuesta si hay máscara, pero cuesta las mismas operaciones que los *tokens* de verdad. La
 #   figura dice cuántas.
-# - Rellenar hasta la longitud del lote, con frases de longitud parecida, quita la mayor parte del relleno sin cambiar
-#   los *logits* de cada frase, salvo redondeo.
+# - Rellenar hasta la frase más larga del lote, con frases de longitud parecida, quita la mayor parte del relleno sin
+#   cambiar los *logits* de cada frase, salvo redondeo.
 # - Los lotes dependen solo de longitudes, tamaño de lote, semilla y época: dos métodos pueden compararse con los
 #   mismos.
 #
@@ -367,11 +365,11 @@ assert sorted(row for batch in next_epoch for row in batch) == list(range(rows))
 # %% [markdown] lang="en"
 # ## What you may now claim, and on what evidence
 #
-# - From *tokens* one gets back to the text. What is cut is lost, and it is counted.
-# - Padding does not change the answer if there is a mask, but it costs the same operations as real *tokens*. The figure
+# - From tokens one gets back to the text. What is cut is lost, and it is counted.
+# - Padding does not change the answer if there is a mask, but it costs the same operations as real tokens. The figure
 #   says how many.
-# - Padding to the length of the batch, with sentences of similar length, removes most of the padding without changing a
-#   sentence's *logits*, except for rounding.
+# - Padding to the longest sentence of the batch, with sentences of similar length, removes most of the padding without
+#   changing a sentence's logits, except for rounding.
 # - Batches depend only on lengths, batch size, seed and epoch: two methods can be compared on the same ones.
 #
 # Next lesson: what exactly LoRA adds to a layer.

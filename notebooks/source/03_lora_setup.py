@@ -58,9 +58,9 @@ profile = start(LANGUAGE)
 #
 # We load MiniLM ([Wang et al., 2020](https://arxiv.org/abs/2002.10957); our version was trained further to represent
 # sentences), a transformer of six blocks, with a fresh **head** on top: the layer that turns its output into the scores
-# of two classes. In each block, **attention** mixes the vectors of the *tokens*: it compares each one's *query* with
-# the *keys* of all (its own too) and adds up their *values*, weighted by the match. We look at the layer that computes
-# the first block's queries.
+# of two classes. In each block, **attention** mixes the vectors of the tokens: it compares each one's *query* with the
+# *keys* of all (its own too) and adds up their *values*, weighted by the match. We look at the layer that computes the
+# first block's queries.
 
 # %% tags=["nbval-check-output"]
 from loralab.models import load_base, locate
@@ -79,8 +79,8 @@ print(size, "× 4 B ≈", round(whole.stat().st_size / 1e6, 1), "MB")
 
 # %% [markdown] lang="en"
 # That is about 91 MB. At the end of the lesson we save what LoRA added to the query and the value of the six blocks,
-# with rank 8, together with the head. How much will it take? And how many parameters will it be? (The head is a layer
-# with 384 inputs and 2 outputs, and its 2 biases.)
+# with rank 8, together with the head. How much space will it take up? And how many parameters will it be? (The head is
+# a layer with 384 inputs and 2 outputs, and its 2 biases.)
 
 # %%
 from loralab.predictions import predict
@@ -124,7 +124,7 @@ class LoRALinear(nn.Module):
 # %% [markdown] lang="en"
 # ## Before the first step
 #
-# How much will the *logits* of two sentences change if we put LoRA on the model, without training anything?
+# How much will the logits of two sentences change if we put LoRA on the model, without training anything?
 
 # %%
 guess_change = predict("first_change", None)
@@ -210,10 +210,10 @@ optimizer.zero_grad()
 assert lora.A.grad.abs().max() > 0
 
 # %% [markdown] lang="es"
-# **Rómpelo.** ¿Por qué no empezar de otra manera? Hay tres alternativas, y cada una falla en algo:
+# **Rómpelo.** ¿Por qué no empezar de otra manera? Hay tres alternativas: dos fallan y una sirve.
 
 # %% [markdown] lang="en"
-# **Break it.** Why not start in another way? There are three alternatives, and each fails at something:
+# **Break it.** Why not start in another way? There are three alternatives: two fail and one works.
 
 
 # %%
@@ -278,7 +278,7 @@ guess_parameters.compare(counted, one=one, adapter=number(12 * one, 0), head=hea
 # %% [markdown] lang="en"
 # What share of the model is that? People say “about 1%”, but it is no constant: it depends on the size of the layers,
 # on the rank and on the head. We count it in three architectures without loading their weights, on the `meta` device,
-# which notes sizes only.
+# which only records sizes.
 
 # %% tags=["nbval-check-output"]
 from transformers import (
@@ -359,8 +359,8 @@ print(found["adapter"], "≠", 12 * one)
 # ## Why “low-rank”
 #
 # $BA$ has as many rows and columns as $W$, but is made of very few numbers. The **rank** of a matrix says how many of
-# its rows are really independent; that of $BA$ is at most $r$. At the start it is 0. To see it as after training, we
-# give $B$ random values.
+# its rows are really independent; that of $BA$ is at most $r$. At the start it is 0. To see it as it would be after
+# training, we give $B$ random values.
 
 # %%
 from loralab.figures import matrices
@@ -433,7 +433,7 @@ assert LoRALinear(layer, rank=16, alpha=16).scale == ours[0].scale / 2
 # %% [markdown] lang="en"
 # **Break it.** The most frequent mistake in writing LoRA by hand is to forget the $1/r$. The code runs, the model
 # learns, and at $r = 8$ each addition is eight times larger than $\alpha$ promises. There is no error message. What
-# finds it out is a comparison with `peft`: we give both the same $A$ and $B$, and the *logits* do not agree.
+# finds it out is a comparison with `peft`: we give both the same $A$ and $B$, and the logits do not agree.
 
 # %%
 peers = [module for module in theirs.modules() if hasattr(module, "lora_A")]
@@ -538,8 +538,8 @@ assert not torch.allclose(logits(elsewhere), logits(forgetful), atol=1e-3)
 # hace el curso: vale para cualquier cabeza.
 
 # %% [markdown] lang="en"
-# It is repaired by naming the task, or by naming what else has to be trained and saved (`modules_to_save`), which is
-# what the course does: it works for any head.
+# The fix is to name the task, or to name what else has to be trained and saved (`modules_to_save`), which is what the
+# course does: it works for any head.
 
 # %%
 mended = LoraConfig(
@@ -599,15 +599,15 @@ assert torch.allclose(logits(merged), first_answer, atol=1e-5)
 
 # %% [markdown] lang="es"
 # **Rómpelo.** Fusionar en media precisión (números de 16 bits, y no de 32) pierde parte de lo aprendido. Un `bfloat16`
-# guarda dos o tres cifras; si a un peso le sumas algo cien o mil veces menor, casi todo se va en el redondeo. Lo
-# medimos con $\Delta W = \frac{\alpha}{r}BA$ de varios tamaños respecto a $W$. El arreglo es fusionar en `float32` y
-# convertir, si hace falta, al final; o no fusionar.
+# guarda dos o tres cifras; si a un peso le sumas algo cien veces menor, una parte se pierde en el redondeo; si es mil
+# veces menor, la mayor parte. Lo medimos con $\Delta W = \frac{\alpha}{r}BA$ de varios tamaños respecto a $W$. El
+# arreglo es fusionar en `float32` y convertir, si hace falta, al final; o no fusionar.
 
 # %% [markdown] lang="en"
 # **Break it.** Merging in half precision (numbers of 16 bits, not 32) loses part of what was learnt. A `bfloat16` keeps
-# two or three digits; if you add something a hundred or a thousand times smaller to a weight, most of it goes in the
-# rounding. We measure it with $\Delta W = \frac{\alpha}{r}BA$ of several sizes relative to $W$. The repair is to merge
-# in `float32` and convert, if need be, at the end; or not to merge.
+# two or three digits; if you add something a hundred times smaller to a weight, part of it is lost in the rounding; a
+# thousand times smaller, most of it. We measure it with $\Delta W = \frac{\alpha}{r}BA$ of several sizes relative to
+# $W$. The fix is to merge in `float32` and convert, if need be, at the end; or not to merge.
 
 # %% tags=["nbval-check-output"]
 weight, update = layer.weight.detach(), (ours[0].B @ ours[0].A).detach()
@@ -658,7 +658,7 @@ parameters
 # %% [markdown] lang="en"
 # ## What you may now claim, and on what evidence
 #
-# - LoRA adds to a layer a matrix of rank $r$ at most, and it starts by adding zero: the *logits* do not change by a
+# - LoRA adds to a layer a matrix of rank $r$ at most, and it starts by adding zero: the logits do not change by a
 #   single bit.
 # - It learns because $B$ has a gradient from the start, and $A$ from the second step.
 # - Its parameters are counted by $r(d_{in} + d_{out})$ per layer; $\alpha$ adds none, and above a certain rank there is

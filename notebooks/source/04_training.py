@@ -9,7 +9,7 @@
 # - predecir la primera pérdida, y sospechar si no sale;
 # - reconocer cuatro fallos que no dan ningún error;
 # - elegir la tasa de aprendizaje de cada método con la validación, no con el test;
-# - interrumpir un entrenamiento y seguir donde estaba;
+# - interrumpir un entrenamiento y reanudarlo donde se quedó;
 # - decir cuánto de una nota es suerte del entrenamiento.
 #
 # Hacen falta las lecciones 2 y 3.
@@ -22,11 +22,11 @@
 # First you train with `Trainer` and `peft` in plain sight; only the data, the base and the batches come from the
 # course. Then you check that `run` does exactly the same, and train for real. By the end you can:
 #
-# - predict the first loss, and be suspicious if it does not come out;
+# - predict the first loss, and be suspicious if it is something else;
 # - recognise four failures that give no error;
 # - choose each method's learning rate by validation, not by the test;
-# - interrupt training and go on where it was;
-# - say how much of a score is luck of the training.
+# - interrupt training and resume where it stopped;
+# - say how much of a score is training luck.
 #
 # You need lessons 2 and 3.
 
@@ -102,9 +102,9 @@ guess_loss.compare(first_loss, ln2=number(math.log(2), 3))
 # ## Con `Trainer`, a la vista
 #
 # `Trainer` ejecuta el bucle: lote, pérdida, gradiente, paso. El paso lo da AdamW, que además encoge un poco los pesos
-# (`weight_decay`). El tamaño del paso lo regula la **tasa de aprendizaje**: sube al principio (`warmup_steps`, aquí una
-# fracción de los pasos) y luego baja en línea recta hasta cero. Solo cambiamos una cosa: los lotes, que son los de
-# longitud parecida de la lección 2.
+# (`weight_decay`). El tamaño del paso lo regula la **tasa de aprendizaje**, o **tasa**, para abreviar: sube al
+# principio (`warmup_steps`, aquí una fracción de los pasos) y luego baja en línea recta hasta cero. Solo cambiamos una
+# cosa: los lotes, que son los de longitud parecida de la lección 2.
 
 # %% [markdown] lang="en"
 # If training does not start near there, something is set up wrong: the labels, the head or the loss.
@@ -112,9 +112,9 @@ guess_loss.compare(first_loss, ln2=number(math.log(2), 3))
 # ## With `Trainer`, in plain sight
 #
 # `Trainer` runs the loop: batch, loss, gradient, step. The step is AdamW's, which also shrinks the weights a little
-# (`weight_decay`). The size of the step is set by the **learning rate**: it rises at first (`warmup_steps`, here a
-# share of all steps) and then falls linearly to zero. We change one thing only: the batches are those of similar length
-# from lesson 2.
+# (`weight_decay`). The size of the step is set by the **learning rate**, **rate** for short: it rises at first
+# (`warmup_steps`, here a share of all steps) and then falls linearly to zero. We change one thing only: the batches are
+# those of similar length from lesson 2.
 
 # %%
 import tempfile
@@ -203,14 +203,14 @@ assert all(abs(ours - theirs) <= tolerance for ours, theirs in pairs)
 pairs
 
 # %% [markdown] lang="es"
-# ## Cortar y seguir
+# ## Interrumpir y reanudar
 #
 # En Colab las sesiones se cortan. `run` guarda un punto de control al final de cada época; si algo lo interrumpe, la
-# siguiente llamada sigue desde el último que esté entero. Borramos el resultado, tiramos del enchufe en el paso 6 de 8
-# y volvemos a llamar. La curva tiene que ser la misma, hasta la última cifra.
+# siguiente llamada sigue desde el último que esté entero. Borramos el resultado, desenchufamos en el paso 6 de 8 y
+# volvemos a llamar. La curva tiene que ser la misma, hasta la última cifra.
 
 # %% [markdown] lang="en"
-# ## Cut off and go on
+# ## Stop and resume
 #
 # In Colab, sessions get cut off. `run` saves a checkpoint at the end of each epoch; if something interrupts it, the
 # next call goes on from the last whole one. We delete the result, pull the plug at step 6 of 8, and call again. The
@@ -243,15 +243,15 @@ assert resumed.predictions == result.predictions
 # ## Rómpelo: cuatro fallos sin mensaje de error
 #
 # **1. Las métricas desaparecen.** `Trainer` averigua cómo se llaman las etiquetas leyendo la firma de `forward`. En un
-# `PeftModel` mira dentro; si envuelves el modelo tú, no, y entonces no calcula ni pérdida ni métricas. Nadie avisa. El
-# arreglo: decirlo con `label_names`.
+# `PeftModel` mira dentro; si lo envuelves tú, no mira, y no calcula ni pérdida ni métricas. Nadie avisa. El arreglo:
+# decirlo con `label_names`.
 
 # %% [markdown] lang="en"
 # ## Break it: four failures without an error message
 #
 # **1. The metrics vanish.** `Trainer` finds out what the labels are called by reading the signature of `forward`. In a
 # `PeftModel` it looks inside; if you wrap the model yourself it does not, and then it computes neither loss nor
-# metrics. Nobody says so. The repair: name them with `label_names`.
+# metrics. Nobody says so. The fix: name them with `label_names`.
 
 # %%
 from torch import nn
@@ -296,16 +296,16 @@ assert measured(Wrapped(lora_model()), **keep) == []
 assert named == ["eval_accuracy", "eval_loss"]
 
 # %% [markdown] lang="es"
-# **2. La acumulación de gradientes multiplica el paso.** Si un lote de 16 no cabe en memoria, se hacen 4 de 4 y se
+# **2. La acumulación de gradientes multiplica el paso.** Si un lote de 16 no cabe en memoria, se procesan 4 de 4 y se
 # **acumulan** sus gradientes: el paso debería ser el mismo. Con un clasificador no lo es. `Trainer` cree que el modelo
 # divide la pérdida entre los ejemplos de los 4 lotes, y el modelo no lo hace; el gradiente sale 4 veces mayor. Medimos
 # su norma en el primer paso (sin *dropout*, que apaga neuronas al azar y no dejaría comparar).
 
 # %% [markdown] lang="en"
-# **2. Gradient accumulation multiplies the step.** If a batch of 16 does not fit into memory, one makes 4 of 4 and
+# **2. Gradient accumulation multiplies the step.** If a batch of 16 does not fit into memory, one processes 4 of 4 and
 # **accumulates** their gradients: the step should be the same. With a classifier it is not. `Trainer` believes that the
 # model divides the loss by the examples of all 4 batches, and the model does not; the gradient comes out 4 times too
-# large. We measure its norm at the first step (without *dropout*, which switches neurons off at random and would spoil
+# large. We measure its norm at the first step (without dropout, which switches neurons off at random and would spoil
 # the comparison).
 
 
@@ -350,8 +350,8 @@ assert abs(mended / one_batch - 1) < 0.01
 # no mueve el peso.
 
 # %% [markdown] lang="en"
-# One line repairs it: telling `Trainer` that the model does not divide (`model_accepts_loss_kwargs = False`). The
-# package computes its own loss, already divided, and so is right for uneven batches too.
+# One line fixes it: telling `Trainer` that the model does not divide (`model_accepts_loss_kwargs = False`). The package
+# computes its own loss, already divided, and so is right for uneven batches too.
 #
 # **3. Weights in half precision.** On a GPU, training is faster with 16-bit numbers. The temptation is to turn the
 # whole model into `float16`. Near 1, neighbouring `float16` numbers are almost a thousandth apart: a smaller step does
@@ -374,8 +374,8 @@ for kind in (torch.float16, torch.bfloat16, torch.float32):
 # %% [markdown] lang="en"
 # A thousand steps of a ten-thousandth should leave the weight at 0.9; in half precision (16 bits) it is still 1. Hence
 # **mixed precision**: weights are kept in `float32`, and only the operations are done in 16 bits. So that small
-# gradients do not become zero, a `GradScaler` multiplies the loss and then divides them; if it finds weights in
-# `float16`, it refuses. We see it here on the CPU, with a single layer; on the GPU it is the same.
+# gradients do not become zero, a `GradScaler` multiplies the loss and later divides the gradients; if it finds weights
+# in `float16`, it refuses. We see it here on the CPU, with a single layer; on the GPU it is the same.
 
 
 # %%
@@ -403,16 +403,17 @@ assert scaled_step(nn.Linear(4, 2), torch.float32) == torch.float32
 #
 # ## Ahora de verdad
 #
-# Los experimentos del perfil, enteros: LoRA y el *fine-tuning* completo, cada uno con su tasa. Tras cada época se mide
-# en validación. El número de épocas está fijado de antemano: al test va, una sola vez, el modelo de la última, aunque
-# una anterior tuviera menos pérdida de validación. La primera vez tardan unos minutos; `run` va diciendo cuánto falta.
+# Los experimentos del perfil, enteros: LoRA y el *fine-tuning* completo (en adelante, «el completo»), cada uno con su
+# tasa. Tras cada época se mide en validación. El número de épocas está fijado de antemano: el examen lo hace, una sola
+# vez, el modelo de la última, aunque una anterior tuviera menos pérdida de validación. La primera vez tardan unos
+# minutos; `run` va diciendo cuánto falta.
 
 # %% [markdown] lang="en"
 # The fourth failure is the learning rate, and deserves a section.
 #
 # ## Now for real
 #
-# The profile's experiments, in full: LoRA and full *fine-tuning*, each at its own rate. After each epoch it is measured
+# The profile's experiments, in full: LoRA and full fine-tuning, each at its own rate. After each epoch it is measured
 # on validation. The number of epochs is fixed beforehand: the model after the last one is tested, once, even if an
 # earlier epoch had a lower validation loss. The first time takes a few minutes; `run` says how long is left.
 
@@ -426,12 +427,13 @@ from loralab.figures import loss_curves
 loss_curves([full, lora])
 
 # %% [markdown] lang="es"
-# Arriba, la pérdida; abajo, la tasa en cada paso: las dos suben y bajan igual, pero a alturas muy distintas. La
-# exactitud y la pérdida de validación pueden no ir de la mano: la pérdida castiga equivocarse con mucha seguridad.
+# Arriba, la pérdida; abajo, la tasa en cada paso: la de los dos métodos sube y baja a la vez, pero a alturas muy
+# distintas. La exactitud y la pérdida de validación pueden no ir de la mano: la pérdida castiga equivocarse con mucha
+# seguridad.
 
 # %% [markdown] lang="en"
-# Above, the loss; below, the rate at each step: both rise and fall alike, but at very different heights. Accuracy and
-# validation loss need not go together: the loss punishes being wrong with great confidence.
+# Above, the loss; below, the rate at each step: that of both methods rises and falls together, but at very different
+# heights. Accuracy and validation loss need not go together: the loss punishes being wrong with great confidence.
 
 # %%
 import pandas as pd
@@ -445,13 +447,13 @@ pd.concat(tables, names=["", "epoch"]).round(3)
 
 # %% [markdown] lang="es"
 # **4. La tasa de otro método.** ¿Por qué no usar la misma tasa para los dos? Parece lo justo. LoRA mueve unas pocas
-# matrices que empiezan en cero; el completo mueve de golpe todos los pesos ya entrenados. Cambiamos las tasas entre sí.
-# ¿Qué exactitud en **validación** tendrá cada uno?
+# matrices que empiezan en cero; el completo mueve de golpe todos los pesos preentrenados (los que ya traía el modelo).
+# Intercambiamos las tasas. ¿Qué exactitud en **validación** tendrá cada uno?
 
 # %% [markdown] lang="en"
 # **4. Another method's rate.** Why not use the same rate for both? It looks fair. LoRA moves a few matrices that start
-# at zero; full fine-tuning moves all the pretrained weights at once. We swap the rates. What **validation** accuracy
-# will each have?
+# at zero; full fine-tuning moves all the pretrained weights (those the model came with) at once. We swap the rates.
+# What **validation** accuracy will each have?
 
 # %%
 guess_lora = predict("lora_low_rate", None)
@@ -478,17 +480,17 @@ accuracy_against_rate([full, full_high, lora, lora_low])
 
 # %% [markdown] lang="es"
 # Quien compare los dos métodos con una sola tasa elige al ganador al elegir la tasa. El arreglo es buscar la de cada
-# uno, con el mismo esfuerzo y **en validación**. Las tasas del perfil `cpu` salieron así: un barrido por factores de
-# dos hasta que la mejor quedó dentro (`profiles.toml`). En otros modelos se ha visto que la de LoRA es unas diez veces
-# la del completo ([Schulman et al., 2025](https://thinkingmachines.ai/blog/lora/)); aquí, con pocos pasos y un modelo
-# pequeño, la proporción es mayor.
+# uno, con el mismo esfuerzo y **en validación**. Las tasas del perfil `cpu` se buscaron así: un barrido por factores de
+# dos, hasta que la mejor no fue ni la más baja ni la más alta de las probadas (`profiles.toml`). En otros modelos se ha
+# visto que la de LoRA es unas diez veces la del completo ([Schulman et al.,
+# 2025](https://thinkingmachines.ai/blog/lora/)); aquí, con pocos pasos y un modelo pequeño, la proporción es mayor.
 
 # %% [markdown] lang="en"
-# Whoever compares the two methods at one rate chooses the winner by choosing the rate. The repair is to search for each
-# one's own, with equal effort and **on validation**. The rates of the `cpu` profile came about like that: a sweep by
-# factors of two until the best was inside it (`profiles.toml`). In other models LoRA's has been found to be about ten
-# times that of full fine-tuning ([Schulman et al., 2025](https://thinkingmachines.ai/blog/lora/)); here, with few steps
-# and a small model, the ratio is larger.
+# Whoever compares the two methods at one rate chooses the winner by choosing the rate. The fix is to search for each
+# one's own, with equal effort and **on validation**. The rates of the `cpu` profile were found like this: a sweep by
+# factors of two, until the best was neither the lowest nor the highest tried (`profiles.toml`). In other models LoRA's
+# has been found to be about ten times that of full fine-tuning ([Schulman et al.,
+# 2025](https://thinkingmachines.ai/blog/lora/)); here, with few steps and a small model, the ratio is larger.
 
 # %%
 ratio = high / low
@@ -523,11 +525,11 @@ comparison_table([full, lora])
 # modelos respuestas distintas?
 
 # %% [markdown] lang="en"
-# ## The luck of training
+# ## Training luck
 #
-# The seed decides the random numbers of the head and of $A$, the order of the batches and the *dropout*. None of that
-# is the model's merit. We train LoRA again with another seed. On what percentage of the test sentences will the two
-# models give different answers?
+# The seed decides the random numbers of the head and of $A$, the order of the batches and the dropout. None of that is
+# the model's merit. We train LoRA again with another seed. On what percentage of the test sentences will the two models
+# give different answers?
 
 # %%
 guess_seeds = predict("seed_disagreement", None)
@@ -569,14 +571,14 @@ print(number(100 * (max(scores) - min(scores)), 1), message("unit_points"))
 #
 # El adaptador no necesita este paquete para nada. Estas líneas, con `transformers` y `peft`, lo cargan sobre la base y
 # clasifican lo que escribas. Cambia `my_review` por una crítica tuya, en inglés: es lo que el modelo ha leído. (La
-# primera línea calla el aviso de que la base no trae cabeza: la pone el adaptador.)
+# línea de `set_verbosity_error` silencia el aviso de que la base no trae cabeza: la pone el adaptador.)
 
 # %% [markdown] lang="en"
 # ## Try it yourself: outside the course
 #
 # The adapter does not need this package at all. These lines, with `transformers` and `peft`, load it onto the base and
 # classify what you write. Change `my_review` to a review of yours, in English: that is what the model has read. (The
-# first line silences the notice that the base has no head: the adapter brings it.)
+# line with `set_verbosity_error` silences the notice that the base has no head: the adapter brings it.)
 
 # %%
 import transformers
@@ -618,7 +620,7 @@ assert differing <= (0 if detect().kind == "cpu" else 1)
 # ## Qué puedes afirmar ya, y con qué pruebas
 #
 # - La pérdida empieza cerca de $\ln 2$, como debe; `run` da, paso a paso, las mismas pérdidas que `Trainer` a la vista,
-#   también tras un corte.
+#   también si se interrumpe.
 # - Cada método tiene su tasa, elegida en validación. Con la del otro, la comparación no vale.
 # - Una nota lleva dentro dos suertes: la del examen (lección 1) y la del entrenamiento.
 # - El resultado se puede repetir, cargar y llevar a otro sitio con diez líneas.
@@ -629,9 +631,9 @@ assert differing <= (0 if detect().kind == "cpu" else 1)
 # ## What you may now claim, and on what evidence
 #
 # - The loss starts near $\ln 2$, as it should; `run` gives, step by step, the same losses as `Trainer` in plain sight,
-#   after a cut too.
+#   even when interrupted.
 # - Each method has its rate, chosen on validation. At the other's, the comparison is void.
-# - A score holds two kinds of luck: that of the exam (lesson 1) and that of training.
+# - A score holds two kinds of luck: exam luck (lesson 1) and training luck.
 # - The result can be repeated, loaded and taken elsewhere in ten lines.
 #
 # Next lesson: does the rank matter?

@@ -8,7 +8,7 @@
 #
 # - decir qué más cambia cuando cambias el rango;
 # - leer varias semillas como puntos, y no como una media;
-# - explicar por qué el mejor de varios siempre parece mejor de lo que es;
+# - explicar por qué el mejor de varios suele parecer mejor de lo que es;
 # - leer un intervalo, y saber cuánto cuesta tener pocas semillas.
 #
 # Hacen falta las lecciones 3 y 4.
@@ -23,7 +23,7 @@
 #
 # - say what else changes when you change the rank;
 # - read several seeds as dots, and not as a mean;
-# - explain why the best of several always looks better than it is;
+# - explain why the best of several tends to look better than it is;
 # - read an interval, and know what few seeds cost.
 #
 # You need lessons 3 and 4.
@@ -38,29 +38,29 @@ profile = start(LANGUAGE)
 # ## La regla de la escala
 #
 # La actualización es $\frac{\alpha}{r} BA$. Si cambias $r$ tienes que decir qué haces con $\alpha$, y hay tres
-# costumbres:
+# convenciones:
 #
 # - **$\alpha$ fija**, la del artículo de LoRA ([Hu et al., 2021](https://arxiv.org/abs/2106.09685));
 # - **$\alpha$ proporcional a $r$** (por ejemplo $\alpha = 2r$): el factor no cambia;
-# - **$\alpha$ proporcional a $\sqrt{r}$**, o *rank-stabilised* ([Kalajdzievski,
+# - **$\alpha$ proporcional a $\sqrt{r}$**, o LoRA *rank-stabilized* ([Kalajdzievski,
 #   2023](https://arxiv.org/abs/2312.03732)): el factor baja como $1/\sqrt{r}$.
 #
-# ¿Cuál es la que menos estorba? Lo probamos en unos segundos: un solo paso de AdamW, con la cabeza congelada y un solo
-# lote, y miramos cuánto baja la pérdida. Las tres reglas coinciden en $r = 8$.
+# ¿Con cuál influye menos el rango en el primer paso? Lo probamos en unos segundos: un solo paso de AdamW, con la cabeza
+# congelada y un solo lote, y miramos cuánto baja la pérdida. Las tres reglas coinciden en $r = 8$.
 
 # %% [markdown] lang="en"
 # ## The scale rule
 #
 # The update is $\frac{\alpha}{r} BA$. If you change $r$ you have to say what you do with $\alpha$, and there are three
-# customs:
+# conventions:
 #
 # - **$\alpha$ fixed**, that of the LoRA paper ([Hu et al., 2021](https://arxiv.org/abs/2106.09685));
 # - **$\alpha$ proportional to $r$** ($\alpha = 2r$, say): the factor does not change;
-# - **$\alpha$ proportional to $\sqrt{r}$**, or *rank-stabilised* ([Kalajdzievski,
+# - **$\alpha$ proportional to $\sqrt{r}$**, or *rank-stabilized* LoRA ([Kalajdzievski,
 #   2023](https://arxiv.org/abs/2312.03732)): the factor falls as $1/\sqrt{r}$.
 #
-# Which is the least in the way? We try it in a few seconds: a single step of AdamW, with the head frozen and a single
-# batch, and see how far the loss falls. The three rules agree at $r = 8$.
+# With which does the rank affect the first step least? We try it in a few seconds: a single step of AdamW, with the
+# head frozen and a single batch, and see how far the loss falls. The three rules agree at $r = 8$.
 
 # %%
 import torch
@@ -109,16 +109,16 @@ scale_rules(ranks, falls)
 # $B$ tiene $r$ números, cada uno pesa $s$, y la pérdida baja en proporción a $s \cdot r = \alpha$. Con $\alpha$ fija,
 # por tanto, el rango no cambia el tamaño del primer paso, salvo el azar de $A$: si los rangos acaban distintos, no será
 # porque unos dieran pasos mayores al empezar. Con las otras reglas, subir el rango es también subir, a escondidas, la
-# tasa. Aquí **$\alpha$ es fija**, y lo dirá el título de cada figura. La tasa tampoco cambia: se eligió con $r = 8$, y
-# eso puede favorecerlo.
+# tasa. Aquí **$\alpha$ es fija**, y lo dirá el título de la figura que compara los rangos. La tasa tampoco cambia: se
+# eligió con $r = 8$, y eso puede favorecerlo.
 
 # %% [markdown] lang="en"
 # Why? The first step of AdamW moves each number of $B$ by the same distance, the learning rate. Each row of $B$ has $r$
 # numbers, each weighs $s$, and the loss falls in proportion to $s \cdot r = \alpha$. With $\alpha$ fixed, then, the
 # rank does not change the size of the first step, apart from the luck of $A$: if the ranks end up different, it will
 # not be because some took larger steps at the start. With the other rules, raising the rank also raises the rate by the
-# back door. Here **$\alpha$ is fixed**, and the title of each figure will say so. The rate does not change either: it
-# was chosen at $r = 8$, which may favour it.
+# back door. Here **$\alpha$ is fixed**, and the title of the figure that compares the ranks will say so. The rate does
+# not change either: it was chosen at $r = 8$, which may favour it.
 
 # %% tags=["nbval-check-output"]
 import pandas as pd
@@ -209,14 +209,14 @@ guess_gain.compare(
 #
 # Supón que el rango no importara nada: cinco rangos **idénticos**, todos con la misma exactitud verdadera, y una
 # desviación típica de 0,5 puntos entre entrenamientos. Entrenas cada uno una vez y te quedas con el mejor. ¿Cuántos
-# puntos parecerá ganar, de media?
+# puntos por encima de la exactitud verdadera quedará su nota, de media?
 
 # %% [markdown] lang="en"
 # ## Winner's luck
 #
 # Suppose that the rank did not matter at all: five **identical** ranks, all with the same true accuracy, and a standard
-# deviation of 0.5 points between training runs. You train each once and keep the best. By how many points will it seem
-# to win, on average?
+# deviation of 0.5 points between training runs. You train each once and keep the best. How many points above the true
+# accuracy will its score lie, on average?
 
 # %%
 guess_luck = predict("winner_luck", None)
@@ -235,12 +235,12 @@ winners_luck(leads, ranks=5)
 # %% [markdown] lang="es"
 # **Rómpelo.** Con nuestros propios resultados: partimos el test en dos mitades al azar, elegimos el mejor entrenamiento
 # con una mitad y miramos su nota en la otra. Lo repetimos 500 veces, con los papeles cambiados también. La nota con la
-# que se elige sale siempre hinchada.
+# que se elige sale hinchada, de media.
 
 # %% [markdown] lang="en"
 # **Break it.** With our own results: we cut the test into two random halves, choose the best run on one half and look
-# at its score on the other. We repeat it 500 times, with the roles swapped too. The score by which one chooses always
-# comes out inflated.
+# at its score on the other. We repeat it 500 times, with the roles swapped too. The score by which one chooses comes
+# out inflated on average.
 
 # %%
 right = np.array([np.equal(r.predictions, r.labels) for r in results])
@@ -260,7 +260,7 @@ print(percent(np.mean(chosen_on)), "→", percent(np.mean(then_on)))
 # Por eso el test no elige. El arreglo es elegir en validación y mirar el test una vez, con lo ya elegido:
 
 # %% [markdown] lang="en"
-# That is why the test does not choose. The repair is to choose on validation, and to look at the test once, with the
+# That is why the test does not choose. The fix is to choose on validation, and to look at the test once, with the
 # choice made:
 
 # %%
@@ -276,14 +276,14 @@ print(f"r={chosen}:", percent(np.mean(by_rank[chosen])))
 # ## ¿Cuántas semillas?
 #
 # Con $k$ semillas, el intervalo del 95 % de la media es la media ± la desviación típica (SD) por un factor. El factor
-# es grande con pocas semillas, porque también hay que adivinar la propia SD ([Student,
+# es grande con pocas semillas, porque también hay que estimar la propia SD ([Student,
 # 1908](https://doi.org/10.1093/biomet/6.1.1)).
 
 # %% [markdown] lang="en"
 # ## How many seeds?
 #
 # With $k$ seeds, the 95% interval of the mean is the mean ± the standard deviation (SD) times a factor. The factor is
-# large with few seeds, because the SD itself has to be guessed too ([Student,
+# large with few seeds, because the SD itself has to be estimated too ([Student,
 # 1908](https://doi.org/10.1093/biomet/6.1.1)).
 
 # %% tags=["nbval-check-output"]
@@ -295,11 +295,11 @@ assert round(seed_factor(3), 2) == 2.48 and round(seed_factor(5), 2) == 1.24
 
 # %% [markdown] lang="es"
 # ¿Cumple lo que promete? Simulamos 2000 estudios de 3 semillas cuyo valor verdadero conocemos, y contamos cuántos
-# intervalos lo contienen. Al lado, lo mismo con el 1,96 de la lección 1, que toma la SD por conocida.
+# intervalos lo contienen. Al lado, lo mismo con $1{,}96/\sqrt{3}$, que toma la SD por conocida.
 
 # %% [markdown] lang="en"
 # Does it keep its promise? We simulate 2,000 studies of 3 seeds whose true value we know, and count how many intervals
-# hold it. Beside it, the same with lesson 1's 1.96, which takes the SD as known.
+# hold it. Beside it, the same with $1.96/\sqrt{3}$, which takes the SD as known.
 
 # %%
 runs = np.random.default_rng(1).normal(80, 0.5, size=(2000, 3))
@@ -307,7 +307,7 @@ off, spread = np.abs(runs.mean(axis=1) - 80), runs.std(axis=1, ddof=1)
 caught = (off < seed_factor(3) * spread).mean()
 naive = (off < 1.96 / np.sqrt(3) * spread).mean()
 assert abs(caught - 0.95) < 0.02 and naive < 0.9
-print("2.48:", percent(caught), "· 1.96/√3:", percent(naive))
+print(percent(caught), "·", percent(naive))
 
 # %% [markdown] lang="es"
 # ## El veredicto
@@ -321,10 +321,10 @@ print("2.48:", percent(caught), "· 1.96/√3:", percent(naive))
 # %% [markdown] lang="en"
 # ## The verdict
 #
-# We compare each rank with $r = 8$ **in pairs**: same seed, same sentences. Only the sentences count that one gets
-# right and the other wrong, which is sharper than checking whether two bars touch. The ± joins both kinds of luck, that
-# of the exam and that of training (lesson 6 explains how). And as we look several times, we ask more of each look: with
-# two comparisons, each one's interval is at 97.5%, so that both together err 5% of the time at most.
+# We compare each rank with $r = 8$ **in pairs**: same seed, same sentences. Only the sentences that one gets right and
+# the other wrong count, which is sharper than checking whether two bars touch. The ± joins exam luck and training luck
+# (lesson 6 explains how). And as we look several times, we ask more of each look: with two comparisons, each one's
+# interval is at 97.5%, so that both together err 5% of the time at most.
 
 # %%
 from IPython.display import Markdown
@@ -340,7 +340,8 @@ lines = [compare_accuracy(group, base, level) for group in groups.values()]
 Markdown("\n".join(f"- {line}" for line in lines))
 
 # %% [markdown] lang="es"
-# «No se puede decir» no significa «son iguales»: significa que este examen, con estas semillas, no alcanza para verlo.
+# «No se puede decir» no significa «son iguales»: significa que este examen, con estas semillas, no basta para
+# distinguirlos.
 #
 # ## Lo que cuesta
 #
@@ -348,7 +349,8 @@ Markdown("\n".join(f"- {line}" for line in lines))
 # memoria los siguen.
 
 # %% [markdown] lang="en"
-# “Cannot tell” does not mean “they are equal”: it means that this exam, with these seeds, is not enough to see it.
+# “Cannot tell” does not mean “they are equal”: it means that this exam, with these seeds, is not enough to tell them
+# apart.
 #
 # ## What it costs
 #
@@ -367,9 +369,9 @@ comparison_table(results)
 # ## ¿Y fuera de aquí?
 #
 # En el artículo de LoRA, GPT-3 con LoRA en *query* y *value* alcanza en WikiSQL (preguntas que hay que pasar a SQL) una
-# exactitud de validación de 73,4; 73,3; 73,7; 73,8 y 73,5 % con $r$ = 1, 2, 4, 8 y 64. Solo en *query* sí se nota:
-# 68,8; 69,6; 70,5; 70,4 y 70,0 %. La desviación típica de una semilla a otra es de unos 0,5 puntos, y eso no es nuestro
-# ± ([Hu et al., 2021](https://arxiv.org/abs/2106.09685), tablas 5 y 6).
+# exactitud de validación de 73,4; 73,3; 73,7; 73,8 y 73,5 % con $r$ = 1, 2, 4, 8 y 64. Con LoRA solo en *query*, el
+# rango sí se nota: 68,8; 69,6; 70,5; 70,4 y 70,0 %. La desviación típica de una semilla a otra es de unos 0,5 puntos, y
+# eso no es nuestro ± ([Hu et al., 2021](https://arxiv.org/abs/2106.09685), tablas 5 y 6).
 
 # %% [markdown] lang="en"
 # ## And elsewhere?
@@ -397,4 +399,4 @@ comparison_table(results)
 # - Doubling the rank doubles the adapter: that owes nothing to luck.
 # - The best of several gets a bonus it has not earned; that is why one chooses on validation.
 #
-# Next lesson: full *fine-tuning*, at last, beside LoRA.
+# Next lesson: full fine-tuning, at last, beside LoRA.

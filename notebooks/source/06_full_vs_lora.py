@@ -7,7 +7,7 @@
 # método y su tasa de aprendizaje. Al terminar sabrás:
 #
 # - fijar de antemano qué diferencia importaría;
-# - comparar cada método en su mejor versión, por pares, con las dos suertes en la cuenta;
+# - comparar cada método en su mejor versión, por pares, teniendo en cuenta las dos suertes;
 # - elegir entre cuatro veredictos, uno de los cuales es «no se puede decir»;
 # - medir tiempo y memoria sin engañarte;
 # - decidir cuándo usar LoRA y cuándo no.
@@ -15,7 +15,7 @@
 # Hacen falta las lecciones 4 y 5.
 
 # %% [markdown] lang="en"
-# # 6 · Full *fine-tuning* versus LoRA
+# # 6 · Full fine-tuning versus LoRA
 #
 # **Question.** What does LoRA save here, what does it cost, and how sure are we?
 #
@@ -23,7 +23,7 @@
 # learning rate change. By the end you can:
 #
 # - fix beforehand which difference would matter;
-# - compare each method at its best, in pairs, with both kinds of luck in the sum;
+# - compare each method at its best, in pairs, with both kinds of luck taken into account;
 # - choose among four verdicts, one of which is “cannot tell”;
 # - measure time and memory without fooling yourself;
 # - decide when to use LoRA and when not to.
@@ -39,9 +39,9 @@ profile = start(LANGUAGE)
 # %% [markdown] lang="es"
 # ## Antes de mirar: ¿qué diferencia importaría?
 #
-# Con un examen bastante grande, cualquier diferencia acaba por verse, también las que no le importan a nadie. Por eso
-# se decide antes de mirar: por debajo de este **margen**, los dos métodos son equivalentes a efectos prácticos. Está en
-# el perfil, y se escribió antes de entrenar.
+# Con un examen lo bastante grande, cualquier diferencia acaba por verse, también las que no le importan a nadie. Por
+# eso se decide antes de mirar: por debajo de este **margen**, los dos métodos son equivalentes a efectos prácticos.
+# Está en el perfil, y se escribió antes de entrenar.
 
 # %% [markdown] lang="en"
 # ## Before we look: which difference would matter?
@@ -72,10 +72,10 @@ print("±", number(100 * margin, 1), message("unit_points"))
 # ## What is compared
 #
 # Besides the two methods, four baselines: the majority class, TF-IDF, the frozen model with logistic regression on the
-# mean of the vectors that its last layer gives the *tokens*, and training the head only. The last trains what LoRA
-# trains except the adapter, with another learning rate. It reads only the `[CLS]` vector, while the one before reads
-# the mean of all, which is how MiniLM was trained to represent sentences, and so may score higher. What the adapter
-# adds is best measured against the better of the two.
+# mean of the vectors that its last layer gives the tokens, and training the head only. The last trains what LoRA trains
+# except the adapter, with another learning rate. It reads only the `[CLS]` vector, while the one before reads the mean
+# of all, which is how MiniLM was trained to represent sentences, and so may score higher. What the adapter adds is best
+# measured against the better of the two.
 #
 # In the `cpu` profile, each method's rate is the one that gave the lowest validation loss in an earlier sweep, with one
 # seed (`profiles.toml`).
@@ -90,7 +90,8 @@ pd.DataFrame([{"method": e.method, "learning_rate": e.learning_rate} for e in fi
 
 # %% [markdown] lang="es"
 # Tres apuestas antes de ejecutar. ¿En qué porcentaje de las frases del test darán respuestas distintas el completo y
-# LoRA? ¿Qué porcentaje de la memoria máxima ahorrará LoRA? ¿Cuántas veces más tardará un paso del completo?
+# LoRA? ¿Qué porcentaje de la memoria máxima ahorrará LoRA? ¿Cuántas veces lo que tarda un paso de LoRA tardará uno del
+# completo?
 #
 # Una pista para la última: con $N$ parámetros en las capas (sin contar la tabla de *embeddings*, el vector de cada
 # *token*, que solo se consulta), cada *token* cuesta unas $2N$ operaciones en la pasada hacia delante, $2N$ para
@@ -100,11 +101,11 @@ pd.DataFrame([{"method": e.method, "learning_rate": e.learning_rate} for e in fi
 
 # %% [markdown] lang="en"
 # Three bets before you run. On what percentage of the test sentences will full fine-tuning and LoRA give different
-# answers? What percentage of the peak memory will LoRA save? How many times as long will a step of full fine-tuning
-# take?
+# answers? What percentage of the peak memory will LoRA save? How many times as long as a LoRA step will a full
+# fine-tuning step take?
 #
-# A hint for the last: with $N$ parameters in the layers (leaving out the table of *embeddings*, each *token*'s vector,
-# which is only looked up), each *token* costs about $2N$ operations in the forward pass, $2N$ to pass the gradient
+# A hint for the last: with $N$ parameters in the layers (leaving out the table of embeddings, each token's vector,
+# which is only looked up), each token costs about $2N$ operations in the forward pass, $2N$ to pass the gradient
 # through the layers and $2N$ for the gradients of the weights ([Kaplan et al.,
 # 2020](https://arxiv.org/abs/2001.08361)). LoRA saves almost all of the last: $6N$ against $4N$. The optimizer's step
 # is not in the sum.
@@ -203,13 +204,13 @@ print(only_full, "−", only_lora, "→", number(100 * gap, 2), message("unit_po
 
 # %% [markdown] lang="es"
 # ¿Cuántas frases harían falta? Si los dos métodos fueran iguales y se contradijeran en una proporción $d$ de las
-# frases, la diferencia medida bailaría en el 90 % de los exámenes hasta $1{,}645\sqrt{d/n}$ arriba o abajo. Si eso
+# frases, en el 90 % de los exámenes la diferencia medida no se apartaría de cero más de $1{,}645\sqrt{d/n}$. Si eso
 # supera el margen, un solo entrenamiento de cada uno no puede demostrar que son equivalentes, sea cual sea la verdad.
 
 # %% [markdown] lang="en"
 # How many sentences would it take? If both methods were equal and contradicted each other on a share $d$ of the
-# sentences, the measured difference would wander in 90% of exams up to $1.645\sqrt{d/n}$ up or down. If that exceeds
-# the margin, a single run of each cannot show that they are equivalent, whatever the truth.
+# sentences, in 90% of exams the measured difference would lie within $1.645\sqrt{d/n}$ of zero. If that exceeds the
+# margin, a single run of each cannot show that they are equivalent, whatever the truth.
 
 # %%
 for n in sorted({500, 2000, len(truth), 25_000}):
@@ -250,10 +251,10 @@ assert np.mean(both) > 0.89 > np.mean(seeds_only)
 print(percent(np.mean(both)), "·", percent(np.mean(seeds_only)))
 
 # %% [markdown] lang="es"
-# ## La regla
+# ## La diferencia, sobre una regla graduada
 #
-# Ya podemos poner la diferencia sobre una regla, con el margen sombreado. La barra gruesa es el intervalo del 90 %, la
-# fina el del 95 %. Hay cuatro veredictos:
+# Ya podemos poner la diferencia sobre una regla graduada, con el margen sombreado. La barra gruesa es el intervalo del
+# 90 %; la fina, el del 95 %. Hay cuatro veredictos:
 #
 # - la gruesa cabe entera en el margen: **equivalentes**;
 # - la fina deja fuera el cero: **distintos**;
@@ -261,7 +262,7 @@ print(percent(np.mean(both)), "·", percent(np.mean(seeds_only)))
 # - ninguna: **no se puede decir**. No haber encontrado una diferencia no es haber demostrado que no la hay.
 
 # %% [markdown] lang="en"
-# ## The ruler
+# ## The difference, on a ruler
 #
 # Now we can lay the difference on a ruler, with the margin shaded. The thick bar is the 90% interval, the thin one the
 # 95%. There are four verdicts:
@@ -283,7 +284,7 @@ ruler(difference(full, lora), margin, margin_verdict(full, lora, margin))
 # calculado, pero responde a otra pregunta: cuál de estos dos modelos acierta más, no cuál de los dos métodos.
 
 # %% [markdown] lang="en"
-# **Break it.** And if we had trained a single seed of each? These are the studies that we could have published, one a
+# **Break it.** And if we had trained a single seed of each? These are the studies that we could have published, one per
 # seed. If they do not say the same, each would have announced its own winner. The ± of each is worked out correctly,
 # but answers another question: which of these two models is better, not which of the two methods.
 
@@ -297,7 +298,7 @@ Markdown("\n".join(f"- {line}" for line in one_by_one))
 # ## Dónde fallan
 #
 # En la lección 1 vimos que las personas casi no se ponen de acuerdo en las frases tibias. ¿Fallan ahí también los
-# modelos? (Solo con las críticas que traen la nota de cada persona.)
+# modelos? (Solo con las críticas que traen la valoración de cada persona.)
 
 # %% [markdown] lang="en"
 # ## Where they fail
@@ -324,16 +325,16 @@ picture
 # %% [markdown] lang="es"
 # ## El tiempo, intercalado
 #
-# Los segundos de la tabla se midieron en momentos distintos, en una máquina que quizá hacía otras cosas: unos y otros
-# pueden engañar. Medimos mejor, **intercalando**: unos pasos del completo, unos de LoRA, y vuelta a empezar, sobre el
-# mismo lote. De cada pareja sale un cociente, y la dispersión de los cocientes dice cuánto fiarse.
+# Los segundos de la tabla se midieron en momentos distintos, en una máquina que quizá hacía otras cosas, así que pueden
+# engañar. Medimos mejor, **intercalando**: unos pasos del completo, unos de LoRA, y vuelta a empezar, sobre el mismo
+# lote. De cada pareja sale un cociente, y la dispersión de los cocientes dice cuánto fiarse.
 
 # %% [markdown] lang="en"
 # ## Time, interleaved
 #
-# The seconds in the table were taken at different moments, on a machine that may have been doing other things: they can
-# mislead. We measure better by **interleaving**: a few steps of full fine-tuning, a few of LoRA, and over again, on the
-# same batch. Each pair gives a ratio, and the spread of the ratios says how far to trust it.
+# The seconds in the table were taken at different moments, on a machine that may have been doing other things, so they
+# can mislead. We measure better by **interleaving**: a few steps of full fine-tuning, a few of LoRA, and so on in turn,
+# on the same batch. Each pair gives a ratio, and the spread of the ratios says how far to trust it.
 
 # %%
 import time
@@ -384,7 +385,7 @@ racers = {"full": Racer("full"), "lora": Racer("lora")}
 ratios = [racers["full"].seconds(2) / racers["lora"].seconds(2) for _ in range(15)]
 low, middle, high = np.quantile(ratios, [0.1, 0.5, 0.9])
 guess_time.compare(middle)
-print(f"10–90 %: {number(low, 2)} – {number(high, 2)}")
+print(f"{percent(0.1, 0)} – {percent(0.9, 0)}: {number(low, 2)} – {number(high, 2)}")
 
 # %% [markdown] lang="es"
 # ## La memoria
@@ -399,7 +400,7 @@ print(f"10–90 %: {number(low, 2)} – {number(high, 2)}")
 #
 # Training takes memory for four things: the weights, a gradient for each trainable parameter, the two averages that
 # AdamW keeps of each gradient, and the **activations** (each layer's intermediate outputs, needed to compute the
-# gradients). The first three are worked out by hand: in `float32`, 4 bytes a parameter, and 12 more for each one that
+# gradients). The first three are worked out by hand: in `float32`, 4 bytes per parameter, and 12 more for each one that
 # is trained. The rest depends on the batch and on the length of the sentences.
 
 
@@ -424,8 +425,8 @@ pd.DataFrame([static, rest, peaks], index=parts, columns=names).round(0).astype(
 # %% [markdown] lang="es"
 # Por eso la memoria no baja en la misma proporción que los parámetros entrenables: LoRA quita casi todos los gradientes
 # y promedios, pero los pesos congelados siguen ahí, y también las activaciones que el gradiente tiene que atravesar.
-# Cuanto mayor sea el lote, más pesa la fila de en medio. (En el completo sale algo corta: sus gradientes van naciendo
-# mientras las activaciones se sueltan, y el máximo no llega a la suma.)
+# Cuanto mayor sea el lote, más pesa la fila «lo demás». (En el completo sale algo corta: sus gradientes aparecen
+# mientras las activaciones se liberan, y el máximo no llega a la suma.)
 #
 # ## Pruébalo tú: tu propia crítica
 #
@@ -435,8 +436,8 @@ pd.DataFrame([static, rest, peaks], index=parts, columns=names).round(0).astype(
 # %% [markdown] lang="en"
 # That is why memory does not fall in proportion to trainable parameters: LoRA takes away nearly all gradients and
 # averages, but the frozen weights are still there, and so are the activations that the gradient has to pass through.
-# The larger the batch, the more that middle row weighs. (For full fine-tuning it comes out a little short: its
-# gradients appear while activations are let go, and the peak does not reach the sum.)
+# The larger the batch, the more the row “the rest” weighs. (For full fine-tuning it comes out a little short: its
+# gradients appear while activations are freed, and the peak does not reach the sum.)
 #
 # ## Try it yourself: your own review
 #
@@ -538,7 +539,7 @@ predictions_table()
 #
 # | | *fine-tuning* completo | LoRA | de dónde sale |
 # |---|---|---|---|
-# | exactitud | la que dice la regla | la que dice la regla | la regla, con su margen |
+# | exactitud | su diferencia: el veredicto | su diferencia: el veredicto | la regla graduada, con su margen |
 # | qué entrena | todos los pesos | $r(d_{in} + d_{out})$ por matriz, y la cabeza | lección 3; tabla |
 # | memoria fija | 16 bytes por parámetro | 4 por parámetro y 12 por cada entrenable | «La memoria» |
 # | activaciones | todas | buena parte | «La memoria» |
@@ -555,7 +556,7 @@ predictions_table()
 # | `lora_alpha` | 16, 32, 64 | multiplica lo que se suma, por $\alpha / r$ | lecciones 3 y 5; $\sqrt{r}$: [Kalajdzievski, 2023](https://arxiv.org/abs/2312.03732) |
 # | `target_modules` | consulta y valor, o todas las lineales | dónde se suma | consulta y valor: [Hu et al., 2021](https://arxiv.org/abs/2106.09685), 7.1; todas: [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314) |
 # | tasa de aprendizaje | de 1e-4 a 3e-4 en modelos grandes; aquí, más | tamaño del paso | lección 4; unas diez veces la del completo: [Schulman et al., 2025](https://thinkingmachines.ai/blog/lora/) |
-# | `lora_dropout` | de 0 a 0.1 | apaga entradas al azar | aquí 0, como en `peft` si no dices nada |
+# | `lora_dropout` | de 0 a 0,1 | apaga entradas al azar | aquí 0, como en `peft` si no dices nada |
 # | `modules_to_save` | la cabeza | qué más se entrena y se guarda | lección 3: «Guardar y cargar» |
 #
 # ## Cuándo usar LoRA, y cuándo no
@@ -565,8 +566,8 @@ predictions_table()
 # - **Sí**, si vas a tener muchas tareas sobre una base: cada una cuesta un adaptador, no un modelo (lección 3).
 # - **Sí**, si no quieres que el modelo olvide: LoRA cambia menos lo que ya sabía ([Biderman et al.,
 #   2024](https://arxiv.org/abs/2405.09673)).
-# - **No hace falta**, si el modelo es pequeño y cabe: el completo usa el mismo código, y la regla de arriba dice qué
-#   ganas o pierdes.
+# - **No hace falta**, si el modelo es pequeño y cabe: el completo usa el mismo código, y el veredicto de arriba dice
+#   qué ganas o pierdes.
 # - **Con cuidado**, si la tarea está lejos de lo que el modelo vio (código, matemáticas, mucho texto nuevo): ahí se ha
 #   medido que LoRA aprende menos ([Biderman et al., 2024](https://arxiv.org/abs/2405.09673)).
 # - **No esperes** que sea más rápido al usarlo: fusionado, es un modelo corriente (lección 3). Ni que el ahorro de
@@ -577,7 +578,7 @@ predictions_table()
 # - **QLoRA**: la base congelada en 4 bits; cabe un modelo varias veces mayor ([Dettmers et al.,
 #   2023](https://arxiv.org/abs/2305.14314)).
 # - **Variantes de LoRA**: DoRA separa dirección y tamaño ([Liu et al., 2024](https://arxiv.org/abs/2402.09353)); PiSSA
-#   empieza en lo principal de $W$ ([Meng et al., 2024](https://arxiv.org/abs/2404.02948)).
+#   empieza en las componentes principales de $W$ ([Meng et al., 2024](https://arxiv.org/abs/2404.02948)).
 # - **Otros métodos**: adaptadores en serie ([Houlsby et al., 2019](https://arxiv.org/abs/1902.00751)), *prefix tuning*
 #   ([Li y Liang, 2021](https://arxiv.org/abs/2101.00190)), *prompt tuning* ([Lester et al.,
 #   2021](https://arxiv.org/abs/2104.08691)), IA³ ([Liu et al., 2022](https://arxiv.org/abs/2205.05638)). Casi todos
@@ -588,13 +589,13 @@ predictions_table()
 # %% [markdown] lang="en"
 # ## Summary: what each gives
 #
-# | | full *fine-tuning* | LoRA | where it comes from |
+# | | full fine-tuning | LoRA | where it comes from |
 # |---|---|---|---|
-# | accuracy | what the ruler says | what the ruler says | the ruler, with its margin |
-# | what it trains | all the weights | $r(d_{in} + d_{out})$ a matrix, and the head | lesson 3; table |
-# | fixed memory | 16 bytes a parameter | 4 a parameter and 12 for each trainable one | “Memory” |
+# | accuracy | its difference: the verdict | its difference: the verdict | the ruler, with its margin |
+# | what it trains | all the weights | $r(d_{in} + d_{out})$ per matrix, and the head | lesson 3; table |
+# | fixed memory | 16 bytes per parameter | 4 per parameter and 12 for each trainable one | “Memory” |
 # | activations | all | a good part | “Memory” |
-# | operations a *token* | $6N$ | about $4N$ | [Kaplan et al., 2020](https://arxiv.org/abs/2001.08361); the time, measured |
+# | operations per token | $6N$ | about $4N$ | [Kaplan et al., 2020](https://arxiv.org/abs/2001.08361); the time, measured |
 # | what is kept for a task | the whole model | the adapter and the head | lesson 3: “Save and load” |
 # | in use | a plain model | the same, once merged | lesson 3: “Switch, turn off, merge” |
 # | learning rate | low | a good deal higher | lesson 4 |
@@ -605,20 +606,20 @@ predictions_table()
 # |---|---|---|---|
 # | `r` | 4, 8, 16 | size of the adapter | lesson 5; GPT-3, from 1 to 64: [Hu et al., 2021](https://arxiv.org/abs/2106.09685), table 6 |
 # | `lora_alpha` | 16, 32, 64 | multiplies what is added, by $\alpha / r$ | lessons 3 and 5; $\sqrt{r}$: [Kalajdzievski, 2023](https://arxiv.org/abs/2312.03732) |
-# | `target_modules` | query and value, or all linear ones | where it is added | query and value: [Hu et al., 2021](https://arxiv.org/abs/2106.09685), 7.1; all: [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314) |
+# | `target_modules` | query and value, or all linear layers | where it is added | query and value: [Hu et al., 2021](https://arxiv.org/abs/2106.09685), 7.1; all: [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314) |
 # | learning rate | 1e-4 to 3e-4 in large models; here, more | size of the step | lesson 4; about ten times full fine-tuning's: [Schulman et al., 2025](https://thinkingmachines.ai/blog/lora/) |
 # | `lora_dropout` | 0 to 0.1 | switches inputs off at random | 0 here, as in `peft` if you say nothing |
 # | `modules_to_save` | the head | what else is trained and kept | lesson 3: “Save and load” |
 #
 # ## When to use LoRA, and when not
 #
-# - **Yes**, if full training does not fit: fixed memory falls from 16 to little more than 4 bytes a parameter
+# - **Yes**, if full training does not fit: fixed memory falls from 16 to little more than 4 bytes per parameter
 #   (“Memory”).
 # - **Yes**, if you are going to have many tasks on one base: each costs an adapter, not a model (lesson 3).
 # - **Yes**, if you do not want the model to forget: LoRA changes less of what it knew ([Biderman et al.,
 #   2024](https://arxiv.org/abs/2405.09673)).
-# - **No need**, if the model is small and fits: full fine-tuning uses the same code, and the ruler above says what you
-#   gain or lose.
+# - **No need**, if the model is small and fits: full fine-tuning uses the same code, and the verdict above says what
+#   you gain or lose.
 # - **With care**, if the task is far from what the model has seen (code, mathematics, a lot of new text): there LoRA
 #   has been found to learn less ([Biderman et al., 2024](https://arxiv.org/abs/2405.09673)).
 # - **Do not expect** it to be faster in use: merged, it is a plain model (lesson 3). Nor memory to fall as parameters
@@ -629,7 +630,7 @@ predictions_table()
 # - **QLoRA**: the frozen base in 4 bits; a model several times larger fits ([Dettmers et al.,
 #   2023](https://arxiv.org/abs/2305.14314)).
 # - **Variants of LoRA**: DoRA takes direction and size apart ([Liu et al., 2024](https://arxiv.org/abs/2402.09353));
-#   PiSSA starts at the principal part of $W$ ([Meng et al., 2024](https://arxiv.org/abs/2404.02948)).
+#   PiSSA starts at the principal components of $W$ ([Meng et al., 2024](https://arxiv.org/abs/2404.02948)).
 # - **Other methods**: serial adapters ([Houlsby et al., 2019](https://arxiv.org/abs/1902.00751)), *prefix tuning* ([Li
 #   and Liang, 2021](https://arxiv.org/abs/2101.00190)), *prompt tuning* ([Lester et al.,
 #   2021](https://arxiv.org/abs/2104.08691)), IA³ ([Liu et al., 2022](https://arxiv.org/abs/2205.05638)). Nearly all are

@@ -50,7 +50,7 @@ def accuracy_by_strength(strength: ArrayLike, right: Mapping[str, ArrayLike]) ->
     """Lines: share of right answers against |mean rating|, one a judge (a name and a value from 0 to 1 a text)."""
     by_bin = {name: _by_strength(strength, values) for name, values in right.items()}
     ends = {
-        edge: "; ".join(f"{name} {percent(s.iloc[i], 0)}" for name, s in by_bin.items()) for edge, i in EDGES.items()
+        edge: "; ".join(f"{name}: {percent(s.iloc[i], 0)}" for name, s in by_bin.items()) for edge, i in EDGES.items()
     }
     title = message("strength_title", edge=number(STRENGTHS[1], 1), top=number(STRENGTHS[-2], 1), **ends)
     figure, axes = new_axes(title, message("strength_axis"), message("right_axis"), height=4.2)
@@ -226,7 +226,7 @@ def who_is_right(a: Result, b: Result, names: tuple[str, str]) -> Picture:
         message("only_right", name=names[1]): (~right_a & right_b).mean(),
         message("both_wrong"): (~right_a & ~right_b).mean(),
     }
-    scores = f"{names[0]} {percent(right_a.mean())}, {names[1]} {percent(right_b.mean())}"
+    scores = f"{names[0]}: {percent(right_a.mean())}; {names[1]}: {percent(right_b.mean())}"
     title = message("apart_title", scores=scores, share=percent((right_a != right_b).mean()))
     figure, axes = new_axes(title, message("share_of_test_axis"), height=3.5)
     left = 0.0
@@ -245,7 +245,7 @@ def who_is_right(a: Result, b: Result, names: tuple[str, str]) -> Picture:
 @styled
 def scale_rules(ranks: Sequence[int], falls: Mapping[str, Sequence[float]]) -> Picture:
     """Fall of the loss after one step against rank, one line a rule for alpha: "fixed", "proportional", "root"."""
-    growth = ", ".join(f"{number(fall[-1] / fall[0], 1)} ({message(f'rule_{rule}')})" for rule, fall in falls.items())
+    growth = "; ".join(f"{number(fall[-1] / fall[0], 1)} ({message(f'rule_{rule}')})" for rule, fall in falls.items())
     title = message("rules_title", low=ranks[0], high=ranks[-1], growth=growth)
     figure, axes = new_axes(title, message("rank_axis_log"), message("fall_axis"), height=4.2)
     for (rule, fall), (marker, line, colour) in zip(falls.items(), LINES, strict=False):
@@ -342,8 +342,8 @@ def ruler(difference: Difference, margin: float, verdict: str) -> Picture:
     axes.set_ylim(-0.6, 1)
     axes.set_yticks([])
     figure.legend(**BELOW)
-    text = f"{number(mean, 2)} ± {number(thin, 2)} (95 %), ± {number(thick, 2)} (90 %)"
-    return Picture(figure, f"{verdict} {text}; {message('each_seed')}: {', '.join(number(s, 2) for s in seeds)}.")
+    text = f"{number(mean, 2)} ± {number(thin, 2)} ({percent(0.95, 0)}), ± {number(thick, 2)} ({percent(0.9, 0)})"
+    return Picture(figure, f"{verdict}. {text}; {message('each_seed')}: {', '.join(number(s, 2) for s in seeds)}.")
 
 
 def _short(result: Result) -> str:

@@ -44,8 +44,8 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def scientific(value: float) -> str:
-    """A small number in the fewest digits, such as 2.5e-05."""
-    text = f"{value:g}"
+    """A small number in the fewest digits, such as 2.5e-5."""
+    text = f"{value:g}".replace("e-0", "e-")
     return text.replace(".", ",") if _language == "es" else text
 
 

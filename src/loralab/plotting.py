@@ -49,7 +49,7 @@ class TickLabels(ScalarFormatter):
 def new_figure(title: str, height: float = 3.9) -> Figure:
     """An empty figure of the course's width with a title, wrapped; height in inches."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    figure.suptitle(textwrap.fill(title, 50), x=0.01, ha="left", fontsize=12, fontweight="bold")
+    figure.suptitle(textwrap.fill(title.removesuffix("."), 50), x=0.01, ha="left", fontsize=12, fontweight="bold")
     return figure
 
 

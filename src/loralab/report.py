@@ -163,11 +163,11 @@ def rank_verdict(results: Sequence[Result], reference: int) -> str:
     for rank, group in by_rank.items():
         found = difference(group, base)
         if abs(found.mean) > found.half(level):
-            apart.append(f"r={rank}: {number(100 * found.mean, 1)} ± {number(100 * found.half(level), 1)}")
+            apart.append(f"r={rank}, {number(100 * found.mean, 1)} ± {number(100 * found.half(level), 1)}")
     values = {"first": reference, "alpha": number(base[0].experiment.alpha, 0)}
     if not apart:
         return _marked(message("ranks_cannot_tell", **values), results)
-    return _marked(message("ranks_differ", apart=", ".join(apart), **values), results)
+    return _marked(message("ranks_differ", apart="; ".join(apart), **values), results)
 
 
 def sentences(full: Sequence[Result], lora: Sequence[Result]) -> list[str]:
