@@ -69,13 +69,20 @@ def test_titles_say_what_the_data_shows(make):
     )
     assert "Above r = 192" in title(figures.parameters_against_rank({1: 768}, 384, 384))
     assert "at most 8 tokens; texts cut at 16: 1" in title(figures.length_histogram([5, 7, 9, 40], 16))
-    assert "12 numbers in all make one with 36" in title(figures.matrices(torch.eye(6), torch.ones(6, 1), torch.ones(1, 6)))
-    assert "24 numbers in all make one with 36" in title(figures.matrices(torch.eye(6), torch.ones(6, 2), torch.ones(2, 6)))
+    assert "12 numbers in all make one with 36" in title(
+        figures.matrices(torch.eye(6), torch.ones(6, 1), torch.ones(1, 6))
+    )
+    assert "24 numbers in all make one with 36" in title(
+        figures.matrices(torch.eye(6), torch.ones(6, 2), torch.ones(2, 6))
+    )
     worse = replace(make("lora"), epochs=[{"loss": 0.4}, {"loss": 0.6}])
     assert title(figures.loss_curves([make("full"), worse])) == "Lowest validation loss: full 0.500; LoRA 0.400"
     assert "scores 0.60 points above the truth" in title(figures.winners_luck([0.5, 0.6, 0.7], 5))
     strengths = figures.accuracy_by_strength([0.1, 0.2, 3.0], {"a judge": [0, 1, 1]})
-    assert title(strengths) == "Right on mild sentences (below 0.5): a judge: 50%. On strong ones (from 2.5): a judge: 100%"
+    assert (
+        title(strengths)
+        == "Right on mild sentences (below 0.5): a judge: 50%. On strong ones (from 2.5): a judge: 100%"
+    )
 
 
 def test_the_rate_title_turns_with_the_results(make):

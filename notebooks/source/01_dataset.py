@@ -167,10 +167,12 @@ mild, strong = agreement[strength < 0.5].mean(), agreement[strength >= 2.5].mean
 guess_rater.compare(100 * agreement.mean(), mild=percent(mild), strong=percent(strong))
 
 # %% [markdown] lang="es"
-# Dibujemos el acuerdo según lo rotunda que es la opinión, es decir, según el valor absoluto de la media.
+# Dibujemos el acuerdo según lo rotunda que es la opinión, es decir, según el valor absoluto de la media. (`message`,
+# `number` y `percent` solo escriben textos y números en el idioma del cuaderno.)
 
 # %% [markdown] lang="en"
-# Let us draw the agreement against how strong the opinion is, that is, the absolute value of the mean.
+# Let us draw the agreement against how strong the opinion is, that is, the absolute value of the mean. (`message`,
+# `number` and `percent` only write texts and numbers in the notebook's language.)
 
 # %%
 from loralab.figures import accuracy_by_strength
@@ -221,7 +223,8 @@ for one, other in [*copies, *(pair[:2] for pair in near_copies)]:
 #
 # Un **experimento** (`Experiment`) describe por completo un entrenamiento, y también de qué datos parte. `load_splits`
 # quita las copias, baraja con una **semilla** fija (el número del que sale el azar del ordenador: misma semilla, mismo
-# azar) y reparte de forma estratificada. Los tamaños los fija el perfil.
+# azar) y reparte de forma estratificada. Los tamaños los fija el perfil. Las filas que sobran no se usan: entrenar con
+# todas tardaría más de lo que conviene a esta máquina.
 
 # %% [markdown] lang="en"
 # They are few, but that is something to know, not to suppose. The first is the same review twice. The others are stock
@@ -236,7 +239,8 @@ for one, other in [*copies, *(pair[:2] for pair in near_copies)]:
 #
 # An **experiment** (`Experiment`) describes a training run completely, and so also the data it starts from.
 # `load_splits` removes the copies, shuffles with a fixed **seed** (the number that a computer's randomness comes from:
-# same seed, same randomness) and divides in a stratified way. The profile sets the sizes.
+# same seed, same randomness) and divides in a stratified way. The profile sets the sizes. The rows left over are not
+# used: training on all of them would take longer than suits this machine.
 
 # %%
 from loralab.data import load_splits
@@ -326,12 +330,14 @@ comparison_table([majority, tfidf])
 # dijo 0 y era 0), falsos positivos (FP, dijo 1 y era 0) y falsos negativos (FN, dijo 0 y era 1).
 #
 # - **Exactitud**: $(TP + TN) / n$.
-# - **F1**: $2\,TP / (2\,TP + FP + FN)$. Solo mira la clase 1: no cuenta los TN.
+# - **F1**: $2\,TP / (2\,TP + FP + FN)$. Solo mira la clase 1: no cuenta los TN. Por eso contestar siempre lo mismo
+#   puede dar casi 1 (siempre 1, si casi todo es favorable) o 0 (siempre 0, como la clase mayoritaria de la tabla, si es
+#   la desfavorable).
 # - **MCC**, el coeficiente de correlación de Matthews ([Matthews,
-#   1975](https://doi.org/10.1016/0005-2795%2875%2990109-9)): $(TP \cdot TN - FP \cdot FN) / \sqrt{(TP + FP)(TP + FN)(TN
-#   + FP)(TN + FN)}$. Va de −1 (todo fallos) a 1 (todo aciertos) y ronda el 0 si las respuestas no tienen relación con
-#   las etiquetas. Si el modelo contesta siempre lo mismo sale 0/0, y por convenio se toma 0: por eso delató al modelo
-#   que no leía.
+#   1975](https://doi.org/10.1016/0005-2795%2875%2990109-9)):
+#   $(TP \cdot TN - FP \cdot FN) / \sqrt{(TP + FP)(TP + FN)(TN + FP)(TN + FN)}$. Va de −1 (todo fallos) a 1 (todo
+#   aciertos) y ronda el 0 si las respuestas no tienen relación con las etiquetas. Si el modelo contesta siempre lo
+#   mismo sale 0/0, y por convenio se toma 0: por eso delató al modelo que no leía.
 
 # %% [markdown] lang="en"
 # ## Three metrics, one table
@@ -341,7 +347,9 @@ comparison_table([majority, tfidf])
 # was 1).
 #
 # - **Accuracy**: $(TP + TN) / n$.
-# - **F1**: $2\,TP / (2\,TP + FP + FN)$. It looks at class 1 only: TN do not count.
+# - **F1**: $2\,TP / (2\,TP + FP + FN)$. It looks at class 1 only: TN do not count. So always answering the same can
+#   give almost 1 (always 1, if nearly all is favourable) or 0 (always 0, like the table's majority class, if it is the
+#   unfavourable one).
 # - **MCC**, Matthews' correlation coefficient ([Matthews, 1975](https://doi.org/10.1016/0005-2795%2875%2990109-9)):
 #   $(TP \cdot TN - FP \cdot FN) / \sqrt{(TP + FP)(TP + FN)(TN + FP)(TN + FN)}$. It runs from −1 (all wrong) to 1 (all
 #   right) and is near 0 if the answers have nothing to do with the labels. If the model always answers the same it is
@@ -394,12 +402,12 @@ cheating = memory_scores(pd.concat([splits.train, leaked]), splits.test)
 print(percent(honest.mean()), "→", percent(cheating.mean()))
 
 # %% [markdown] lang="es"
-# La nota sube y el modelo no ha aprendido nada: las frases que se colaron las acierta porque se las sabe, y de ellas
-# sale casi toda la subida.
+# La nota sube casi solo por las frases que se colaron: las acierta porque se las sabe. Lo poco que cambian las demás se
+# debe a que ahora hay más frases de las que copiar.
 
 # %% [markdown] lang="en"
-# The score rises and the model has learnt nothing: it gets the leaked sentences right because it knows them by heart,
-# and nearly all of the rise comes from them.
+# The score rises almost only through the leaked sentences: it gets them right because it knows them by heart. What
+# little the others change comes from having more sentences to copy from.
 
 # %%
 inside = splits.test.index.isin(leaked.index)
@@ -430,15 +438,15 @@ assert shared(splits.train, splits.test) == 0
 # ## La suerte del examen
 #
 # Imagina un modelo que acierta de verdad el 83 % de las frases. Lo examinamos 1000 veces, cada vez con 2000 frases
-# nuevas. El modelo no cambia; la nota sí. ¿Cuánto se aparta de 83, por arriba y por abajo, en el 95 % central de los
-# exámenes?
+# nuevas. El modelo no cambia; la nota sí. Quitamos el 2,5 % de los exámenes con peor nota y el 2,5 % con mejor. ¿A
+# cuántos puntos de 83 llegan, como mucho, los demás? (Un punto: de 83 % a 84 %.)
 
 # %% [markdown] lang="en"
 # ## Exam luck
 #
 # Imagine a model that truly gets 83% of all sentences right. We examine it 1,000 times, each time on 2,000 new
-# sentences. The model does not change; the score does. How far from 83, up and down, does it stray in the middle 95% of
-# the exams?
+# sentences. The model does not change; the score does. We take away the 2.5% of exams with the worst score and the 2.5%
+# with the best. How many points from 83 do the others reach at most? (One point: from 83% to 84%.)
 
 # %%
 guess_width = predict("exam_half_width", None)
@@ -453,13 +461,17 @@ exams = np.random.default_rng(0).binomial(questions, true_accuracy, 1000) / ques
 exam_luck(exams, true_accuracy, questions)
 
 # %% [markdown] lang="es"
-# No hace falta simular: el 95 % central queda a menos de $1{,}96\sqrt{p(1-p)/n}$ de la nota verdadera $p$, con $n$
-# preguntas (1,96 es el número de desviaciones típicas que hay que apartarse del centro de una campana de Gauss para
-# abarcar el 95 %). La simulación lo confirma.
+# (`binomial` cuenta los aciertos de un examen en el que cada frase se acierta con esa probabilidad; `quantile` da la
+# nota que deja por debajo esa parte de los exámenes.) No hace falta simular. Una frase vale 1, con probabilidad $p$, o
+# 0: su desviación típica es $\sqrt{p(1-p)}$. La media de $n$ frases se desvía $\sqrt{n}$ veces menos. Y en una campana
+# de Gauss el 95 % queda a menos de 1,96 desviaciones del centro. En total, $1{,}96\sqrt{p(1-p)/n}$. La simulación lo
+# confirma.
 
 # %% [markdown] lang="en"
-# There is no need to simulate: the middle 95% lies within $1.96\sqrt{p(1-p)/n}$ of the true score $p$, with $n$
-# questions (95% of a bell curve lies within 1.96 standard deviations of its centre). The simulation agrees.
+# (`binomial` counts the hits of an exam in which each sentence is got right with that probability; `quantile` gives the
+# score below which that share of the exams lies.) There is no need to simulate. A sentence counts 1, with probability
+# $p$, or 0: its standard deviation is $\sqrt{p(1-p)}$. The mean of $n$ sentences deviates $\sqrt{n}$ times less. And in
+# a bell curve 95% lies within 1.96 deviations of the centre. In all, $1.96\sqrt{p(1-p)/n}$. The simulation agrees.
 
 # %%
 from loralab.stats import half_width
@@ -478,7 +490,8 @@ guess_width.compare(100 * formula)
 # - El examen está limpio: barajado, estratificado, sin copias. Lo dicen las comprobaciones, no la confianza.
 # - Una exactitud alta no prueba nada por sí sola. Mira el MCC y la clase mayoritaria.
 # - Un modelo con *fine-tuning* tiene que superar a TF-IDF, no al azar, y no tiene por qué superar a una persona.
-# - Si dos notas difieren menos que el ±, eso solo no basta para decir qué modelo es mejor.
+# - Si dos notas difieren menos que el ±, eso solo no basta para decir qué modelo es mejor. Y si difieren más, tampoco:
+#   el ± es de una nota sola, y comparar dos que hacen el mismo examen pide otra cuenta (lecciones 5 y 6).
 #
 # Siguiente lección: qué lee de verdad el modelo.
 
@@ -491,6 +504,7 @@ guess_width.compare(100 * formula)
 # - The exam is clean: shuffled, stratified, without copies. The checks show it; it is not taken on trust.
 # - A high accuracy proves nothing on its own. Look at the MCC and at the majority class.
 # - A fine-tuned model has to beat TF-IDF, not chance, and need not beat a person.
-# - If two scores differ by less than the ±, that alone does not tell which model is better.
+# - If two scores differ by less than the ±, that alone does not tell which model is better. Nor if they differ by more:
+#   the ± belongs to one score, and comparing two that sit the same exam takes another calculation (lessons 5 and 6).
 #
 # Next lesson: what the model really reads.

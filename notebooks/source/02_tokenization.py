@@ -153,7 +153,8 @@ pair["attention_mask"]
 # - hasta la más larga de cada lote, con lotes de frases de longitud parecida.
 #
 # Predice dos: qué porcentaje de los *tokens* será relleno si todo se lleva a 512, que es lo que hacía el cuaderno del
-# que nació este curso, y cuánto habrá en lotes formados al azar y rellenados hasta su frase más larga.
+# que nació este curso, y cuánto habrá en lotes formados al azar y rellenados hasta su frase más larga. (Un lote tiene
+# las frases que imprime la celda.)
 
 # %% [markdown] lang="en"
 # The model's layers do the same operations on each padding token as on a real one. How much padding is there? It
@@ -166,10 +167,12 @@ pair["attention_mask"]
 #
 # Predict two: what percentage of the tokens will be padding if everything is filled up to 512, as in the notebook that
 # this course grew out of, and how much there will be in batches drawn at random and padded to their longest sentence.
+# (A batch has as many sentences as the cell prints.)
 
 # %%
 from loralab.predictions import predict
 
+print("n =", experiment.batch_size)
 guess_512 = predict("padding_512", None)
 guess_batch = predict("padding_batch", None)
 
@@ -217,8 +220,8 @@ assert waste["similar"] < waste["batch"] < waste["longest"] <= waste["512"]
 padding_bars(waste)
 
 # %% [markdown] lang="es"
-# Nada de esto cambia lo que el modelo aprende; solo cuánto se calcula para nada. Es el mayor ahorro de todo el curso, y
-# no tiene nada que ver con LoRA.
+# El relleno en sí no enseña nada: es cálculo perdido, y evitarlo no tiene nada que ver con LoRA. (Agrupar por longitud
+# sí cambia qué frases coinciden en un lote; es otro orden al azar, y la lección 4 mide cuánto pesa esa suerte.)
 #
 # ## ¿Cambia el relleno la respuesta?
 #
@@ -228,8 +231,9 @@ padding_bars(waste)
 # *tokens* de verdad de cada una.
 
 # %% [markdown] lang="en"
-# None of this changes what the model learns; only how much is computed for nothing. It is the largest saving of the
-# whole course, and has nothing to do with LoRA.
+# Padding itself teaches nothing: it is wasted computation, and avoiding it has nothing to do with LoRA. (Grouping by
+# length does change which sentences share a batch; it is another random order, and lesson 4 measures how much that luck
+# weighs.)
 #
 # ## Does padding change the answer?
 #

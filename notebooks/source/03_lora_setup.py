@@ -12,7 +12,7 @@
 # $\alpha$ regula cuánto pesa lo que se suma. Solo se entrenan $A$ y $B$. Al terminar sabrás:
 #
 # - escribir LoRA en una docena de líneas, y demostrar que es lo mismo que hace la biblioteca `peft`;
-# - deducir por qué aprende, aunque empiece sumando cero;
+# - deducir por qué aprende;
 # - contar sus parámetros a mano;
 # - guardarlo, cargarlo, cambiarlo y fusionarlo, y ver cómo se rompe cada cosa.
 #
@@ -32,7 +32,7 @@
 # how much the added term weighs. Only $A$ and $B$ are trained. By the end you can:
 #
 # - write LoRA in a dozen lines, and prove that it is what the library `peft` does;
-# - derive why it learns, although it starts by adding zero;
+# - derive why it learns;
 # - count its parameters by hand;
 # - save, load, switch and merge it, and see how each of these breaks.
 #
@@ -48,19 +48,24 @@ profile = start(LANGUAGE)
 # ## Una capa de verdad
 #
 # Cargamos MiniLM ([Wang et al., 2020](https://arxiv.org/abs/2002.10957); nuestra versión se siguió entrenando después
-# para representar frases), un transformer de seis bloques, con una **cabeza** nueva encima: la capa que convierte su
-# salida en las puntuaciones de dos clases. En cada bloque, la **atención** mezcla los vectores de los *tokens*: compara
-# la consulta (*query*) de cada uno con las claves (*key*) de todos, también la suya, y suma sus valores (*value*)
-# ponderados según el parecido. Miramos la capa que calcula las consultas del primer bloque.
+# para representar frases), que es un *transformer*. Por dentro, una tabla (*embeddings*) cambia cada *token* por un
+# vector de 384 números. Seis **bloques** iguales, uno tras otro, corrigen esos vectores: cada uno deja que los *tokens*
+# se miren entre sí (**atención**) y luego transforma cada vector por su cuenta. Al final, una **cabeza**, que ponemos
+# nueva, lee el vector de `[CLS]` y da dos números, los *logits*. En la atención, tres capas lineales sacan de cada
+# vector una consulta (*query*, lo que busca), una clave (*key*, lo que ofrece) y un valor (*value*, lo que entrega);
+# cada *token* recibe la suma de los valores, ponderados según cuánto se parecen su consulta y cada clave. Miramos la
+# capa que calcula las consultas del primer bloque.
 
 # %% [markdown] lang="en"
 # ## A real layer
 #
 # We load MiniLM ([Wang et al., 2020](https://arxiv.org/abs/2002.10957); our version was trained further to represent
-# sentences), a transformer of six blocks, with a fresh **head** on top: the layer that turns its output into the scores
-# of two classes. In each block, **attention** mixes the vectors of the tokens: it compares each one's *query* with the
-# *keys* of all (its own too) and adds up their *values*, weighted by the match. We look at the layer that computes the
-# first block's queries.
+# sentences), which is a *transformer*. Inside, a table (*embeddings*) turns each token into a vector of 384 numbers.
+# Six equal **blocks**, one after another, revise those vectors: each lets the tokens look at each other (**attention**)
+# and then transforms every vector on its own. At the end a **head**, a fresh one of ours, reads the vector of `[CLS]`
+# and gives two numbers, the logits. In attention, three linear layers take from each vector a *query* (what it seeks),
+# a *key* (what it offers) and a *value* (what it hands over); each token receives the sum of the values, weighted by
+# how well its query matches each key. We look at the layer that computes the first block's queries.
 
 # %% tags=["nbval-check-output"]
 from loralab.models import load_base, locate
@@ -89,14 +94,32 @@ guess_size = predict("saved_size", None)
 guess_parameters = predict("lora_parameters", None)
 
 # %% [markdown] lang="es"
+# ## Antes del primer paso
+#
+# Otra apuesta. Ponemos LoRA en el modelo sin entrenar nada y le damos dos frases. Salen cuatro *logits* (dos frases,
+# dos clases), que valen unas centésimas. ¿Cuánto cambiará, en valor absoluto, el que más cambie?
+
+# %% [markdown] lang="en"
+# ## Before the first step
+#
+# Another bet. We put LoRA on the model without training anything and give it two sentences. Out come four logits (two
+# sentences, two classes), of the order of hundredths. How much will the one that changes most change, in absolute
+# value?
+
+# %%
+guess_change = predict("first_change", None)
+
+# %% [markdown] lang="es"
 # ## LoRA en doce líneas
 #
-# $A$ empieza con números al azar y $B$ con ceros.
+# $A$ empieza con números pequeños al azar (`peft` usa otros parecidos) y $B$ con ceros. Las entradas van en filas, así
+# que `linear(x, A)` es $xA^\top$: la $Ax$ de la fórmula.
 
 # %% [markdown] lang="en"
 # ## LoRA in twelve lines
 #
-# $A$ starts with random numbers and $B$ with zeros.
+# $A$ starts with small random numbers (`peft` uses similar ones) and $B$ with zeros. Inputs go in rows, so
+# `linear(x, A)` is $xA^\top$: the formula's $Ax$.
 
 # %%
 import torch
@@ -108,7 +131,8 @@ class LoRALinear(nn.Module):
     def __init__(self, layer, rank, alpha):
         super().__init__()
         self.layer = layer.requires_grad_(False)
-        self.A = nn.Parameter(torch.randn(rank, layer.in_features) / rank)
+        start = torch.randn(rank, layer.in_features) / layer.in_features**0.5
+        self.A = nn.Parameter(start)
         self.B = nn.Parameter(torch.zeros(layer.out_features, rank))
         self.scale = alpha / rank
 
@@ -117,17 +141,10 @@ class LoRALinear(nn.Module):
 
 
 # %% [markdown] lang="es"
-# ## Antes del primer paso
-#
-# ¿Cuánto cambiarán los *logits* de dos frases si ponemos LoRA en el modelo, sin entrenar nada?
+# Lo ponemos en la consulta y el valor de cada bloque, con tres rangos y tres valores de $\alpha$ muy distintos.
 
 # %% [markdown] lang="en"
-# ## Before the first step
-#
-# How much will the logits of two sentences change if we put LoRA on the model, without training anything?
-
-# %%
-guess_change = predict("first_change", None)
+# We put it on the query and the value of each block, with three very different ranks and values of $\alpha$.
 
 # %%
 from loralab.models import load_tokenizer
@@ -162,19 +179,23 @@ guess_change.compare((logits(adapted) - base_logits).abs().max())
 # %% [markdown] lang="es"
 # ## ¿Y puede aprender, si empieza en cero?
 #
-# Sean $L$ la **pérdida** (el número que el entrenamiento hace bajar), $y = W'x$ la salida para una entrada $x$, $g =
-# \partial L / \partial y$ y $s = \alpha / r$. Las derivadas son $\partial L / \partial B = s\, g (Ax)^\top$ y $\partial
-# L / \partial A = s\, B^\top g\, x^\top$. La segunda es cero mientras $B$ lo sea; la primera no.
+# Sean $L$ la **pérdida** (el número que el entrenamiento hace bajar), $y = W'x$ la salida para una entrada $x$,
+# $g = \partial L / \partial y$ y $s = \alpha / r$. Subir un poco $B_{ij}$ sube $y_i$ en $s\,(Ax)_j$, y cada unidad de
+# $y_i$ sube $L$ en $g_i$. En forma de matriz, $\partial L / \partial B = s\, g (Ax)^\top$. Con $A$ pasa lo mismo, pero
+# el cambio atraviesa $B$: $\partial L / \partial A = s\, B^\top g\, x^\top$, que es cero mientras $B$ lo sea. La
+# primera no lo es.
 #
-# Para comprobarlo no hace falta una pérdida de verdad: con $L = \sum y \cdot g$ y $g$ al azar, $\partial L / \partial
-# y$ es esa $g$. Con varias entradas, las derivadas se suman.
+# Para comprobarlo no hace falta una pérdida de verdad: con $L = \sum y \cdot g$ y $g$ al azar,
+# $\partial L / \partial y$ es esa $g$. Con varias entradas, las derivadas se suman.
 
 # %% [markdown] lang="en"
 # ## And can it learn, if it starts at zero?
 #
-# Let $L$ be the **loss** (the number that training brings down), $y = W'x$ the output for an input $x$, $g = \partial L
-# / \partial y$ and $s = \alpha / r$. The derivatives are $\partial L / \partial B = s\, g (Ax)^\top$ and $\partial L /
-# \partial A = s\, B^\top g\, x^\top$. The second is zero as long as $B$ is; the first is not.
+# Let $L$ be the **loss** (the number that training brings down), $y = W'x$ the output for an input $x$,
+# $g = \partial L / \partial y$ and $s = \alpha / r$. Raising $B_{ij}$ a little raises $y_i$ by $s\,(Ax)_j$, and each
+# unit of $y_i$ raises $L$ by $g_i$. As a matrix, $\partial L / \partial B = s\, g (Ax)^\top$. It is the same with $A$,
+# except that the change passes through $B$: $\partial L / \partial A = s\, B^\top g\, x^\top$, which is zero as long as
+# $B$ is. The first is not.
 #
 # To check it we need no real loss: with $L = \sum y \cdot g$ for a random $g$, $\partial L / \partial y$ is that $g$.
 # With several inputs, the derivatives add up.
@@ -303,7 +324,7 @@ for name, settings in (
         config = LoraConfig(task_type="SEQ_CLS", r=8, target_modules=names)
         sizes = count_parameters(get_peft_model(plain, config))
     share = percent(sizes["trainable"] / sizes["total"], 2)
-    print(f"{name:10} {names}", sizes["adapter"], "+", sizes["head"], "=", share)
+    print(f"{name:10} {names}", sizes["adapter"], "+", sizes["head"], "→", share)
 
 # %% [markdown] lang="es"
 # En DistilBERT la mayor parte de lo que se entrena es la cabeza, que tiene una capa más. Por eso este curso cuenta
@@ -600,14 +621,16 @@ assert torch.allclose(logits(merged), first_answer, atol=1e-5)
 # %% [markdown] lang="es"
 # **Rómpelo.** Fusionar en media precisión (números de 16 bits, y no de 32) pierde parte de lo aprendido. Un `bfloat16`
 # guarda dos o tres cifras; si a un peso le sumas algo cien veces menor, una parte se pierde en el redondeo; si es mil
-# veces menor, la mayor parte. Lo medimos con $\Delta W = \frac{\alpha}{r}BA$ de varios tamaños respecto a $W$. El
-# arreglo es fusionar en `float32` y convertir, si hace falta, al final; o no fusionar.
+# veces menor, la mayor parte. Lo medimos con $\Delta W = \frac{\alpha}{r}BA$ de varios tamaños respecto a $W$
+# ($|\cdot|$ es la norma: la raíz de la suma de los cuadrados). Cada línea dice qué parte de $\Delta W$ se pierde al
+# fusionar. El arreglo es fusionar en `float32` y convertir, si hace falta, al final; o no fusionar.
 
 # %% [markdown] lang="en"
 # **Break it.** Merging in half precision (numbers of 16 bits, not 32) loses part of what was learnt. A `bfloat16` keeps
 # two or three digits; if you add something a hundred times smaller to a weight, part of it is lost in the rounding; a
 # thousand times smaller, most of it. We measure it with $\Delta W = \frac{\alpha}{r}BA$ of several sizes relative to
-# $W$. The fix is to merge in `float32` and convert, if need be, at the end; or not to merge.
+# $W$ ($|\cdot|$ is the norm: the root of the sum of squares). Each line says what share of $\Delta W$ is lost in
+# merging. The fix is to merge in `float32` and convert, if need be, at the end; or not to merge.
 
 # %% tags=["nbval-check-output"]
 weight, update = layer.weight.detach(), (ours[0].B @ ours[0].A).detach()

@@ -40,13 +40,15 @@ profile = start(LANGUAGE)
 # ## Un experimento pequeño
 #
 # `but` devuelve el mismo experimento con algunos campos cambiados. Con 64 frases y dos épocas basta para comparar. Esto
-# es todo lo que decide el resultado de un entrenamiento:
+# es todo lo que decide el resultado de un entrenamiento (`dropout` es el del adaptador; la base tiene el suyo, y apaga
+# neuronas al azar mientras se entrena):
 
 # %% [markdown] lang="en"
 # ## A small experiment
 #
 # `but` returns the same experiment with some fields changed. 64 sentences and two epochs are enough for a comparison.
-# This is everything that decides the outcome of a training run:
+# This is everything that decides the outcome of a training run (`dropout` is the adapter's; the base has its own, and
+# switches neurons off at random while it trains):
 
 # %%
 from loralab.data import load_splits
@@ -101,20 +103,26 @@ guess_loss.compare(first_loss, ln2=number(math.log(2), 3))
 #
 # ## Con `Trainer`, a la vista
 #
-# `Trainer` ejecuta el bucle: lote, pérdida, gradiente, paso. El paso lo da AdamW, que además encoge un poco los pesos
-# (`weight_decay`). El tamaño del paso lo regula la **tasa de aprendizaje**, o **tasa**, para abreviar: sube al
-# principio (`warmup_steps`, aquí una fracción de los pasos) y luego baja en línea recta hasta cero. Solo cambiamos una
-# cosa: los lotes, que son los de longitud parecida de la lección 2.
+# `Trainer` ejecuta el bucle que conoces: para cada lote, `loss = model(**batch).loss`, `loss.backward()`,
+# `optimizer.step()`, `optimizer.zero_grad()`. El paso lo da AdamW. Guarda de cada número un promedio de sus gradientes
+# y otro de sus cuadrados, y divide el primero por la raíz del segundo, así que el tamaño del paso no lo pone el
+# gradiente. Además encoge un poco los pesos (`weight_decay`). Ese tamaño lo regula la **tasa de aprendizaje**, o
+# **tasa**, para abreviar: sube al principio (`warmup_steps`, aquí una fracción de los pasos) y luego baja en línea
+# recta hasta cero. Solo cambiamos una cosa, en `get_train_dataloader`: los lotes, que son los de longitud parecida de
+# la lección 2. Lo demás son opciones; no hace falta entenderlas todas.
 
 # %% [markdown] lang="en"
 # If training does not start near there, something is set up wrong: the labels, the head or the loss.
 #
 # ## With `Trainer`, in plain sight
 #
-# `Trainer` runs the loop: batch, loss, gradient, step. The step is AdamW's, which also shrinks the weights a little
-# (`weight_decay`). The size of the step is set by the **learning rate**, **rate** for short: it rises at first
-# (`warmup_steps`, here a share of all steps) and then falls linearly to zero. We change one thing only: the batches are
-# those of similar length from lesson 2.
+# `Trainer` runs the loop you know: for each batch, `loss = model(**batch).loss`, `loss.backward()`, `optimizer.step()`,
+# `optimizer.zero_grad()`. The step is AdamW's. For each number it keeps an average of its gradients and one of their
+# squares, and divides the first by the root of the second, so that it is not the gradient that sets the size of the
+# step. It also shrinks the weights a little (`weight_decay`). That size is set by the **learning rate**, **rate** for
+# short: it rises at first (`warmup_steps`, here a share of all steps) and then falls linearly to zero. We change one
+# thing only, in `get_train_dataloader`: the batches are those of similar length from lesson 2. The rest is options; you
+# need not understand them all.
 
 # %%
 import tempfile
@@ -185,13 +193,15 @@ plain_losses = [entry["loss"] for entry in trainer.state.log_history if "loss" i
 # ## Con `run`, lo mismo
 #
 # `run` recibe el experimento y devuelve su resultado. En una CPU las pérdidas coinciden hasta la última cifra; en una
-# GPU, salvo por el redondeo.
+# GPU, salvo por el redondeo. Apenas bajan, porque son muy pocos pasos: aquí no se trata de aprender, sino de que las
+# dos columnas sean iguales.
 
 # %% [markdown] lang="en"
 # ## With `run`, the same
 #
 # `run` takes the experiment and returns its result. On a CPU the losses agree to the last digit; on a GPU, except for
-# rounding.
+# rounding. They hardly fall, because the steps are very few: the point here is not to learn, but that the two columns
+# agree.
 
 # %%
 from loralab.runner import run
@@ -240,14 +250,206 @@ assert resumed.loss_by_step == result.loss_by_step
 assert resumed.predictions == result.predictions
 
 # %% [markdown] lang="es"
-# ## Rómpelo: cuatro fallos sin mensaje de error
+# ## Ahora de verdad
+#
+# Los experimentos del perfil, enteros: LoRA y el *fine-tuning* completo (en adelante, «el completo»), cada uno con su
+# tasa. Tras cada época se mide en validación. El número de épocas está fijado de antemano: el examen lo hace, una sola
+# vez, el modelo de la última, aunque una anterior tuviera menos pérdida de validación. La primera vez tardan unos
+# minutos; `run` va diciendo cuánto falta.
+
+# %% [markdown] lang="en"
+# ## Now for real
+#
+# The profile's experiments, in full: LoRA and full fine-tuning, each at its own rate. After each epoch it is measured
+# on validation. The number of epochs is fixed beforehand: the model after the last one is tested, once, even if an
+# earlier epoch had a lower validation loss. The first time takes a few minutes; `run` says how long is left.
+
+# %%
+lora = run(experiment)
+full = run(profile.experiment("full"))
+
+# %%
+from loralab.figures import loss_curves
+
+loss_curves([full, lora])
+
+# %% [markdown] lang="es"
+# Arriba, la pérdida; abajo, la tasa en cada paso: la de los dos métodos sube y baja a la vez, pero a alturas muy
+# distintas. La exactitud y la pérdida de validación pueden no ir de la mano: la pérdida castiga equivocarse con mucha
+# seguridad.
+
+# %% [markdown] lang="en"
+# Above, the loss; below, the rate at each step: that of both methods rises and falls together, but at very different
+# heights. Accuracy and validation loss need not go together: the loss punishes being wrong with great confidence.
+
+# %%
+import pandas as pd
+
+rows = range(1, experiment.epochs + 1)
+tables = {
+    result.experiment.method: pd.DataFrame(result.epochs, index=rows)
+    for result in (full, lora)
+}
+pd.concat(tables, names=["", "epoch"]).round(3)
+
+# %% [markdown] lang="es"
+# ## Rómpelo: la tasa de otro método
+#
+# ¿Por qué no usar la misma tasa para los dos? Parece lo justo. LoRA mueve unas pocas matrices que empiezan en cero; el
+# completo mueve de golpe todos los pesos preentrenados (los que ya traía el modelo). Intercambiamos las tasas. ¿Qué
+# exactitud en **validación** tendrá cada uno? (La línea que escribe `run` da también la nota del test, porque todo
+# experimento acaba con su examen; aquí no decide nada.)
+
+# %% [markdown] lang="en"
+# ## Break it: another method's rate
+#
+# Why not use the same rate for both? It looks fair. LoRA moves a few matrices that start at zero; full fine-tuning
+# moves all the pretrained weights (those the model came with) at once. We swap the rates. What **validation** accuracy
+# will each have? (The line that `run` writes also gives the test score, because every experiment ends with its exam;
+# here it decides nothing.)
+
+# %%
+low, high = profile.learning_rates["full"], profile.learning_rates["lora"]
+print(low, "↔", high)
+guess_lora = predict("lora_low_rate", None)
+guess_full = predict("full_high_rate", None)
+
+# %%
+lora_low = run(profile.experiment("lora", learning_rate=low))
+full_high = run(profile.experiment("full", learning_rate=high))
+
+# %%
+from loralab.figures import accuracy_against_rate
+from loralab.messages import percent
+
+
+def final(result):
+    return result.epochs[-1]["accuracy"]
+
+
+def why(wrong, own):
+    """What the two messages are filled in with."""
+    last = wrong.epochs[-1]
+    numbers = {"loss": number(last["loss"], 3), "mcc": number(last["mcc"], 2)}
+    return {"own": percent(final(own)), "ln2": number(math.log(2), 3), **numbers}
+
+
+guess_lora.compare(100 * final(lora_low), **why(lora_low, lora))
+print()
+guess_full.compare(100 * final(full_high), **why(full_high, full))
+accuracy_against_rate([full, full_high, lora, lora_low])
+
+# %% [markdown] lang="es"
+# Quien compare los dos métodos con una sola tasa elige al ganador al elegir la tasa. El arreglo es buscar la de cada
+# uno, con el mismo esfuerzo y **en validación**. Las tasas del perfil `cpu` se buscaron así: un barrido por factores de
+# dos, hasta que la mejor no fue ni la más baja ni la más alta de las probadas (`profiles.toml`). En otros modelos se ha
+# visto que la de LoRA es unas diez veces la del completo ([Schulman et al.,
+# 2025](https://thinkingmachines.ai/blog/lora/)); aquí, con pocos pasos y un modelo pequeño, la proporción es mayor.
+
+# %% [markdown] lang="en"
+# Whoever compares the two methods at one rate chooses the winner by choosing the rate. The fix is to search for each
+# one's own, with equal effort and **on validation**. The rates of the `cpu` profile were found like this: a sweep by
+# factors of two, until the best was neither the lowest nor the highest tried (`profiles.toml`). In other models LoRA's
+# has been found to be about ten times that of full fine-tuning ([Schulman et al.,
+# 2025](https://thinkingmachines.ai/blog/lora/)); here, with few steps and a small model, the ratio is larger.
+
+# %%
+ratio = high / low
+assert profile.experiment("lora").learning_rate == high
+print("LoRA / full:", number(ratio, 0), "×")
+
+# %% [markdown] lang="es"
+# ## Cuánto ha costado
+#
+# El entrenamiento y la evaluación se cronometran por separado. La memoria máxima se mide con el perfilador de PyTorch
+# en una CPU (`profiler`), o con el contador de la propia GPU (`cuda`). En la lección 6 discutimos qué se puede concluir
+# de estos números; aquí solo se apuntan. (Un MiB son $2^{20}$ bytes, un 5 % más que un MB.)
+
+# %% [markdown] lang="en"
+# ## What it cost
+#
+# Training and evaluation are timed separately. The peak memory is measured by PyTorch's profiler on a CPU (`profiler`),
+# or by the GPU's own counter (`cuda`). Lesson 6 discusses what may be concluded from these numbers; here they are only
+# noted down. (A MiB is $2^{20}$ bytes, 5% more than a MB.)
+
+# %%
+from loralab.report import comparison_table
+
+print(lora.memory)
+comparison_table([full, lora])
+
+# %% [markdown] lang="es"
+# ## La suerte del entrenamiento
+#
+# ¿No coincide la nota del test con la de validación? Por dos suertes: validación tiene menos frases, así que su ± es
+# mayor; y con ella elegimos la tasa, y la nota con la que se elige sale hinchada (lección 5). No es una fuga: la
+# lección 1 comprobó que no comparten frases. La nota que cuenta es la del test.
+#
+# Queda otra suerte. La semilla decide los números al azar de la cabeza y de $A$, el orden de los lotes y el *dropout*.
+# Nada de eso es mérito del modelo. Entrenamos LoRA otra vez con otra semilla. ¿En qué porcentaje de las frases del test
+# darán los dos modelos respuestas distintas?
+
+# %% [markdown] lang="en"
+# ## Training luck
+#
+# Does the test score differ from the validation score? There are two reasons, both luck: validation has fewer
+# sentences, so its ± is larger; and we chose the rate on it, and the score by which one chooses comes out inflated
+# (lesson 5). It is no leak: lesson 1 checked that they share no sentence. The score that counts is the test's.
+#
+# Another kind of luck remains. The seed decides the random numbers of the head and of $A$, the order of the batches and
+# the dropout. None of that is the model's merit. We train LoRA again with another seed. On what percentage of the test
+# sentences will the two models give different answers?
+
+# %%
+guess_seeds = predict("seed_disagreement", None)
+
+# %%
+seeds = [run(experiment.but(seed=seed)) for seed in profile.seeds]
+
+# %%
+from loralab.figures import who_is_right
+from loralab.messages import message
+
+first, second = seeds[0], seeds[1]
+apart = [a != b for a, b in zip(first.predictions, second.predictions, strict=True)]
+guess_seeds.compare(
+    100 * sum(apart) / len(apart),
+    first=percent(first.test["accuracy"]),
+    second=percent(second.test["accuracy"]),
+)
+names = [f"{message('seed')} {result.experiment.seed}" for result in (first, second)]
+who_is_right(first, second, names)
+
+# %% [markdown] lang="es"
+# Dos notas casi iguales pueden esconder dos modelos que se equivocan en sitios distintos. La nota de cada semilla se
+# mueve lo que ves abajo; pero son pocas semillas para saber cuánto puede moverse, y falta la suerte del examen. De eso
+# tratan las dos lecciones que quedan.
+
+# %% [markdown] lang="en"
+# Two scores that are almost equal can hide two models that err in different places. The score of each seed moves by
+# what you see below; but these are too few seeds to know how far it can move, and exam luck is still missing. That is
+# what the two remaining lessons are about.
+
+# %%
+scores = [result.test["accuracy"] for result in seeds]
+print(" · ".join(percent(score) for score in scores))
+print(number(100 * (max(scores) - min(scores)), 1), message("unit_points"))
+
+# %% [markdown] lang="es"
+# ## Rómpelo: tres fallos sin mensaje de error
+#
+# El modelo ya está entrenado. Estos tres fallos te esperan en tus propios proyectos; nada de lo que sigue los usa, así
+# que puedes dejarlos para otro día.
 #
 # **1. Las métricas desaparecen.** `Trainer` averigua cómo se llaman las etiquetas leyendo la firma de `forward`. En un
 # `PeftModel` mira dentro; si lo envuelves tú, no mira, y no calcula ni pérdida ni métricas. Nadie avisa. El arreglo:
 # decirlo con `label_names`.
 
 # %% [markdown] lang="en"
-# ## Break it: four failures without an error message
+# ## Break it: three failures without an error message
+#
+# The model is trained. These three failures await you in your own projects; nothing later uses them, so you can leave
+# them for another day.
 #
 # **1. The metrics vanish.** `Trainer` finds out what the labels are called by reading the signature of `forward`. In a
 # `PeftModel` it looks inside; if you wrap the model yourself it does not, and then it computes neither loss nor
@@ -296,17 +498,20 @@ assert measured(Wrapped(lora_model()), **keep) == []
 assert named == ["eval_accuracy", "eval_loss"]
 
 # %% [markdown] lang="es"
-# **2. La acumulación de gradientes multiplica el paso.** Si un lote de 16 no cabe en memoria, se procesan 4 de 4 y se
+# **2. La acumulación multiplica el gradiente.** Si un lote de 16 no cabe en memoria, se procesan 4 de 4 y se
 # **acumulan** sus gradientes: el paso debería ser el mismo. Con un clasificador no lo es. `Trainer` cree que el modelo
-# divide la pérdida entre los ejemplos de los 4 lotes, y el modelo no lo hace; el gradiente sale 4 veces mayor. Medimos
-# su norma en el primer paso (sin *dropout*, que apaga neuronas al azar y no dejaría comparar).
+# divide la pérdida entre los ejemplos de los 4 lotes, y el modelo no lo hace; el gradiente sale 4 veces mayor. AdamW lo
+# disimula, porque divide cada gradiente por su tamaño habitual; pero `Trainer` recorta los gradientes grandes
+# (`max_grad_norm`), y con un optimizador más sencillo el paso sería 4 veces mayor. Medimos su norma (la raíz de la suma
+# de los cuadrados) en el primer paso, sin *dropout*, que no dejaría comparar.
 
 # %% [markdown] lang="en"
-# **2. Gradient accumulation multiplies the step.** If a batch of 16 does not fit into memory, one processes 4 of 4 and
+# **2. Accumulation multiplies the gradient.** If a batch of 16 does not fit into memory, one processes 4 of 4 and
 # **accumulates** their gradients: the step should be the same. With a classifier it is not. `Trainer` believes that the
 # model divides the loss by the examples of all 4 batches, and the model does not; the gradient comes out 4 times too
-# large. We measure its norm at the first step (without dropout, which switches neurons off at random and would spoil
-# the comparison).
+# large. AdamW hides it, because it divides each gradient by its usual size; but `Trainer` clips large gradients
+# (`max_grad_norm`), and with a simpler optimizer the step would be 4 times too large. We measure its norm (the root of
+# the sum of squares) at the first step, without dropout, which would spoil the comparison.
 
 
 # %%
@@ -368,14 +573,16 @@ for kind in (torch.float16, torch.bfloat16, torch.float32):
 # %% [markdown] lang="es"
 # Mil pasos de una diezmilésima deberían dejar el peso en 0,9; en media precisión (16 bits) sigue en 1. Por eso existe
 # la **precisión mixta**: los pesos se guardan en `float32`, y solo las operaciones se hacen en 16 bits. Para que los
-# gradientes pequeños no se queden en cero, un `GradScaler` multiplica la pérdida y después los divide; si encuentra
-# pesos en `float16`, se niega. Aquí lo vemos en la CPU, con una sola capa; en la GPU es igual.
+# gradientes pequeños no se queden en cero, un `GradScaler` multiplica la pérdida por un número grande y, después,
+# divide los gradientes por ese número; si encuentra pesos en `float16`, se niega. Aquí lo vemos en la CPU, con una sola
+# capa; en la GPU es igual.
 
 # %% [markdown] lang="en"
 # A thousand steps of a ten-thousandth should leave the weight at 0.9; in half precision (16 bits) it is still 1. Hence
 # **mixed precision**: weights are kept in `float32`, and only the operations are done in 16 bits. So that small
-# gradients do not become zero, a `GradScaler` multiplies the loss and later divides the gradients; if it finds weights
-# in `float16`, it refuses. We see it here on the CPU, with a single layer; on the GPU it is the same.
+# gradients do not become zero, a `GradScaler` multiplies the loss by a large number and later divides the gradients by
+# that number; if it finds weights in `float16`, it refuses. We see it here on the CPU, with a single layer; on the GPU
+# it is the same.
 
 
 # %%
@@ -399,186 +606,22 @@ except ValueError as error:
 assert scaled_step(nn.Linear(4, 2), torch.float32) == torch.float32
 
 # %% [markdown] lang="es"
-# El cuarto fallo es la tasa de aprendizaje, y merece un apartado.
-#
-# ## Ahora de verdad
-#
-# Los experimentos del perfil, enteros: LoRA y el *fine-tuning* completo (en adelante, «el completo»), cada uno con su
-# tasa. Tras cada época se mide en validación. El número de épocas está fijado de antemano: el examen lo hace, una sola
-# vez, el modelo de la última, aunque una anterior tuviera menos pérdida de validación. La primera vez tardan unos
-# minutos; `run` va diciendo cuánto falta.
-
-# %% [markdown] lang="en"
-# The fourth failure is the learning rate, and deserves a section.
-#
-# ## Now for real
-#
-# The profile's experiments, in full: LoRA and full fine-tuning, each at its own rate. After each epoch it is measured
-# on validation. The number of epochs is fixed beforehand: the model after the last one is tested, once, even if an
-# earlier epoch had a lower validation loss. The first time takes a few minutes; `run` says how long is left.
-
-# %%
-lora = run(experiment)
-full = run(profile.experiment("full"))
-
-# %%
-from loralab.figures import loss_curves
-
-loss_curves([full, lora])
-
-# %% [markdown] lang="es"
-# Arriba, la pérdida; abajo, la tasa en cada paso: la de los dos métodos sube y baja a la vez, pero a alturas muy
-# distintas. La exactitud y la pérdida de validación pueden no ir de la mano: la pérdida castiga equivocarse con mucha
-# seguridad.
-
-# %% [markdown] lang="en"
-# Above, the loss; below, the rate at each step: that of both methods rises and falls together, but at very different
-# heights. Accuracy and validation loss need not go together: the loss punishes being wrong with great confidence.
-
-# %%
-import pandas as pd
-
-rows = range(1, experiment.epochs + 1)
-tables = {
-    result.experiment.method: pd.DataFrame(result.epochs, index=rows)
-    for result in (full, lora)
-}
-pd.concat(tables, names=["", "epoch"]).round(3)
-
-# %% [markdown] lang="es"
-# **4. La tasa de otro método.** ¿Por qué no usar la misma tasa para los dos? Parece lo justo. LoRA mueve unas pocas
-# matrices que empiezan en cero; el completo mueve de golpe todos los pesos preentrenados (los que ya traía el modelo).
-# Intercambiamos las tasas. ¿Qué exactitud en **validación** tendrá cada uno?
-
-# %% [markdown] lang="en"
-# **4. Another method's rate.** Why not use the same rate for both? It looks fair. LoRA moves a few matrices that start
-# at zero; full fine-tuning moves all the pretrained weights (those the model came with) at once. We swap the rates.
-# What **validation** accuracy will each have?
-
-# %%
-guess_lora = predict("lora_low_rate", None)
-guess_full = predict("full_high_rate", None)
-
-# %%
-low, high = profile.learning_rates["full"], profile.learning_rates["lora"]
-lora_low = run(profile.experiment("lora", learning_rate=low))
-full_high = run(profile.experiment("full", learning_rate=high))
-
-# %%
-from loralab.figures import accuracy_against_rate
-from loralab.messages import percent
-
-
-def final(result):
-    return result.epochs[-1]["accuracy"]
-
-
-guess_lora.compare(100 * final(lora_low), own=percent(final(lora)))
-print()
-guess_full.compare(100 * final(full_high), own=percent(final(full)))
-accuracy_against_rate([full, full_high, lora, lora_low])
-
-# %% [markdown] lang="es"
-# Quien compare los dos métodos con una sola tasa elige al ganador al elegir la tasa. El arreglo es buscar la de cada
-# uno, con el mismo esfuerzo y **en validación**. Las tasas del perfil `cpu` se buscaron así: un barrido por factores de
-# dos, hasta que la mejor no fue ni la más baja ni la más alta de las probadas (`profiles.toml`). En otros modelos se ha
-# visto que la de LoRA es unas diez veces la del completo ([Schulman et al.,
-# 2025](https://thinkingmachines.ai/blog/lora/)); aquí, con pocos pasos y un modelo pequeño, la proporción es mayor.
-
-# %% [markdown] lang="en"
-# Whoever compares the two methods at one rate chooses the winner by choosing the rate. The fix is to search for each
-# one's own, with equal effort and **on validation**. The rates of the `cpu` profile were found like this: a sweep by
-# factors of two, until the best was neither the lowest nor the highest tried (`profiles.toml`). In other models LoRA's
-# has been found to be about ten times that of full fine-tuning ([Schulman et al.,
-# 2025](https://thinkingmachines.ai/blog/lora/)); here, with few steps and a small model, the ratio is larger.
-
-# %%
-ratio = high / low
-assert profile.experiment("lora").learning_rate == high
-print("LoRA / full:", number(ratio, 0), "×")
-
-# %% [markdown] lang="es"
-# ## Cuánto ha costado
-#
-# El entrenamiento y la evaluación se cronometran por separado. La memoria máxima se mide con el perfilador de PyTorch
-# en una CPU (`profiler`), o con el contador de la propia GPU (`cuda`). En la lección 6 discutimos qué se puede concluir
-# de estos números; aquí solo se apuntan.
-
-# %% [markdown] lang="en"
-# ## What it cost
-#
-# Training and evaluation are timed separately. The peak memory is measured by PyTorch's profiler on a CPU (`profiler`),
-# or by the GPU's own counter (`cuda`). Lesson 6 discusses what may be concluded from these numbers; here they are only
-# noted down.
-
-# %%
-from loralab.report import comparison_table
-
-print(lora.memory)
-comparison_table([full, lora])
-
-# %% [markdown] lang="es"
-# ## La suerte del entrenamiento
-#
-# La semilla decide los números al azar de la cabeza y de $A$, el orden de los lotes y el *dropout*. Nada de eso es
-# mérito del modelo. Entrenamos LoRA otra vez con otra semilla. ¿En qué porcentaje de las frases del test darán los dos
-# modelos respuestas distintas?
-
-# %% [markdown] lang="en"
-# ## Training luck
-#
-# The seed decides the random numbers of the head and of $A$, the order of the batches and the dropout. None of that is
-# the model's merit. We train LoRA again with another seed. On what percentage of the test sentences will the two models
-# give different answers?
-
-# %%
-guess_seeds = predict("seed_disagreement", None)
-
-# %%
-seeds = [run(experiment.but(seed=seed)) for seed in profile.seeds]
-
-# %%
-from loralab.figures import who_is_right
-from loralab.messages import message
-
-first, second = seeds[0], seeds[1]
-apart = [a != b for a, b in zip(first.predictions, second.predictions, strict=True)]
-guess_seeds.compare(
-    100 * sum(apart) / len(apart),
-    first=percent(first.test["accuracy"]),
-    second=percent(second.test["accuracy"]),
-)
-names = [f"{message('seed')} {result.experiment.seed}" for result in (first, second)]
-who_is_right(first, second, names)
-
-# %% [markdown] lang="es"
-# Dos notas casi iguales pueden esconder dos modelos que se equivocan en sitios distintos. Y si dos semillas de un mismo
-# método difieren tanto, una diferencia así entre dos métodos no probaría nada: de eso tratan las dos lecciones que
-# quedan.
-
-# %% [markdown] lang="en"
-# Two scores that are almost equal can hide two models that err in different places. And if two seeds of one method
-# differ that much, a difference like that between two methods would prove nothing: that is what the two remaining
-# lessons are about.
-
-# %%
-scores = [result.test["accuracy"] for result in seeds]
-print(" · ".join(percent(score) for score in scores))
-print(number(100 * (max(scores) - min(scores)), 1), message("unit_points"))
-
-# %% [markdown] lang="es"
 # ## Pruébalo tú: fuera del curso
 #
 # El adaptador no necesita este paquete para nada. Estas líneas, con `transformers` y `peft`, lo cargan sobre la base y
 # clasifican lo que escribas. Cambia `my_review` por una crítica tuya, en inglés: es lo que el modelo ha leído. (La
-# línea de `set_verbosity_error` silencia el aviso de que la base no trae cabeza: la pone el adaptador.)
+# línea de `set_verbosity_error` silencia el aviso de que la base no trae cabeza: la pone el adaptador. `softmax`
+# convierte los *logits* en probabilidades que suman 1.) Por debajo del 50 %, la respuesta es «desfavorable». ¿Estás de
+# acuerdo? Busca una frase en la que falle.
 
 # %% [markdown] lang="en"
 # ## Try it yourself: outside the course
 #
 # The adapter does not need this package at all. These lines, with `transformers` and `peft`, load it onto the base and
 # classify what you write. Change `my_review` to a review of yours, in English: that is what the model has read. (The
-# line with `set_verbosity_error` silences the notice that the base has no head: the adapter brings it.)
+# line with `set_verbosity_error` silences the notice that the base has no head: the adapter brings it. `softmax` turns
+# the logits into probabilities that add up to 1.) Below 50%, the answer is “unfavourable”. Do you agree? Look for a
+# sentence that it gets wrong.
 
 # %%
 import transformers
@@ -589,7 +632,7 @@ from loralab.models import locate
 
 base_folder = locate(experiment.model)
 adapter_folder = run_folder(experiment) / "adapter"
-my_review = "I laughed from the first scene to the last, and then I watched it again."
+my_review = "Warm, funny and beautifully acted from the first scene to the last."
 
 transformers.logging.set_verbosity_error()
 base = AutoModelForSequenceClassification.from_pretrained(base_folder, num_labels=2)
@@ -598,7 +641,7 @@ my_tokenizer = AutoTokenizer.from_pretrained(base_folder)
 with torch.no_grad():
     logits = classifier(**my_tokenizer(my_review, return_tensors="pt")).logits
 probability = torch.softmax(logits, dim=1)[0, 1].item()
-percent(probability)
+print(percent(probability), message("favourable"))
 
 # %% [markdown] lang="es"
 # ¿Es el mismo modelo que se examinó? Clasificamos con él las 32 primeras frases del test y comparamos con las

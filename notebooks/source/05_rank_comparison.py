@@ -105,20 +105,22 @@ falls = {
 scale_rules(ranks, falls)
 
 # %% [markdown] lang="es"
-# ¿Por qué? El primer paso de AdamW mueve cada número de $B$ la misma distancia, la tasa de aprendizaje. Cada fila de
-# $B$ tiene $r$ números, cada uno pesa $s$, y la pérdida baja en proporción a $s \cdot r = \alpha$. Con $\alpha$ fija,
-# por tanto, el rango no cambia el tamaño del primer paso, salvo el azar de $A$: si los rangos acaban distintos, no será
-# porque unos dieran pasos mayores al empezar. Con las otras reglas, subir el rango es también subir, a escondidas, la
-# tasa. Aquí **$\alpha$ es fija**, y lo dirá el título de la figura que compara los rangos. La tasa tampoco cambia: se
-# eligió con $r = 8$, y eso puede favorecerlo.
+# ¿Por qué? En el primer paso de AdamW los dos promedios salen del mismo gradiente y su cociente es ±1: cada número de
+# $B$ se mueve justo la tasa, en el sentido que baja la pérdida. Cada uno la baja en proporción a su gradiente, que
+# lleva el factor $s = \alpha / r$, y hay $r$ por fila. En total, en proporción a $s \cdot r = \alpha$. Con $\alpha$
+# fija, por tanto, el rango no cambia el tamaño del primer paso, salvo el azar de $A$: si los rangos acaban distintos,
+# no será porque unos dieran pasos mayores al empezar. Con las otras reglas, subir el rango es también subir, a
+# escondidas, la tasa. Aquí **$\alpha$ es fija**, y lo dirá el título de la figura que compara los rangos. La tasa
+# tampoco cambia: se eligió con $r = 8$, y eso puede favorecerlo.
 
 # %% [markdown] lang="en"
-# Why? The first step of AdamW moves each number of $B$ by the same distance, the learning rate. Each row of $B$ has $r$
-# numbers, each weighs $s$, and the loss falls in proportion to $s \cdot r = \alpha$. With $\alpha$ fixed, then, the
-# rank does not change the size of the first step, apart from the luck of $A$: if the ranks end up different, it will
-# not be because some took larger steps at the start. With the other rules, raising the rank also raises the rate by the
-# back door. Here **$\alpha$ is fixed**, and the title of the figure that compares the ranks will say so. The rate does
-# not change either: it was chosen at $r = 8$, which may favour it.
+# Why? At AdamW's first step both averages come from the same gradient and their quotient is ±1: each number of $B$
+# moves by exactly the rate, in the direction that lowers the loss. Each lowers it in proportion to its gradient, which
+# carries the factor $s = \alpha / r$, and there are $r$ to a row. In all, in proportion to $s \cdot r = \alpha$. With
+# $\alpha$ fixed, then, the rank does not change the size of the first step, apart from the luck of $A$: if the ranks
+# end up different, it will not be because some took larger steps at the start. With the other rules, raising the rank
+# also raises the rate by the back door. Here **$\alpha$ is fixed**, and the title of the figure that compares the ranks
+# will say so. The rate does not change either: it was chosen at $r = 8$, which may favour it.
 
 # %% tags=["nbval-check-output"]
 import pandas as pd
@@ -172,7 +174,7 @@ for seed in profile.seeds:
     print(
         f"{message('seed')} {seed}:",
         " > ".join(
-            f"r={result.experiment.rank} ({percent(result.test['accuracy'])})"
+            f"r={result.experiment.rank} ({percent(result.test['accuracy'], 2)})"
             for result in order
         ),
     )
@@ -257,11 +259,12 @@ assert inflated > 0
 print(percent(np.mean(chosen_on)), "→", percent(np.mean(then_on)))
 
 # %% [markdown] lang="es"
-# Por eso el test no elige. El arreglo es elegir en validación y mirar el test una vez, con lo ya elegido:
+# Por eso el test no elige. El arreglo es elegir en validación y mirar el test una vez, con lo ya elegido. La celda da
+# la pérdida de cada rango (menos es mejor) y, después, la exactitud en test del elegido.
 
 # %% [markdown] lang="en"
 # That is why the test does not choose. The fix is to choose on validation, and to look at the test once, with the
-# choice made:
+# choice made. The cell gives the loss of each rank (less is better) and then the test accuracy of the chosen one.
 
 # %%
 validation = {
@@ -269,22 +272,39 @@ validation = {
     for rank in profile.ranks
 }
 chosen = min(validation, key=validation.get)
-print({rank: number(loss, 3) for rank, loss in validation.items()})
+print(message("validation_loss"), {r: round(loss, 3) for r, loss in validation.items()})
 print(f"r={chosen}:", percent(np.mean(by_rank[chosen])))
 
 # %% [markdown] lang="es"
 # ## ¿Cuántas semillas?
 #
-# Con $k$ semillas, el intervalo del 95 % de la media es la media ± la desviación típica (SD) por un factor. El factor
-# es grande con pocas semillas, porque también hay que estimar la propia SD ([Student,
-# 1908](https://doi.org/10.1093/biomet/6.1.1)).
+# Si la pérdida baja siempre al subir el rango, es un indicio a favor del rango que la exactitud no recoge; pero son
+# pocas semillas y no le hemos puesto ningún ±. Y si gana el rango más alto de los probados, habría que probar el
+# siguiente.
+#
+# En la lección 1 sabíamos la verdad y mirábamos dónde caían las notas. Ahora es al revés: tenemos unas notas y buscamos
+# la verdad. Un **intervalo del 95 %** sale de una receta que, repetida en muchos estudios, atrapa el valor verdadero en
+# el 95 % de ellos; si el nuestro es uno de esos, no se sabe.
+#
+# La media de $k$ entrenamientos se mueve menos que uno solo: su desviación típica es $SD / \sqrt{k}$, con SD la de un
+# entrenamiento. Si conociéramos la SD, el intervalo sería la media ± $1{,}96\,SD / \sqrt{k}$. Pero la SD sale de esas
+# mismas $k$ notas (dividiendo entre $k - 1$: `ddof=1`), y con tan pocas puede salir muy corta. Por eso el factor que
+# multiplica a la SD es mayor cuantas menos hay ([Student, 1908](https://doi.org/10.1093/biomet/6.1.1)).
 
 # %% [markdown] lang="en"
 # ## How many seeds?
 #
-# With $k$ seeds, the 95% interval of the mean is the mean ± the standard deviation (SD) times a factor. The factor is
-# large with few seeds, because the SD itself has to be estimated too ([Student,
-# 1908](https://doi.org/10.1093/biomet/6.1.1)).
+# If the loss falls all the way as rank rises, that is a hint in favour of rank which accuracy does not show; but the
+# seeds are few and we gave it no ±. And if the highest rank tried wins, one should try the next.
+#
+# In lesson 1 we knew the truth and watched where the scores fell. Now it is the other way round: we have scores and
+# want the truth. A **95% interval** comes from a recipe that, repeated over many studies, catches the true value in 95%
+# of them; whether ours is one of those, we do not know.
+#
+# The mean of $k$ runs wanders less than one run: its standard deviation is $SD / \sqrt{k}$, with SD that of one run. If
+# we knew the SD, the interval would be the mean ± $1.96\,SD / \sqrt{k}$. But the SD comes from those same $k$ scores
+# (dividing by $k - 1$: `ddof=1`), and with so few it can come out far too small. So the factor that multiplies the SD
+# is larger the fewer there are ([Student, 1908](https://doi.org/10.1093/biomet/6.1.1)).
 
 # %% tags=["nbval-check-output"]
 from loralab.stats import seed_factor
@@ -341,7 +361,8 @@ Markdown("\n".join(f"- {line}" for line in lines))
 
 # %% [markdown] lang="es"
 # «No se puede decir» no significa «son iguales»: significa que este examen, con estas semillas, no basta para
-# distinguirlos.
+# distinguirlos. Y este ± no es el de la tabla: es de una diferencia, pide el 97,5 % y cuenta también la suerte de los
+# entrenamientos. Sin emparejar sería todavía mayor.
 #
 # ## Lo que cuesta
 #
@@ -350,7 +371,8 @@ Markdown("\n".join(f"- {line}" for line in lines))
 
 # %% [markdown] lang="en"
 # “Cannot tell” does not mean “they are equal”: it means that this exam, with these seeds, is not enough to tell them
-# apart.
+# apart. And this ± is not the table's: it belongs to a difference, asks for 97.5%, and counts the luck of the runs too.
+# Unpaired it would be larger still.
 #
 # ## What it costs
 #
@@ -368,18 +390,31 @@ comparison_table(results)
 # %% [markdown] lang="es"
 # ## ¿Y fuera de aquí?
 #
-# En el artículo de LoRA, GPT-3 con LoRA en *query* y *value* alcanza en WikiSQL (preguntas que hay que pasar a SQL) una
-# exactitud de validación de 73,4; 73,3; 73,7; 73,8 y 73,5 % con $r$ = 1, 2, 4, 8 y 64. Con LoRA solo en *query*, el
-# rango sí se nota: 68,8; 69,6; 70,5; 70,4 y 70,0 %. La desviación típica de una semilla a otra es de unos 0,5 puntos, y
-# eso no es nuestro ± ([Hu et al., 2021](https://arxiv.org/abs/2106.09685), tablas 5 y 6).
+# En el artículo de LoRA, GPT-3 con LoRA tiene en WikiSQL (preguntas que hay que pasar a SQL) esta exactitud de
+# validación, en % ([Hu et al., 2021](https://arxiv.org/abs/2106.09685), tablas 5 y 6):
+#
+# | $r$ | 1 | 2 | 4 | 8 | 64 |
+# |---|---|---|---|---|---|
+# | *query* y *value* | 73,4 | 73,3 | 73,7 | 73,8 | 73,5 |
+# | solo *query* | 68,8 | 69,6 | 70,5 | 70,4 | 70,0 |
+#
+# El artículo da una desviación típica entre semillas de unos 0,5 puntos: es lo que se mueve un entrenamiento, no un
+# intervalo del 95 % como nuestro ±. En la primera fila, las diferencias caben en ese movimiento; en la segunda, $r = 1$
+# queda por debajo.
 
 # %% [markdown] lang="en"
 # ## And elsewhere?
 #
-# In the LoRA paper, GPT-3 with LoRA on *query* and *value* reaches a validation accuracy on WikiSQL (questions to be
-# turned into SQL) of 73.4, 73.3, 73.7, 73.8 and 73.5% with $r$ = 1, 2, 4, 8 and 64. On *query* alone rank does show:
-# 68.8, 69.6, 70.5, 70.4 and 70.0%. The standard deviation from seed to seed is about 0.5 points, which is not our ±
-# ([Hu et al., 2021](https://arxiv.org/abs/2106.09685), tables 5 and 6).
+# In the LoRA paper, GPT-3 with LoRA on WikiSQL (questions to be turned into SQL) has this validation accuracy, in %
+# ([Hu et al., 2021](https://arxiv.org/abs/2106.09685), tables 5 and 6):
+#
+# | $r$ | 1 | 2 | 4 | 8 | 64 |
+# |---|---|---|---|---|---|
+# | *query* and *value* | 73.4 | 73.3 | 73.7 | 73.8 | 73.5 |
+# | *query* only | 68.8 | 69.6 | 70.5 | 70.4 | 70.0 |
+#
+# The paper gives a standard deviation between seeds of about 0.5 points: that is how far one run moves, not a 95%
+# interval like our ±. In the first row, the differences fit within that movement; in the second, $r = 1$ lies below.
 
 # %% [markdown] lang="es"
 # ## Qué puedes afirmar ya, y con qué pruebas

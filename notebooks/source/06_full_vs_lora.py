@@ -155,14 +155,14 @@ from loralab.report import compare_accuracy
 comparison_panel(full, lora, compare_accuracy(full, lora))
 
 # %% [markdown] lang="es"
-# Los puntos negros son las semillas. El ± de la tabla solo cuenta la suerte del examen; el del título, las dos. Vamos a
-# ver de dónde sale.
+# Los puntos negros son las semillas (donde solo se ve uno, están unos encima de otros). El ± de la tabla solo cuenta la
+# suerte del examen; el del título, las dos. Vamos a ver de dónde sale.
 #
 # ## El mismo examen, frase a frase
 
 # %% [markdown] lang="en"
-# The black dots are the seeds. The ± of the table counts exam luck only; that of the title, both kinds. Let us see
-# where it comes from.
+# The black dots are the seeds (where you see only one, they lie on top of each other). The ± of the table counts exam
+# luck only; that of the title, both kinds. Let us see where it comes from.
 #
 # ## The same exam, sentence by sentence
 
@@ -206,11 +206,15 @@ print(only_full, "−", only_lora, "→", number(100 * gap, 2), message("unit_po
 # ¿Cuántas frases harían falta? Si los dos métodos fueran iguales y se contradijeran en una proporción $d$ de las
 # frases, en el 90 % de los exámenes la diferencia medida no se apartaría de cero más de $1{,}645\sqrt{d/n}$. Si eso
 # supera el margen, un solo entrenamiento de cada uno no puede demostrar que son equivalentes, sea cual sea la verdad.
+# Si no lo supera (<), tampoco hay garantía: falta la suerte del entrenamiento, y cuanto más cerca del margen esté la
+# diferencia verdadera, más frases hacen falta.
 
 # %% [markdown] lang="en"
 # How many sentences would it take? If both methods were equal and contradicted each other on a share $d$ of the
 # sentences, in 90% of exams the measured difference would lie within $1.645\sqrt{d/n}$ of zero. If that exceeds the
-# margin, a single run of each cannot show that they are equivalent, whatever the truth.
+# margin, a single run of each cannot show that they are equivalent, whatever the truth. If it does not (<), there is
+# still no guarantee: training luck is missing, and the closer the true difference is to the margin, the more sentences
+# it takes.
 
 # %%
 for n in sorted({500, 2000, len(truth), 25_000}):
@@ -223,17 +227,22 @@ for n in sorted({500, 2000, len(truth), 25_000}):
 #
 # La del examen (qué frases han caído) y la del entrenamiento (qué semilla) son independientes. Sus tamaños no se suman:
 # se combinan como los catetos de un triángulo rectángulo, $\sqrt{\text{examen}^2 + \text{entrenamiento}^2}$. Lo
-# comprobamos con 2000 estudios simulados de 3 semillas, en los que conocemos la diferencia verdadera: el intervalo del
-# 90 % debe contenerla al menos el 90 % de las veces. La celda imprime cuántas la contiene contando las dos suertes, y
-# cuántas si solo se cuentan las semillas.
+# comprobamos con 2000 estudios simulados de 3 semillas. En cada uno la diferencia verdadera es de 0,4 puntos; el examen
+# la mueve 0,5 (desviación típica), **igual para las tres semillas**, y cada entrenamiento 0,3. `half` da
+# $\sqrt{(1{,}645 \cdot \text{examen})^2 + (f \cdot SD)^2}$, con el factor $f$ de la lección 5 para el 90 %, y el
+# intervalo debe contener la diferencia verdadera al menos el 90 % de las veces. La celda imprime cuántas la contiene, y
+# cuántas si solo se cuentan las semillas: como las tres hacen el mismo examen, su dispersión no lo ve.
 
 # %% [markdown] lang="en"
 # ## Two kinds of luck
 #
 # That of the exam (which sentences came up) and that of training (which seed) are independent. Their sizes do not add:
 # they combine like the legs of a right triangle, $\sqrt{\text{exam}^2 + \text{training}^2}$. We check it with 2,000
-# simulated studies of 3 seeds, in which we know the true difference: the 90% interval has to hold it at least 90% of
-# the time. The cell prints how often it does with both kinds of luck counted, and how often if only the seeds are.
+# simulated studies of 3 seeds. In each the true difference is 0.4 points; the exam moves it by 0.5 (standard
+# deviation), **alike for all three seeds**, and each training run by 0.3. `half` gives
+# $\sqrt{(1.645 \cdot \text{exam})^2 + (f \cdot SD)^2}$, with lesson 5's factor $f$ for 90%, and the interval has to
+# hold the true difference at least 90% of the time. The cell prints how often it does, and how often if only the seeds
+# are counted: as all three sit the same exam, their spread does not see it.
 
 # %%
 from loralab.stats import Difference, seed_factor
@@ -260,6 +269,11 @@ print(percent(np.mean(both)), "·", percent(np.mean(seeds_only)))
 # - la fina deja fuera el cero: **distintos**;
 # - las dos cosas: distintos, pero en algo que no importa;
 # - ninguna: **no se puede decir**. No haber encontrado una diferencia no es haber demostrado que no la hay.
+#
+# ¿Por qué dos niveles? Cada barra responde a una sola pregunta: la fina se compara con el cero y la gruesa con el
+# margen. «Distintos» puede fallar por arriba o por abajo: un 2,5 % de riesgo a cada lado. «Equivalentes» tiene que
+# descartar que la diferencia pase de +margen y que baje de −margen; solo una de las dos puede ser cierta, así que cada
+# lado admite un 5 %, y queda el 90 %. Que la gruesa deje fuera el cero no cuenta.
 
 # %% [markdown] lang="en"
 # ## The difference, on a ruler
@@ -271,6 +285,11 @@ print(percent(np.mean(both)), "·", percent(np.mean(seeds_only)))
 # - the thin one leaves out zero: **different**;
 # - both: different, but by something that does not matter;
 # - neither: **cannot tell**. Not having found a difference is not having shown that there is none.
+#
+# Why two levels? Each bar answers one question: the thin one is compared with zero and the thick one with the margin.
+# “Different” can err above or below: 2.5% of risk on each side. “Equivalent” has to rule out that the difference
+# exceeds +margin and that it falls below −margin; only one of the two can be true, so each side may take 5%, which
+# leaves 90%. That the thick one leaves out zero does not count.
 
 # %%
 from loralab.figures import ruler
@@ -279,14 +298,20 @@ from loralab.report import difference, margin_verdict
 ruler(difference(full, lora), margin, margin_verdict(full, lora, margin))
 
 # %% [markdown] lang="es"
+# ¿Y si las tres semillas caen del mismo lado? Con dos métodos iguales pasaría al menos una de cada cuatro veces
+# ($2 \cdot \tfrac{1}{2}^3$), y más, porque las tres hacen el mismo examen. Es un indicio, no una prueba.
+#
 # **Rómpelo.** ¿Y si solo hubiéramos entrenado una semilla de cada uno? Estos son los estudios que podríamos haber
-# publicado, uno por semilla. Si no dicen lo mismo, cada cual habría anunciado su ganador. El ± de cada uno está bien
+# publicado, uno por semilla. Si no dicen lo mismo, lo que se publica depende de la semilla. El ± de cada uno está bien
 # calculado, pero responde a otra pregunta: cuál de estos dos modelos acierta más, no cuál de los dos métodos.
 
 # %% [markdown] lang="en"
+# And if all three seeds fall on one side? With two equal methods that would happen at least once in four
+# ($2 \cdot \tfrac{1}{2}^3$), and more often, because all three sit the same exam. It is a hint, not a proof.
+#
 # **Break it.** And if we had trained a single seed of each? These are the studies that we could have published, one per
-# seed. If they do not say the same, each would have announced its own winner. The ± of each is worked out correctly,
-# but answers another question: which of these two models is better, not which of the two methods.
+# seed. If they do not say the same, what gets published depends on the seed. The ± of each is worked out correctly, but
+# answers another question: which of these two models is better, not which of the two methods.
 
 # %%
 from IPython.display import Markdown
@@ -323,6 +348,9 @@ if lora[0].experiment.dataset == "film-reviews":
 picture
 
 # %% [markdown] lang="es"
+# Mira los dos extremos. En las frases tibias, lo que le falta al modelo le falta también a una persona: ahí apenas se
+# puede mejorar. Si en las rotundas el modelo queda por debajo de la persona, esos fallos sí son suyos.
+#
 # ## El tiempo, intercalado
 #
 # Los segundos de la tabla se midieron en momentos distintos, en una máquina que quizá hacía otras cosas, así que pueden
@@ -330,6 +358,9 @@ picture
 # lote. De cada pareja sale un cociente, y la dispersión de los cocientes dice cuánto fiarse.
 
 # %% [markdown] lang="en"
+# Look at both ends. On mild sentences, what the model lacks a person lacks too: there is little to gain there. If on
+# strong ones the model falls below the person, those mistakes are its own.
+#
 # ## Time, interleaved
 #
 # The seconds in the table were taken at different moments, on a machine that may have been doing other things, so they
@@ -573,12 +604,20 @@ predictions_table()
 # - **No esperes** que sea más rápido al usarlo: fusionado, es un modelo corriente (lección 3). Ni que el ahorro de
 #   memoria sea el de parámetros («La memoria»).
 #
+# ## Qué puedes afirmar ya, y con qué pruebas
+#
+# - Qué ahorra LoRA aquí en memoria y en tiempo: lo dicen la tabla y los pasos intercalados.
+# - Qué cuesta en exactitud: lo dice la regla graduada, con su margen. Si dice «no se puede decir», ninguno ha ganado y
+#   tampoco han empatado: faltan frases o faltan semillas.
+# - Todo ello, para este modelo, estos datos y esta máquina.
+#
 # ## Qué viene después
 #
 # - **QLoRA**: la base congelada en 4 bits; cabe un modelo varias veces mayor ([Dettmers et al.,
 #   2023](https://arxiv.org/abs/2305.14314)).
-# - **Variantes de LoRA**: DoRA separa dirección y tamaño ([Liu et al., 2024](https://arxiv.org/abs/2402.09353)); PiSSA
-#   empieza en las componentes principales de $W$ ([Meng et al., 2024](https://arxiv.org/abs/2404.02948)).
+# - **Variantes de LoRA**: DoRA, que separa la dirección de $W$ de su tamaño ([Liu et al.,
+#   2024](https://arxiv.org/abs/2402.09353)), o PiSSA, que no empieza en cero ([Meng et al.,
+#   2024](https://arxiv.org/abs/2404.02948)).
 # - **Otros métodos**: adaptadores en serie ([Houlsby et al., 2019](https://arxiv.org/abs/1902.00751)), *prefix tuning*
 #   ([Li y Liang, 2021](https://arxiv.org/abs/2101.00190)), *prompt tuning* ([Lester et al.,
 #   2021](https://arxiv.org/abs/2104.08691)), IA³ ([Liu et al., 2022](https://arxiv.org/abs/2205.05638)). Casi todos
@@ -625,12 +664,20 @@ predictions_table()
 # - **Do not expect** it to be faster in use: merged, it is a plain model (lesson 3). Nor memory to fall as parameters
 #   do (“Memory”).
 #
+# ## What you may now claim, and on what evidence
+#
+# - What LoRA saves here in memory and in time: the table and the interleaved steps say so.
+# - What it costs in accuracy: the ruler says so, with its margin. If it says “cannot tell”, neither has won, nor have
+#   they drawn: there are too few sentences or too few seeds.
+# - All of it for this model, these data and this machine.
+#
 # ## What comes next
 #
 # - **QLoRA**: the frozen base in 4 bits; a model several times larger fits ([Dettmers et al.,
 #   2023](https://arxiv.org/abs/2305.14314)).
-# - **Variants of LoRA**: DoRA takes direction and size apart ([Liu et al., 2024](https://arxiv.org/abs/2402.09353));
-#   PiSSA starts at the principal components of $W$ ([Meng et al., 2024](https://arxiv.org/abs/2404.02948)).
+# - **Variants of LoRA**: DoRA, which takes the direction of $W$ apart from its size ([Liu et al.,
+#   2024](https://arxiv.org/abs/2402.09353)), or PiSSA, which does not start at zero ([Meng et al.,
+#   2024](https://arxiv.org/abs/2404.02948)).
 # - **Other methods**: serial adapters ([Houlsby et al., 2019](https://arxiv.org/abs/1902.00751)), *prefix tuning* ([Li
 #   and Liang, 2021](https://arxiv.org/abs/2101.00190)), *prompt tuning* ([Lester et al.,
 #   2021](https://arxiv.org/abs/2104.08691)), IA³ ([Liu et al., 2022](https://arxiv.org/abs/2205.05638)). Nearly all are

@@ -209,7 +209,7 @@ def promises(full: Sequence[Result], lora: Sequence[Result], ratios: Sequence[fl
     gap = f"{number(100 * found.mean, 1)} ± {number(100 * found.half(), 1)} {message('unit_points')}"
     same = {"equivalent": "yes", "negligible": "yes", "different": "no", "cannot_tell": "unclear"}
     rows = [
-        ("share", percent(share, 2), "yes" if 0.005 <= share <= 0.02 else "no"),
+        ("share", percent(share, 2), "yes" if 0.005 <= share <= 0.02 else "fewer" if share < 0.005 else "no"),
         ("speed", f"{number(middle, 2)} ({number(low, 2)} – {number(high, 2)})", _held(low >= 3, high < 3)),
         ("memory", percent(saved), "yes" if saved >= 0.5 else "no"),
         ("accuracy", gap, same[verdict(found, margin)]),
