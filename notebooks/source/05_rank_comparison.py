@@ -272,7 +272,8 @@ validation = {
     for rank in profile.ranks
 }
 chosen = min(validation, key=validation.get)
-print(message("validation_loss"), {r: round(loss, 3) for r, loss in validation.items()})
+losses = " · ".join(f"r={r}: {number(x, 3)}" for r, x in validation.items())
+print(message("loss_axis"), losses)
 print(f"r={chosen}:", percent(np.mean(by_rank[chosen])))
 
 # %% [markdown] lang="es"

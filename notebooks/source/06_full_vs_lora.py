@@ -299,7 +299,7 @@ ruler(difference(full, lora), margin, margin_verdict(full, lora, margin))
 
 # %% [markdown] lang="es"
 # ¿Y si las tres semillas caen del mismo lado? Con dos métodos iguales pasaría al menos una de cada cuatro veces
-# ($2 \cdot \tfrac{1}{2}^3$), y más, porque las tres hacen el mismo examen. Es un indicio, no una prueba.
+# ($2 / 2^3$), y más, porque las tres hacen el mismo examen. Es un indicio, no una prueba.
 #
 # **Rómpelo.** ¿Y si solo hubiéramos entrenado una semilla de cada uno? Estos son los estudios que podríamos haber
 # publicado, uno por semilla. Si no dicen lo mismo, lo que se publica depende de la semilla. El ± de cada uno está bien
@@ -307,7 +307,7 @@ ruler(difference(full, lora), margin, margin_verdict(full, lora, margin))
 
 # %% [markdown] lang="en"
 # And if all three seeds fall on one side? With two equal methods that would happen at least once in four
-# ($2 \cdot \tfrac{1}{2}^3$), and more often, because all three sit the same exam. It is a hint, not a proof.
+# ($2 / 2^3$), and more often, because all three sit the same exam. It is a hint, not a proof.
 #
 # **Break it.** And if we had trained a single seed of each? These are the studies that we could have published, one per
 # seed. If they do not say the same, what gets published depends on the seed. The ± of each is worked out correctly, but
