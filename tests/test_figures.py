@@ -76,7 +76,9 @@ def test_titles_say_what_the_data_shows(make):
         figures.matrices(torch.eye(6), torch.ones(6, 2), torch.ones(2, 6))
     )
     worse = replace(make("lora"), epochs=[{"loss": 0.4}, {"loss": 0.6}])
-    assert title(figures.loss_curves([make("full"), worse])) == "Lowest validation loss: full 0.500; LoRA 0.400"
+    assert title(figures.loss_curves([make("full"), worse])) == (
+        "Validation loss after the last epoch: full: 0.500; LoRA: 0.600"
+    )
     assert "scores 0.60 points above the truth" in title(figures.winners_luck([0.5, 0.6, 0.7], 5))
     strengths = figures.accuracy_by_strength([0.1, 0.2, 3.0], {"a judge": [0, 1, 1]})
     assert (
@@ -90,9 +92,11 @@ def test_the_rate_title_turns_with_the_results(make):
         return replace(make(method, learning_rate=rate), epochs=[{"accuracy": accuracy, "loss": 0.5}])
 
     apart = [at("full", 1e-5, 0.8), at("full", 1e-3, 0.5), at("lora", 1e-5, 0.6), at("lora", 1e-3, 0.8)]
-    assert title(figures.accuracy_against_rate(apart)).startswith("The best rate is not the same: full, 1e-5")
+    assert title(figures.accuracy_against_rate(apart)).startswith(
+        "Of the rates tried, the best is not the same: full, 1e-5"
+    )
     agree = [at("full", 1e-5, 0.8), at("full", 1e-3, 0.5), at("lora", 1e-5, 0.9), at("lora", 1e-3, 0.8)]
-    assert title(figures.accuracy_against_rate(agree)).startswith("The best rate is the same")
+    assert title(figures.accuracy_against_rate(agree)).startswith("Of the rates tried, the best is the same")
 
 
 def test_who_is_right_adds_up(make):

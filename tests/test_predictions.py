@@ -79,6 +79,8 @@ def test_guesses_are_kept_beside_what_was_measured(capsys, results):
     predict("tfidf", 65).compare(71.6)
     table = predictions_table()
     assert list(table["your prediction"]) == ["65.0%", "–"]
+    predict("tfidf", None).compare(71.6)  # opened again, left blank: the guess stays
+    assert list(predictions_table()["your prediction"]) == ["65.0%", "–"]
     assert list(table["measured"]) == ["71.6%", "0.58 points"]
     assert set(json.loads((results / "smoke" / "predictions.json").read_text())) == {"tfidf", "winner_luck"}
 

@@ -31,12 +31,17 @@ def test_a_pair_worked_by_hand():
 
 
 def test_two_seeds_worked_by_hand():
-    # per seed 0.5 and 0; per example 0.5, 0.5, 0, 0: SD √(1/12)
-    difference = paired_difference([[1, 1, 0, 0], [0, 0, 0, 0]], [[0, 0, 0, 0], [0, 0, 0, 0]], [1] * 4)
-    assert difference.by_seed == (0.5, 0.0) and difference.mean == 0.25
-    assert difference.exam == pytest.approx((1 / 12) ** 0.5 / 2)
-    training = 12.706 / 2**0.5 * 0.5 / 2**0.5
+    # per seed 0.75 and 0.5; per example 1, 1, 0.5, 0: variance 11/48. Within seeds 1/4 and 1/3, mean 7/24.
+    # Examples' component: (2 · 11/48 - 7/24) / (2 - 1) = 1/6
+    difference = paired_difference([[1, 1, 1, 0], [1, 1, 0, 0]], [[0, 0, 0, 0], [0, 0, 0, 0]], [1] * 4)
+    assert difference.by_seed == (0.75, 0.5) and difference.mean == 0.625
+    assert difference.exam == pytest.approx((1 / 6 / 4) ** 0.5)
+    training = 12.706 / 2**0.5 * 0.25 / 2**0.5
     assert difference.half() == pytest.approx(np.hypot(training, 1.96 * difference.exam), rel=1e-3)
+
+
+def test_where_only_chance_by_seed_is_at_work_the_exam_adds_nothing():
+    assert paired_difference([[1, 0], [0, 1]], [[0, 0], [0, 0]], [1, 1]).exam == 0
 
 
 def test_unequal_seeds_do_not_make_pairs():
@@ -54,17 +59,18 @@ def test_the_paired_interval_catches_the_truth_as_often_as_it_says():
     assert 0.93 <= caught / 1000 <= 0.97
 
 
-def test_with_both_kinds_of_luck_it_catches_at_least_as_often():
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_with_both_kinds_of_luck_it_catches_the_truth_as_often_as_it_says(level):
     rng = np.random.default_rng(1)
-    caught = 0
-    for _ in range(1000):
-        hard = rng.random(500)  # the exam: how hard each question is
-        skill = rng.normal([[0.83], [0.80]], 0.01, size=(2, 3)).T  # training: each run's own level
-        a, b = ((rng.random((3, 500)) < 0.2) | (hard < skill[:, [i]]) for i in (0, 1))
-        truth = 0.8 * 0.03
-        difference = paired_difference(a.astype(int), b.astype(int), [1] * 500)
-        caught += abs(difference.mean - truth) <= difference.half(0.9)
-    assert caught / 1000 >= 0.88
+    caught, studies, questions = 0, 2000, 800
+    for _ in range(studies):
+        liking = rng.normal(0.03, 0.2, size=questions)  # the exam: how much each question favours the one method
+        level_of_run = rng.normal(0, 0.005, size=(3, 1))  # training: each pair of runs' own luck
+        a = rng.random((3, questions)) < np.clip(0.6 + liking + level_of_run, 0, 1)
+        b = rng.random((3, questions)) < 0.6
+        difference = paired_difference(a.astype(int), b.astype(int), [1] * questions)
+        caught += abs(difference.mean - 0.03) <= difference.half(level)
+    assert level - 0.02 <= caught / studies <= level + 0.04
 
 
 @pytest.mark.parametrize(

@@ -49,14 +49,16 @@ profile = start(LANGUAGE)
 #
 # Cada fila es una frase de una crítica. Varias personas la valoraron (`ratings`), de −4 (extremadamente desfavorable) a
 # 4 (extremadamente favorable), y `rating` es la media ([Hutto y Gilbert,
-# 2014](https://doi.org/10.1609/icwsm.v8i1.14550)).
+# 2014](https://doi.org/10.1609/icwsm.v8i1.14550), sobre frases de [Pang y Lee,
+# 2005](https://arxiv.org/abs/cs/0506075)).
 
 # %% [markdown] lang="en"
 # ## Rated sentences
 #
 # Each row is a sentence from a review. Several people rated it (`ratings`), from −4 (extremely unfavourable) to 4
 # (extremely favourable), and `rating` is their mean ([Hutto and Gilbert,
-# 2014](https://doi.org/10.1609/icwsm.v8i1.14550)).
+# 2014](https://doi.org/10.1609/icwsm.v8i1.14550), on sentences from [Pang and Lee,
+# 2005](https://arxiv.org/abs/cs/0506075)).
 
 # %% tags=["nbval-check-output"]
 from loralab.data import film_reviews
@@ -245,17 +247,17 @@ for one, other in [*copies, *(pair[:2] for pair in near_copies)]:
 # %%
 from loralab.data import load_splits
 
-experiment = profile.experiment("lora", dataset="film-reviews")
+experiment = profile.experiment("lora")
 splits = load_splits(experiment)
 splits.report
 
 # %% [markdown] lang="es"
 # ¿Seguro que no comparten nada? Lo comprobamos. Y comprobamos también que la función no esconde ningún truco: el mismo
-# reparto, hecho a mano con `scikit-learn`, da el mismo test, frase a frase.
+# reparto de las frases valoradas, hecho a mano con `scikit-learn`, da el mismo test, frase a frase.
 
 # %% [markdown] lang="en"
-# Are we sure they share nothing? We check. And we check that the function hides no trick: the same split, made by hand
-# with `scikit-learn`, gives the same test set, sentence by sentence.
+# Are we sure they share nothing? We check. And we check that the function hides no trick: the same split of the rated
+# sentences, made by hand with `scikit-learn`, gives the same test set, sentence by sentence.
 
 # %%
 import pandas as pd
@@ -277,7 +279,8 @@ _, by_hand = train_test_split(
     stratify=clean["label"],
     random_state=experiment.split_seed,
 )
-assert list(by_hand["text"]) == list(splits.test["text"])
+films = load_splits(experiment.but(dataset="film-reviews"))
+assert list(by_hand["text"]) == list(films.test["text"])
 assert abs(by_hand["label"].mean() - clean["label"].mean()) < 0.01
 
 # %% [markdown] lang="es"
@@ -402,12 +405,12 @@ cheating = memory_scores(pd.concat([splits.train, leaked]), splits.test)
 print(percent(honest.mean()), "→", percent(cheating.mean()))
 
 # %% [markdown] lang="es"
-# La nota sube casi solo por las frases que se colaron: las acierta porque se las sabe. Lo poco que cambian las demás se
-# debe a que ahora hay más frases de las que copiar.
+# ¿De dónde sale la diferencia? Separamos las frases que se colaron, que ahora acierta porque se las sabe, y las demás,
+# que solo pueden cambiar porque hay más frases de las que copiar.
 
 # %% [markdown] lang="en"
-# The score rises almost only through the leaked sentences: it gets them right because it knows them by heart. What
-# little the others change comes from having more sentences to copy from.
+# Where does the difference come from? We take apart the leaked sentences, which it now gets right because it knows them
+# by heart, and the others, which can change only because there are more sentences to copy from.
 
 # %%
 inside = splits.test.index.isin(leaked.index)

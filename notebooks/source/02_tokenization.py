@@ -64,8 +64,8 @@ assert ids[0] == tokenizer.cls_token_id and ids[-1] == tokenizer.sep_token_id
 assert tokenizer.decode(ids, skip_special_tokens=True) == "an unfunny, overlong biopic."
 
 # %% [markdown] lang="es"
-# El texto vuelve en minúsculas: este modelo no distingue mayúsculas de minúsculas (*uncased*). Lo demás está todo: de
-# los números se puede volver al texto.
+# El texto vuelve en minúsculas: este modelo no distingue mayúsculas de minúsculas (*uncased*). También se pierden los
+# acentos y los signos que el vocabulario no tiene. Lo demás está todo.
 #
 # ## Longitudes
 #
@@ -73,8 +73,8 @@ assert tokenizer.decode(ids, skip_special_tokens=True) == "an unfunny, overlong 
 # máximo que se le dará al modelo: lo que pase de ahí se corta.
 
 # %% [markdown] lang="en"
-# The text comes back in lower case: this model ignores case (*uncased*). Everything else is there: from the numbers one
-# can get back to the text.
+# The text comes back in lower case: this model ignores case (*uncased*). Accents are lost too, and signs that the
+# vocabulary does not have. Everything else is there.
 #
 # ## Lengths
 #
@@ -314,14 +314,13 @@ for collate in (
 
 # %% [markdown] lang="es"
 # Solo el segundo hace lo que necesitamos: cuatro filas igual de largas, con máscara, y cuatro etiquetas. El primero no
-# puede apilar filas desiguales. El tercero busca una etiqueta en cada *token* y encuentra un número suelto. Es el error
-# más corriente al cambiar de tarea, y la lección es corta: el *collator* tiene que saber qué forma tienen las
-# etiquetas.
+# puede apilar filas desiguales. El tercero busca una etiqueta en cada *token* y encuentra un número suelto. La lección
+# es corta: el *collator* tiene que saber qué forma tienen las etiquetas.
 
 # %% [markdown] lang="en"
 # Only the second does what we need: four rows of equal length, with a mask, and four labels. The first cannot stack
-# uneven rows. The third looks for a label on each token and finds a single number. It is the most common error when
-# changing task, and the lesson is short: the collator has to know the shape of the labels.
+# uneven rows. The third looks for a label on each token and finds a single number. The lesson is short: the collator
+# has to know the shape of the labels.
 
 # %%
 made = DataCollatorWithPadding(tokenizer)([dict(example) for example in four])
@@ -356,10 +355,11 @@ assert sorted(row for batch in next_epoch for row in batch) == list(range(rows))
 # %% [markdown] lang="es"
 # ## Qué puedes afirmar ya, y con qué pruebas
 #
-# - De los *tokens* se vuelve al texto. Lo que se recorta se pierde, y está contado.
+# - De los *tokens* se vuelve al texto, salvo lo que el tokenizador simplifica. Lo que se recorta se pierde, y está
+#   contado.
 # - El relleno no cambia la respuesta si hay máscara, pero cuesta las mismas operaciones que los *tokens* de verdad. La
 #   figura dice cuántas.
-# - Rellenar hasta la frase más larga del lote, con frases de longitud parecida, quita la mayor parte del relleno sin
+# - Rellenar hasta la frase más larga del lote, con frases de longitud parecida, quita el relleno que dice la figura sin
 #   cambiar los *logits* de cada frase, salvo redondeo.
 # - Los lotes dependen solo de longitudes, tamaño de lote, semilla y época: dos métodos pueden compararse con los
 #   mismos.
@@ -369,11 +369,12 @@ assert sorted(row for batch in next_epoch for row in batch) == list(range(rows))
 # %% [markdown] lang="en"
 # ## What you may now claim, and on what evidence
 #
-# - From tokens one gets back to the text. What is cut is lost, and it is counted.
+# - From tokens one gets back to the text, except for what the tokenizer simplifies. What is cut is lost, and it is
+#   counted.
 # - Padding does not change the answer if there is a mask, but it costs the same operations as real tokens. The figure
 #   says how many.
-# - Padding to the longest sentence of the batch, with sentences of similar length, removes most of the padding without
-#   changing a sentence's logits, except for rounding.
+# - Padding to the longest sentence of the batch, with sentences of similar length, removes the padding that the figure
+#   says without changing a sentence's logits, except for rounding.
 # - Batches depend only on lengths, batch size, seed and epoch: two methods can be compared on the same ones.
 #
 # Next lesson: what exactly LoRA adds to a layer.

@@ -47,31 +47,37 @@ profile = start(LANGUAGE)
 # %% [markdown] lang="es"
 # ## Una capa de verdad
 #
-# Cargamos MiniLM ([Wang et al., 2020](https://arxiv.org/abs/2002.10957); nuestra versión se siguió entrenando después
-# para representar frases), que es un *transformer*. Por dentro, una tabla (*embeddings*) cambia cada *token* por un
-# vector de 384 números. Seis **bloques** iguales, uno tras otro, corrigen esos vectores: cada uno deja que los *tokens*
-# se miren entre sí (**atención**) y luego transforma cada vector por su cuenta. Al final, una **cabeza**, que ponemos
-# nueva, lee el vector de `[CLS]` y da dos números, los *logits*. En la atención, tres capas lineales sacan de cada
-# vector una consulta (*query*, lo que busca), una clave (*key*, lo que ofrece) y un valor (*value*, lo que entrega);
-# cada *token* recibe la suma de los valores, ponderados según cuánto se parecen su consulta y cada clave. Miramos la
-# capa que calcula las consultas del primer bloque.
+# Cargamos MiniLM ([Wang et al., 2020](https://arxiv.org/abs/2002.10957); la nuestra conserva seis de sus doce bloques y
+# se siguió entrenando para representar frases), que es un *transformer*. Por dentro, una tabla (*embeddings*) cambia
+# cada *token* por un vector de 384 números. Seis **bloques** iguales, uno tras otro, corrigen esos vectores: cada uno
+# deja que los *tokens* se miren entre sí (**atención**) y luego transforma cada vector por su cuenta. Al final, una
+# **cabeza**, que ponemos nueva, lee el vector de `[CLS]` y da dos números, los *logits*. (Entre los dos hay una capa
+# más, el `pooler`, que en este modelo nadie entrenó: sus números son los del azar. El completo la entrena; LoRA y la
+# cabeza la dejan como está. Lo recordaremos al comparar.) En la atención, tres capas lineales sacan de cada vector una
+# consulta (*query*, lo que busca), una clave (*key*, lo que ofrece) y un valor (*value*, lo que entrega); cada *token*
+# recibe la suma de los valores, ponderados según cuánto se parecen su consulta y cada clave. Miramos la capa que
+# calcula las consultas del primer bloque.
 
 # %% [markdown] lang="en"
 # ## A real layer
 #
-# We load MiniLM ([Wang et al., 2020](https://arxiv.org/abs/2002.10957); our version was trained further to represent
-# sentences), which is a *transformer*. Inside, a table (*embeddings*) turns each token into a vector of 384 numbers.
-# Six equal **blocks**, one after another, revise those vectors: each lets the tokens look at each other (**attention**)
-# and then transforms every vector on its own. At the end a **head**, a fresh one of ours, reads the vector of `[CLS]`
-# and gives two numbers, the logits. In attention, three linear layers take from each vector a *query* (what it seeks),
-# a *key* (what it offers) and a *value* (what it hands over); each token receives the sum of the values, weighted by
-# how well its query matches each key. We look at the layer that computes the first block's queries.
+# We load MiniLM ([Wang et al., 2020](https://arxiv.org/abs/2002.10957); ours keeps six of its twelve blocks and was
+# trained further to represent sentences), which is a *transformer*. Inside, a table (*embeddings*) turns each token
+# into a vector of 384 numbers. Six equal **blocks**, one after another, revise those vectors: each lets the tokens look
+# at each other (**attention**) and then transforms every vector on its own. At the end a **head**, a fresh one of ours,
+# reads the vector of `[CLS]` and gives two numbers, the logits. (Between the two there is one more layer, the `pooler`,
+# which in this model nobody trained: its numbers are those of chance. Full fine-tuning trains it; LoRA and the head
+# leave it as it is. We shall remember that when we compare.) In attention, three linear layers take from each vector a
+# *query* (what it seeks), a *key* (what it offers) and a *value* (what it hands over); each token receives the sum of
+# the values, weighted by how well its query matches each key. We look at the layer that computes the first block's
+# queries.
 
 # %% tags=["nbval-check-output"]
 from loralab.models import load_base, locate
 
 model = load_base("minilm-l6", seed=0).eval()
 layer = model.bert.encoder.layer[0].attention.self.query
+assert model.bert.pooler.dense.bias.abs().max() == 0  # as it was made: never trained
 whole = locate("minilm-l6") / "model.safetensors"
 print(layer)
 size = sum(parameter.numel() for parameter in model.parameters())
@@ -256,8 +262,9 @@ assert started(a_scale=0, b_scale=1) == (True, ["A"])  # works too
 assert started(a_scale=1, b_scale=1) == (False, ["A", "B"])  # spoils the base at once
 
 # %% [markdown] lang="es"
-# Con las dos a cero no se mueve nunca. Con las dos al azar se estropea de golpe lo que el modelo sabía. Poner a cero
-# $A$ en lugar de $B$ también sirve; la costumbre, y `peft`, ponen a cero $B$.
+# Con las dos a cero no se mueve nunca. Con las dos al azar, y así de grandes, la salida ya no es la de la base. Poner a
+# cero $A$ en lugar de $B$ también sirve para empezar; después no se entrenan igual, y lo habitual, también en `peft`,
+# es $B$ ([Hayou et al., 2024](https://arxiv.org/abs/2406.08447)).
 #
 # ## Contar parámetros
 #
@@ -265,8 +272,9 @@ assert started(a_scale=1, b_scale=1) == (False, ["A", "B"])  # spoils the base a
 # fórmula a mano y lo que dice `peft`.
 
 # %% [markdown] lang="en"
-# With both at zero it never moves. With both random it spoils at a stroke what the model knew. Setting $A$ to zero
-# instead of $B$ works as well; by custom, and in `peft`, it is $B$.
+# With both at zero it never moves. With both random, and this large, the output is no longer the base's. Setting $A$ to
+# zero instead of $B$ works as a start too; they do not train alike afterwards, and the usual choice, in `peft` too, is
+# $B$ ([Hayou et al., 2024](https://arxiv.org/abs/2406.08447)).
 #
 # ## Counting parameters
 #
@@ -393,15 +401,20 @@ with torch.no_grad():
         mine.B.normal_(std=0.02)
 assert torch.linalg.matrix_rank(ours[0].B @ ours[0].A) == 8
 assert torch.linalg.matrix_rank(layer.weight) > 300
+wide = LoRALinear(model.bert.encoder.layer[0].intermediate.dense, rank, alpha)
+assert (wide.B @ wide.A).shape == wide.layer.weight.shape == (1536, 384)
+assert wide.A.numel() + wide.B.numel() == rank * (384 + 1536)
 matrices(layer.weight, ours[0].B, ours[0].A)
 
 # %% [markdown] lang="es"
 # Por eso ahorra, y por eso el ahorro se acaba: $r(d_{in} + d_{out})$ crece con $r$. ¿Con qué rango tendrán $A$ y $B$
-# juntas tantos números como $W$, que es de 384×384?
+# juntas tantos números como $W$, que es de 384×384? (En una capa de 384×1536, con
+# $384 \cdot 1536 / (384 + 1536) = 307{,}2$.)
 
 # %% [markdown] lang="en"
 # That is why it saves, and why the saving ends: $r(d_{in} + d_{out})$ grows with $r$. At which rank do $A$ and $B$
-# together hold as many numbers as $W$, which is 384×384?
+# together hold as many numbers as $W$, which is 384×384? (In a 384×1536 layer, at
+# $384 \cdot 1536 / (384 + 1536) = 307.2$.)
 
 # %%
 guess_rank = predict("even_rank", None)
@@ -622,15 +635,15 @@ assert torch.allclose(logits(merged), first_answer, atol=1e-5)
 # **Rómpelo.** Fusionar en media precisión (números de 16 bits, y no de 32) pierde parte de lo aprendido. Un `bfloat16`
 # guarda dos o tres cifras; si a un peso le sumas algo cien veces menor, una parte se pierde en el redondeo; si es mil
 # veces menor, la mayor parte. Lo medimos con $\Delta W = \frac{\alpha}{r}BA$ de varios tamaños respecto a $W$
-# ($|\cdot|$ es la norma: la raíz de la suma de los cuadrados). Cada línea dice qué parte de $\Delta W$ se pierde al
-# fusionar. El arreglo es fusionar en `float32` y convertir, si hace falta, al final; o no fusionar.
+# ($|\cdot|$ es la norma: la raíz de la suma de los cuadrados). Cada línea da el error de la fusión, en porcentaje de
+# $|\Delta W|$. El arreglo es fusionar en `float32` y convertir, si hace falta, al final; o no fusionar.
 
 # %% [markdown] lang="en"
 # **Break it.** Merging in half precision (numbers of 16 bits, not 32) loses part of what was learnt. A `bfloat16` keeps
 # two or three digits; if you add something a hundred times smaller to a weight, part of it is lost in the rounding; a
 # thousand times smaller, most of it. We measure it with $\Delta W = \frac{\alpha}{r}BA$ of several sizes relative to
-# $W$ ($|\cdot|$ is the norm: the root of the sum of squares). Each line says what share of $\Delta W$ is lost in
-# merging. The fix is to merge in `float32` and convert, if need be, at the end; or not to merge.
+# $W$ ($|\cdot|$ is the norm: the root of the sum of squares). Each line gives the error of the merge, as a percentage
+# of $|\Delta W|$. The fix is to merge in `float32` and convert, if need be, at the end; or not to merge.
 
 # %% tags=["nbval-check-output"]
 weight, update = layer.weight.detach(), (ours[0].B @ ours[0].A).detach()

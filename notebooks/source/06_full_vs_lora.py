@@ -4,10 +4,12 @@
 # **Pregunta.** ¿Qué ahorra LoRA aquí, qué cuesta, y con cuánta seguridad lo sabemos?
 #
 # El mismo modelo, los mismos datos, los mismos lotes en el mismo orden y la misma cabeza inicial. Solo cambian el
-# método y su tasa de aprendizaje. Al terminar sabrás:
+# método y su tasa de aprendizaje. (En MiniLM hay una cosa más: la capa `pooler`, que nadie había entrenado, la entrena
+# el completo y LoRA la deja como está. Una parte de la diferencia puede venir de ahí, y no del rango.) Al terminar
+# sabrás:
 #
 # - fijar de antemano qué diferencia importaría;
-# - comparar cada método en su mejor versión, por pares, teniendo en cuenta las dos suertes;
+# - comparar cada método con su propia tasa, por pares, teniendo en cuenta las dos suertes;
 # - elegir entre cuatro veredictos, uno de los cuales es «no se puede decir»;
 # - medir tiempo y memoria sin engañarte;
 # - decidir cuándo usar LoRA y cuándo no.
@@ -20,10 +22,12 @@
 # **Question.** What does LoRA save here, what does it cost, and how sure are we?
 #
 # The same model, the same data, the same batches in the same order and the same initial head. Only the method and its
-# learning rate change. By the end you can:
+# learning rate change. (In MiniLM there is one thing more: the `pooler` layer, which nobody had trained, is trained by
+# full fine-tuning and left as it is by LoRA. Part of the difference may come from there, and not from the rank.) By the
+# end you can:
 #
 # - fix beforehand which difference would matter;
-# - compare each method at its best, in pairs, with both kinds of luck taken into account;
+# - compare each method at its own rate, in pairs, with both kinds of luck taken into account;
 # - choose among four verdicts, one of which is “cannot tell”;
 # - measure time and memory without fooling yourself;
 # - decide when to use LoRA and when not to.
@@ -61,9 +65,9 @@ print("±", number(100 * margin, 1), message("unit_points"))
 #
 # Además de los dos métodos, cuatro referencias: la clase mayoritaria, TF-IDF, el modelo congelado con una regresión
 # logística sobre la media de los vectores que su última capa da a los *tokens*, y entrenar solo la cabeza. Esta última
-# entrena lo mismo que LoRA menos el adaptador, con otra tasa de aprendizaje. Solo lee el vector de `[CLS]`; la anterior
-# lee la media de todos, que es como se entrenó MiniLM para representar frases, y por eso puede acertar más. Lo que
-# aporta el adaptador se mide mejor frente a la mejor de las dos.
+# entrena lo mismo que LoRA menos el adaptador, con otra tasa de aprendizaje. Solo lee el vector de `[CLS]`, en MiniLM a
+# través del `pooler` sin entrenar; la anterior lee la media de todos, que es como se entrenó MiniLM para representar
+# frases, y por eso puede acertar más. Lo que aporta el adaptador se mide mejor frente a la mejor de las dos.
 #
 # En el perfil `cpu`, la tasa de cada método es la que dio menor pérdida de validación en un barrido previo, con una
 # semilla (`profiles.toml`).
@@ -73,9 +77,9 @@ print("±", number(100 * margin, 1), message("unit_points"))
 #
 # Besides the two methods, four baselines: the majority class, TF-IDF, the frozen model with logistic regression on the
 # mean of the vectors that its last layer gives the tokens, and training the head only. The last trains what LoRA trains
-# except the adapter, with another learning rate. It reads only the `[CLS]` vector, while the one before reads the mean
-# of all, which is how MiniLM was trained to represent sentences, and so may score higher. What the adapter adds is best
-# measured against the better of the two.
+# except the adapter, with another learning rate. It reads only the `[CLS]` vector, in MiniLM through the untrained
+# `pooler`, while the one before reads the mean of all, which is how MiniLM was trained to represent sentences, and so
+# may score higher. What the adapter adds is best measured against the better of the two.
 #
 # In the `cpu` profile, each method's rate is the one that gave the lowest validation loss in an earlier sweep, with one
 # seed (`profiles.toml`).
@@ -273,7 +277,8 @@ print(percent(np.mean(both)), "·", percent(np.mean(seeds_only)))
 # ¿Por qué dos niveles? Cada barra responde a una sola pregunta: la fina se compara con el cero y la gruesa con el
 # margen. «Distintos» puede fallar por arriba o por abajo: un 2,5 % de riesgo a cada lado. «Equivalentes» tiene que
 # descartar que la diferencia pase de +margen y que baje de −margen; solo una de las dos puede ser cierta, así que cada
-# lado admite un 5 %, y queda el 90 %. Que la gruesa deje fuera el cero no cuenta.
+# lado admite un 5 %, y queda el 90 %. Que la gruesa deje fuera el cero no cuenta. (Son dos contrastes, uno por lado:
+# [Schuirmann, 1987](https://doi.org/10.1007/BF01068419).)
 
 # %% [markdown] lang="en"
 # ## The difference, on a ruler
@@ -289,7 +294,8 @@ print(percent(np.mean(both)), "·", percent(np.mean(seeds_only)))
 # Why two levels? Each bar answers one question: the thin one is compared with zero and the thick one with the margin.
 # “Different” can err above or below: 2.5% of risk on each side. “Equivalent” has to rule out that the difference
 # exceeds +margin and that it falls below −margin; only one of the two can be true, so each side may take 5%, which
-# leaves 90%. That the thick one leaves out zero does not count.
+# leaves 90%. That the thick one leaves out zero does not count. (These are two one-sided tests: [Schuirmann,
+# 1987](https://doi.org/10.1007/BF01068419).)
 
 # %%
 from loralab.figures import ruler
@@ -306,8 +312,8 @@ ruler(difference(full, lora), margin, margin_verdict(full, lora, margin))
 # calculado, pero responde a otra pregunta: cuál de estos dos modelos acierta más, no cuál de los dos métodos.
 
 # %% [markdown] lang="en"
-# And if all three seeds fall on one side? With two equal methods that would happen at least once in four
-# ($2 / 2^3$), and more often, because all three sit the same exam. It is a hint, not a proof.
+# And if all three seeds fall on one side? With two equal methods that would happen at least once in four ($2 / 2^3$),
+# and more often, because all three sit the same exam. It is a hint, not a proof.
 #
 # **Break it.** And if we had trained a single seed of each? These are the studies that we could have published, one per
 # seed. If they do not say the same, what gets published depends on the seed. The ± of each is worked out correctly, but
@@ -348,24 +354,26 @@ if lora[0].experiment.dataset == "film-reviews":
 picture
 
 # %% [markdown] lang="es"
-# Mira los dos extremos. En las frases tibias, lo que le falta al modelo le falta también a una persona: ahí apenas se
-# puede mejorar. Si en las rotundas el modelo queda por debajo de la persona, esos fallos sí son suyos.
+# Si hay figura, mira en qué tramos el modelo se separa más de la persona. Donde van juntos, lo que le falta al modelo
+# le falta también a una persona; donde se separan, los fallos son suyos.
 #
 # ## El tiempo, intercalado
 #
 # Los segundos de la tabla se midieron en momentos distintos, en una máquina que quizá hacía otras cosas, así que pueden
 # engañar. Medimos mejor, **intercalando**: unos pasos del completo, unos de LoRA, y vuelta a empezar, sobre el mismo
-# lote. De cada pareja sale un cociente, y la dispersión de los cocientes dice cuánto fiarse.
+# lote y en `float32`, cambiando cada vez quién va primero. De cada pareja sale un cociente, y la dispersión de los
+# cocientes dice cuánto fiarse.
 
 # %% [markdown] lang="en"
-# Look at both ends. On mild sentences, what the model lacks a person lacks too: there is little to gain there. If on
-# strong ones the model falls below the person, those mistakes are its own.
+# If there is a figure, see in which stretches the model falls furthest below the person. Where they go together, what
+# the model lacks a person lacks too; where they part, the mistakes are its own.
 #
 # ## Time, interleaved
 #
 # The seconds in the table were taken at different moments, on a machine that may have been doing other things, so they
 # can mislead. We measure better by **interleaving**: a few steps of full fine-tuning, a few of LoRA, and so on in turn,
-# on the same batch. Each pair gives a ratio, and the spread of the ratios says how far to trust it.
+# on the same batch and in `float32`, with the order changed each time. Each pair gives a ratio, and the spread of the
+# ratios says how far to trust it.
 
 # %%
 import time
@@ -413,7 +421,11 @@ class Racer:
 
 # %%
 racers = {"full": Racer("full"), "lora": Racer("lora")}
-ratios = [racers["full"].seconds(2) / racers["lora"].seconds(2) for _ in range(15)]
+order, ratios = ["full", "lora"], []
+for _ in range(15):
+    took = {name: racers[name].seconds(2) for name in order}
+    ratios.append(took["full"] / took["lora"])
+    order.reverse()  # neither always goes first
 low, middle, high = np.quantile(ratios, [0.1, 0.5, 0.9])
 guess_time.compare(middle)
 print(f"{percent(0.1, 0)} – {percent(0.9, 0)}: {number(low, 2)} – {number(high, 2)}")
@@ -423,41 +435,44 @@ print(f"{percent(0.1, 0)} – {percent(0.9, 0)}: {number(low, 2)} – {number(hi
 #
 # Entrenar ocupa memoria con cuatro cosas: los pesos, un gradiente por cada parámetro entrenable, los dos promedios que
 # AdamW guarda de cada gradiente, y las **activaciones** (las salidas intermedias de cada capa, que hacen falta para
-# calcular los gradientes). Las tres primeras se calculan a mano: en `float32`, 4 bytes por parámetro, y 12 más por cada
-# uno que se entrena. Lo demás depende del lote y de la longitud de las frases.
+# calcular los gradientes). Los pesos y los promedios están siempre ahí, y se calculan a mano: en `float32`, 4 bytes por
+# parámetro, y 8 más por cada uno que se entrena. Los gradientes (otros 4) van apareciendo mientras las activaciones se
+# liberan; cuánto ocupan estas depende del lote y de la longitud de las frases.
 
 # %% [markdown] lang="en"
 # ## Memory
 #
 # Training takes memory for four things: the weights, a gradient for each trainable parameter, the two averages that
 # AdamW keeps of each gradient, and the **activations** (each layer's intermediate outputs, needed to compute the
-# gradients). The first three are worked out by hand: in `float32`, 4 bytes per parameter, and 12 more for each one that
-# is trained. The rest depends on the batch and on the length of the sentences.
+# gradients). Weights and averages are always there, and are worked out by hand: in `float32`, 4 bytes per parameter,
+# and 8 more for each one that is trained. Gradients (another 4) appear while activations are freed; how much the latter
+# take depends on the batch and on the length of the sentences.
 
 
 # %%
 def static_mib(result):
-    """Weights, gradients and AdamW's averages, in MiB."""
+    """Weights and AdamW's two averages, in MiB."""
     sizes = result.parameters
-    return (4 * sizes["total"] + 12 * sizes["trainable"]) / 2**20
+    return (4 * sizes["total"] + 8 * sizes["trainable"]) / 2**20
 
 
 peaks = [result.memory["peak_bytes"] / 2**20 for result in (full[0], lora[0])]
 static = [static_mib(result) for result in (full[0], lora[0])]
+rest = np.subtract(peaks, static)
 guess_memory.compare(
     100 * (1 - peaks[1] / peaks[0]),
     static_full=number(static[0], 0),
     static_lora=number(static[1], 0),
+    rest_full=number(rest[0], 0),
+    rest_lora=number(rest[1], 0),
 )
-rest = np.subtract(peaks, static)
 parts = [message("static_memory"), message("rest_memory"), message("peak_memory")]
 pd.DataFrame([static, rest, peaks], index=parts, columns=names).round(0).astype(int)
 
 # %% [markdown] lang="es"
 # Por eso la memoria no baja en la misma proporción que los parámetros entrenables: LoRA quita casi todos los gradientes
 # y promedios, pero los pesos congelados siguen ahí, y también las activaciones que el gradiente tiene que atravesar.
-# Cuanto mayor sea el lote, más pesa la fila «lo demás». (En el completo sale algo corta: sus gradientes aparecen
-# mientras las activaciones se liberan, y el máximo no llega a la suma.)
+# Cuanto mayor sea el lote, más pesa la fila de las activaciones.
 #
 # ## Pruébalo tú: tu propia crítica
 #
@@ -467,8 +482,7 @@ pd.DataFrame([static, rest, peaks], index=parts, columns=names).round(0).astype(
 # %% [markdown] lang="en"
 # That is why memory does not fall in proportion to trainable parameters: LoRA takes away nearly all gradients and
 # averages, but the frozen weights are still there, and so are the activations that the gradient has to pass through.
-# The larger the batch, the more the row “the rest” weighs. (For full fine-tuning it comes out a little short: its
-# gradients appear while activations are freed, and the peak does not reach the sum.)
+# The larger the batch, the more the row of activations weighs.
 #
 # ## Try it yourself: your own review
 #
@@ -537,12 +551,14 @@ from loralab.report import sentences
 Markdown("\n".join(f"- {sentence}" for sentence in sentences(full, lora)))
 
 # %% [markdown] lang="es"
-# Y esto es lo que se suele prometer de LoRA, al lado de lo que hemos medido. Vale para este modelo, estos datos y esta
-# máquina: un «no» aquí no refuta la promesa en otro sitio, ni un «sí» la demuestra.
+# Y esto es lo que se suele prometer de LoRA (lo hacía también el cuaderno del que nació este curso), al lado de lo que
+# hemos medido. Vale para este modelo, estos datos y esta máquina: un «no» aquí no refuta la promesa en otro sitio, ni
+# un «sí» la demuestra.
 
 # %% [markdown] lang="en"
-# And this is what is usually promised of LoRA, beside what we have measured. It holds for this model, these data and
-# this machine: a “no” here does not refute the promise elsewhere, nor does a “yes” prove it.
+# And this is what is usually promised of LoRA (the notebook that this course grew out of did so too), beside what we
+# have measured. It holds for this model, these data and this machine: a “no” here does not refute the promise
+# elsewhere, nor does a “yes” prove it.
 
 # %%
 from loralab.report import promises
@@ -572,14 +588,16 @@ predictions_table()
 # |---|---|---|---|
 # | exactitud | su diferencia: el veredicto | su diferencia: el veredicto | la regla graduada, con su margen |
 # | qué entrena | todos los pesos | $r(d_{in} + d_{out})$ por matriz, y la cabeza | lección 3; tabla |
-# | memoria fija | 16 bytes por parámetro | 4 por parámetro y 12 por cada entrenable | «La memoria» |
-# | activaciones | todas | buena parte | «La memoria» |
+# | memoria fija | 12 bytes por parámetro | 4 por parámetro y 8 por cada entrenable | «La memoria» |
+# | activaciones y gradientes | todos | buena parte de las activaciones | «La memoria» |
 # | operaciones por *token* | $6N$ | unas $4N$ | [Kaplan et al., 2020](https://arxiv.org/abs/2001.08361); el tiempo, medido |
 # | qué se guarda por tarea | el modelo entero | el adaptador y la cabeza | lección 3: «Guardar y cargar» |
 # | al usarlo | un modelo corriente | lo mismo, una vez fusionado | lección 3: «Cambiar, apagar, fusionar» |
 # | tasa de aprendizaje | baja | bastante más alta | lección 4 |
 #
 # ## Los hiperparámetros que deciden
+#
+# Los valores habituales son los del cuaderno del que nació este curso.
 #
 # | | valores habituales | qué hace | de dónde sale |
 # |---|---|---|---|
@@ -592,10 +610,10 @@ predictions_table()
 #
 # ## Cuándo usar LoRA, y cuándo no
 #
-# - **Sí**, si el entrenamiento completo no cabe: la memoria fija baja de 16 a poco más de 4 bytes por parámetro («La
+# - **Sí**, si el entrenamiento completo no cabe: la memoria fija baja de 12 a poco más de 4 bytes por parámetro («La
 #   memoria»).
 # - **Sí**, si vas a tener muchas tareas sobre una base: cada una cuesta un adaptador, no un modelo (lección 3).
-# - **Sí**, si no quieres que el modelo olvide: LoRA cambia menos lo que ya sabía ([Biderman et al.,
+# - **Sí**, si quieres que el modelo olvide menos: LoRA cambia menos lo que ya sabía ([Biderman et al.,
 #   2024](https://arxiv.org/abs/2405.09673)).
 # - **No hace falta**, si el modelo es pequeño y cabe: el completo usa el mismo código, y el veredicto de arriba dice
 #   qué ganas o pierdes.
@@ -632,14 +650,16 @@ predictions_table()
 # |---|---|---|---|
 # | accuracy | its difference: the verdict | its difference: the verdict | the ruler, with its margin |
 # | what it trains | all the weights | $r(d_{in} + d_{out})$ per matrix, and the head | lesson 3; table |
-# | fixed memory | 16 bytes per parameter | 4 per parameter and 12 for each trainable one | “Memory” |
-# | activations | all | a good part | “Memory” |
+# | fixed memory | 12 bytes per parameter | 4 per parameter and 8 for each trainable one | “Memory” |
+# | activations and gradients | all | a good part of the activations | “Memory” |
 # | operations per token | $6N$ | about $4N$ | [Kaplan et al., 2020](https://arxiv.org/abs/2001.08361); the time, measured |
 # | what is kept for a task | the whole model | the adapter and the head | lesson 3: “Save and load” |
 # | in use | a plain model | the same, once merged | lesson 3: “Switch, turn off, merge” |
 # | learning rate | low | a good deal higher | lesson 4 |
 #
 # ## The hyperparameters that decide
+#
+# The usual values are those of the notebook that this course grew out of.
 #
 # | | usual values | what it does | where it comes from |
 # |---|---|---|---|
@@ -652,10 +672,10 @@ predictions_table()
 #
 # ## When to use LoRA, and when not
 #
-# - **Yes**, if full training does not fit: fixed memory falls from 16 to little more than 4 bytes per parameter
+# - **Yes**, if full training does not fit: fixed memory falls from 12 to little more than 4 bytes per parameter
 #   (“Memory”).
 # - **Yes**, if you are going to have many tasks on one base: each costs an adapter, not a model (lesson 3).
-# - **Yes**, if you do not want the model to forget: LoRA changes less of what it knew ([Biderman et al.,
+# - **Yes**, if you want the model to forget less: LoRA changes less of what it knew ([Biderman et al.,
 #   2024](https://arxiv.org/abs/2405.09673)).
 # - **No need**, if the model is small and fits: full fine-tuning uses the same code, and the verdict above says what
 #   you gain or lose.

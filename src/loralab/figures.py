@@ -1,6 +1,7 @@
 """Every figure of the lessons and the report. Titles state what the data shows; each has a text alternative."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -48,17 +49,21 @@ def _by_strength(strength: ArrayLike, values: ArrayLike) -> pd.Series:
 @styled
 def accuracy_by_strength(strength: ArrayLike, right: Mapping[str, ArrayLike]) -> Picture:
     """Lines: share of right answers against |mean rating|, one a judge (a name and a value from 0 to 1 a text)."""
-    by_bin = {name: _by_strength(strength, values) for name, values in right.items()}
+    count = _by_strength(strength, np.ones(len(np.asarray(strength)))).notna()
+    by_bin = {name: _by_strength(strength, values)[count] for name, values in right.items()}
     ends = {
         edge: "; ".join(f"{name}: {percent(s.iloc[i], 0)}" for name, s in by_bin.items()) for edge, i in EDGES.items()
     }
     title = message("strength_title", edge=number(STRENGTHS[1], 1), top=number(STRENGTHS[-2], 1), **ends)
     figure, axes = new_axes(title, message("strength_axis"), message("right_axis"), height=4.2)
-    labels = [f"{number(a, 1)}–{number(b, 1)}" for a, b in zip(STRENGTHS, (*STRENGTHS[1:-1], 4), strict=False)]
+    sizes, _ = np.histogram(np.abs(np.asarray(strength)), STRENGTHS)
+    every = [f"{number(a, 1)}–{number(b, 1)}" for a, b in zip(STRENGTHS, (*STRENGTHS[1:-1], 4), strict=False)]
+    labels = [label for label, there in zip(every, count, strict=True) if there]
+    ticks = [f"{label}\nn={size}" for label, size in zip(every, sizes, strict=True) if size]
     for (judge, shares), (marker, line, colour) in zip(by_bin.items(), LINES, strict=False):
-        axes.plot(100 * shares, marker=marker, linestyle=line, color=colour, label=judge)
+        axes.plot(range(len(shares)), 100 * shares, marker=marker, linestyle=line, color=colour, label=judge)
     axes.axhline(50, color=GREY, linestyle="-", linewidth=1, zorder=0)
-    axes.set_xticks(range(len(labels)), labels, fontsize=10)
+    axes.set_xticks(range(len(labels)), ticks, fontsize=9.6)
     axes.set_ylim(min(40, 100 * min(shares.min() for shares in by_bin.values()) - 5), 102)
     if len(by_bin) > 1:
         figure.legend(**BELOW)
@@ -156,14 +161,14 @@ def loss_curves(results: Sequence[Result]) -> Picture:
 
     One colour a result; all have to be of one length.
     """
-    best = {_short(result): min(epoch["loss"] for epoch in result.epochs) for result in results}
-    title = message("loss_title", best="; ".join(f"{name} {number(loss, 3)}" for name, loss in best.items()))
+    last = "; ".join(f"{_short(result)}: {number(result.epochs[-1]['loss'], 3)}" for result in results)
+    title = message("loss_title", last=last)
     figure = new_figure(title, height=5.6)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     dress(above, ylabel=message("loss_axis"))
     dress(below, message("step_axis"), message("rate_axis"))
     texts, ticks, highest = [], [], 0.9
-    for result, (marker, line, colour) in zip(results, LINES, strict=False):
+    for position, (result, (marker, line, colour)) in enumerate(zip(results, LINES, strict=False)):
         loss = np.asarray(result.loss_by_step)
         per_epoch = len(loss) / len(result.epochs)
         window = max(1, round(per_epoch / 10))
@@ -172,7 +177,8 @@ def loss_curves(results: Sequence[Result]) -> Picture:
         validation = [epoch["loss"] for epoch in result.epochs]
         name = _short(result)
         above.plot(np.arange(window, len(loss) + 1), smooth, line, color=colour, linewidth=1.2, label=name)
-        ends = per_epoch * np.arange(1, len(validation) + 1)
+        beside = 0.02 * len(loss) * (position - (len(results) - 1) / 2)  # so that one marker does not hide another
+        ends = per_epoch * np.arange(1, len(validation) + 1) + beside
         label = f"{name}: {message('validation_loss')}"
         above.plot(ends, validation, marker, color=colour, markeredgecolor="black", markersize=9, label=label)
         rate = np.asarray(result.learning_rate_by_step)
@@ -203,7 +209,9 @@ def accuracy_against_rate(results: Sequence[Result]) -> Picture:
     title = message(key, best="; ".join(f"{name}, {scientific(rate)}" for name, rate in best.items()))
     figure, axes = new_axes(title, message("rate_axis_log"), message("validation_axis"))
     for (name, rates), (marker, line, colour) in zip(groups.items(), LINES, strict=False):
-        axes.plot(list(rates), [100 * x for x in rates.values()], line, marker=marker, color=colour, label=name)
+        axes.plot(
+            list(rates), [100 * x for x in rates.values()], line, linewidth=1, marker=marker, color=colour, label=name
+        )
     every = sorted({rate for rates in groups.values() for rate in rates})
     log_ticks(axes, every, [scientific(rate) for rate in every])
     axes.margins(x=0.1)
@@ -282,7 +290,7 @@ def accuracy_against_rank(results: Sequence[Result], verdict: str) -> Picture:
     examples = number(len(results[0].labels), 0)
     figure, axes = new_axes(verdict, message("rank_axis_log"), message("test_accuracy_axis", n=examples), height=4.4)
     texts = []
-    for seed, (marker, line, colour) in zip(sorted({r.experiment.seed for r in results}), LINES, strict=False):
+    for seed, (marker, line, colour) in zip(sorted({r.experiment.seed for r in results}), cycle(LINES), strict=False):
         own = {r.experiment.rank: 100 * r.test["accuracy"] for r in results if r.experiment.seed == seed}
         name = f"{message('seed')} {seed}"
         axes.plot(list(own), list(own.values()), line, marker=marker, color=colour, linewidth=1, label=name)
@@ -291,7 +299,9 @@ def accuracy_against_rank(results: Sequence[Result], verdict: str) -> Picture:
     means = [100 * np.mean([r.test["accuracy"] for r in results if r.experiment.rank == rank]) for rank in ranks]
     axes.plot(ranks, means, "_", color="black", markersize=22, markeredgewidth=3, label=message("average"))
     exam = 100 * half_width(float(np.mean(means)) / 100, len(results[0].labels))
-    axes.errorbar(ranks[-1] * 1.3, means[-1], exam, color=GREY, capsize=4, label=message("exam_luck_bar"))
+    axes.errorbar(
+        ranks[-1] * 1.5, np.mean(axes.get_ylim()), exam, color=GREY, capsize=4, label=message("exam_luck_bar")
+    )
     log_ticks(axes, ranks, [str(rank) for rank in ranks])
     figure.legend(**BELOW)
     return Picture(figure, f"{verdict}. {'; '.join(texts)}.")

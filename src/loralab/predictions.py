@@ -36,6 +36,7 @@ QUESTIONS: dict[str, tuple[str, int, float]] = {
     "memory_saved": ("percent", 1, 5),
 }
 DIFFERENCES = ("percent", "points", "logit")
+WORKED_OUT = ("exam_half_width", "even_rank")  # by a formula; the others are measured or counted
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,11 @@ class Prediction:
         `values` fill in the explanation.
         """
         kept = _read()
-        kept[self.key] = {"guess": self.guess, "measured": float(measured)}
+        earlier = kept.get(self.key, {}).get("guess")
+        kept[self.key] = {"guess": earlier if self.guess is None else self.guess, "measured": float(measured)}
         write_atomically(_path(), json.dumps(kept, indent=1))
-        _say(message("measured", value=_with_unit(self.key, measured)) + " " + self._how_far(float(measured)))
+        found = "worked_out" if self.key in WORKED_OUT else "measured"
+        _say(message(found, value=_with_unit(self.key, measured)) + " " + self._how_far(float(measured)))
         _say(message(f"why_{self.key}", **values))
 
     def _how_far(self, measured: float) -> str:

@@ -36,8 +36,8 @@ def seed_factor(seeds: int, level: float = 0.95) -> float:
 class Difference:
     """Accuracy of one method minus that of another on one test, as shares, and what luck can do to it.
 
-    `by_seed` has one difference a pair of runs. `exam` is the standard deviation of the mean difference from one exam
-    to the next.
+    `by_seed` has one difference a pair of runs. `exam` is the standard deviation that other questions alone would give
+    the mean difference, what questions and seeds do together left out: the spread of `by_seed` holds that already.
     """
 
     by_seed: tuple[float, ...]
@@ -63,17 +63,22 @@ def paired_difference(a: ArrayLike, b: ArrayLike, labels: Sequence[int]) -> Diff
     """The difference of two methods' accuracies on the same examples, run by run.
 
     `a` and `b` are predicted classes, (examples) or (seeds × examples), row i of both trained with the same seed.
-    Pairing counts: only the examples that one gets right and the other wrong move the difference. Raises ValueError
-    if the two have different shapes.
+    Pairing counts: only the examples that one gets right and the other wrong move the difference. Exam luck is the
+    examples' component of variance in a two-way layout of k seeds × n examples, (k·V(means) - mean V)/(k - 1), over n
+    (Searle, Casella and McCulloch, Variance Components, 1992). Raises ValueError if the two have different
+    shapes.
     """
     truth = np.asarray(labels)
     right_a, right_b = (np.atleast_2d(np.asarray(x)) == truth for x in (a, b))
     if right_a.shape != right_b.shape:
         raise ValueError(f"{right_a.shape} != {right_b.shape}")
     difference = right_a.astype(float) - right_b
-    per_example = difference.mean(axis=0)
-    exam = float(per_example.std(ddof=1)) / math.sqrt(len(truth))
-    return Difference(tuple(float(d) for d in difference.mean(axis=1)), exam)
+    seeds = len(difference)
+    variance = float(difference.mean(axis=0).var(ddof=1))
+    if seeds > 1:
+        within = float(difference.var(axis=1, ddof=1).mean())
+        variance = max(0.0, (seeds * variance - within) / (seeds - 1))
+    return Difference(tuple(float(d) for d in difference.mean(axis=1)), math.sqrt(variance / len(truth)))
 
 
 def verdict(difference: Difference, margin: float, level: float = 0.95) -> str:
