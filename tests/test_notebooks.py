@@ -216,3 +216,12 @@ def test_each_lesson_asks_for_predictions_and_compares_every_one(lesson):
     code = "\n".join(cell.source for cell in code_cells(committed("es", lesson)))
     guesses = re.findall(r'^(\w+) = predict\("\w+", None\)$', code, re.MULTILINE)
     assert guesses and all(f"{guess}.compare(" in code for guess in guesses)
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_each_cell_can_be_run_twice(lesson, tmp_path, monkeypatch):
+    monkeypatch.setenv("LORALAB_PROFILE", "smoke")
+    notebook = build.build(NOTEBOOKS / "source" / f"{lesson}.py", "es")
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    notebook.cells = [nbformat.v4.new_code_cell(cell.source) for cell in cells for _ in range(2)]
+    assert execute.execute(notebook, tmp_path / f"{lesson}.ipynb") is None

@@ -15,8 +15,9 @@
 # - poner un listón: lo que acierta una persona, y lo que acierta un método sencillo;
 # - calcular cuánto puede moverse una nota por pura suerte.
 #
-# Basta con saber Python. La celda siguiente elige el idioma y el **perfil**: cuántos datos, qué modelo y qué
-# configuración convienen a esta máquina.
+# Basta con saber Python. Las celdas se ejecutan en orden, de arriba abajo; si una dice `NameError`, falta alguna
+# anterior (en JupyterLab, menú *Run*, *Run All Above Selected Cell*). La celda siguiente elige el idioma y el
+# **perfil**: cuántos datos, qué modelo y qué configuración convienen a esta máquina.
 
 # %% [markdown] lang="en"
 # # 1 · The dataset
@@ -35,8 +36,9 @@
 # - set a bar: what a person gets right, and what a simple method does;
 # - work out how far a score can move by luck alone.
 #
-# Python is all you need. The next cell chooses the language and the **profile**: how much data, which model and which
-# settings suit this machine.
+# Python is all you need. Cells are run in order, from top to bottom; if one says `NameError`, an earlier one is missing
+# (in JupyterLab, menu *Run*, *Run All Above Selected Cell*). The next cell chooses the language and the **profile**:
+# how much data, which model and which settings suit this machine.
 
 # %%
 from loralab.lesson import start

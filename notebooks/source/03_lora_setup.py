@@ -75,12 +75,12 @@ profile = start(LANGUAGE)
 # %% tags=["nbval-check-output"]
 from loralab.models import load_base, locate
 
-model = load_base("minilm-l6", seed=0).eval()
-layer = model.bert.encoder.layer[0].attention.self.query
-assert model.bert.pooler.dense.bias.abs().max() == 0  # as it was made: never trained
+base = load_base("minilm-l6", seed=0).eval()
+layer = base.bert.encoder.layer[0].attention.self.query
+assert base.bert.pooler.dense.bias.abs().max() == 0  # as it was made: never trained
 whole = locate("minilm-l6") / "model.safetensors"
 print(layer)
-size = sum(parameter.numel() for parameter in model.parameters())
+size = sum(parameter.numel() for parameter in base.parameters())
 print(size, "× 4 B ≈", round(whole.stat().st_size / 1e6, 1), "MB")
 
 # %% [markdown] lang="es"
@@ -176,7 +176,7 @@ def add_lora(model, rank, alpha):
     return model
 
 
-base_logits = logits(model)
+base_logits = logits(base)
 for rank, alpha in ((1, 1), (8, 16), (64, 1000)):
     adapted = add_lora(load_base("minilm-l6", seed=0).eval(), rank, alpha)
     assert torch.equal(logits(adapted), base_logits)
@@ -227,6 +227,9 @@ assert torch.allclose(lora.B.grad, lora.scale * g.T @ linear(x, lora.A), atol=1e
 # $A$ would shrink a little even though its gradient is zero).
 
 # %%
+torch.manual_seed(0)
+lora = LoRALinear(layer, rank=8, alpha=16)
+(lora(x) * g).sum().backward()
 before = {"A": lora.A.detach().clone(), "B": lora.B.detach().clone()}
 optimizer = torch.optim.AdamW([lora.A, lora.B], lr=1e-3, weight_decay=0)
 optimizer.step()
@@ -287,7 +290,7 @@ from peft import LoraConfig, get_peft_model
 from loralab.messages import number
 
 rank, alpha = 8, 16
-model = add_lora(model, rank, alpha)
+model = add_lora(load_base("minilm-l6", seed=0).eval(), rank, alpha)
 counted = sum(p.numel() for p in model.parameters() if p.requires_grad)
 one, head = rank * (384 + 384), 384 * 2 + 2
 modules = ["query", "value"]
@@ -395,13 +398,15 @@ print(found["adapter"], "≠", 12 * one)
 from loralab.figures import matrices
 
 ours = [module for module in model.modules() if isinstance(module, LoRALinear)]
+torch.manual_seed(0)
+for mine in ours:
+    nn.init.zeros_(mine.B)  # as they start
 assert torch.linalg.matrix_rank(ours[0].B @ ours[0].A) == 0
-with torch.no_grad():
-    for mine in ours:
-        mine.B.normal_(std=0.02)
+for mine in ours:
+    nn.init.normal_(mine.B, std=0.02)
 assert torch.linalg.matrix_rank(ours[0].B @ ours[0].A) == 8
 assert torch.linalg.matrix_rank(layer.weight) > 300
-wide = LoRALinear(model.bert.encoder.layer[0].intermediate.dense, rank, alpha)
+wide = LoRALinear(base.bert.encoder.layer[0].intermediate.dense, rank, alpha)
 assert (wide.B @ wide.A).shape == wide.layer.weight.shape == (1536, 384)
 assert wide.A.numel() + wide.B.numel() == rank * (384 + 1536)
 matrices(layer.weight, ours[0].B, ours[0].A)
@@ -601,13 +606,20 @@ assert torch.equal(logits(elsewhere), logits(careful))
 # without training it, we change the sign of $B$. And `disable_adapter` leaves the base as it was (with the head that
 # `peft` put aside).
 
+
 # %%
-first_answer = logits(theirs)
-with torch.no_grad():
+@torch.no_grad()
+def change_sign():
     for peer in peers:
         peer.lora_B["default"].weight.mul_(-1)
+
+
+first_answer = logits(theirs)
+change_sign()
 second_answer = logits(theirs)
 theirs.save_pretrained(folder / "second")
+change_sign()  # and back
+
 reloaded.load_adapter(folder / "second", adapter_name="second")
 reloaded.set_adapter("second")
 assert torch.equal(logits(reloaded), second_answer)
@@ -627,7 +639,8 @@ with theirs.disable_adapter():
 # model agrees with the previous one except for rounding, because the sums are done in another order.
 
 # %%
-merged = reloaded.merge_and_unload()
+again = PeftModel.from_pretrained(load_base("minilm-l6", seed=1), folder / "first")
+merged = again.merge_and_unload().eval()
 assert not any("lora" in name for name, _ in merged.named_modules())
 assert torch.allclose(logits(merged), first_answer, atol=1e-5)
 

@@ -643,7 +643,9 @@ base = AutoModelForSequenceClassification.from_pretrained(base_folder, num_label
 classifier = PeftModel.from_pretrained(base, adapter_folder).eval()
 my_tokenizer = AutoTokenizer.from_pretrained(base_folder)
 with torch.no_grad():
-    logits = classifier(**my_tokenizer(my_review, return_tensors="pt")).logits
+    logits = classifier(
+        **my_tokenizer(my_review, truncation=True, return_tensors="pt")
+    ).logits
 probability = torch.softmax(logits, dim=1)[0, 1].item()
 print(percent(probability), message("favourable"))
 

@@ -497,6 +497,7 @@ my_reviews = [
     "Two hours that nobody will give me back.",
     "I wanted to hate it, and then I watched it twice.",
 ]
+my_reviews = [my_reviews] if isinstance(my_reviews, str) else my_reviews
 models = {message("base"): load_base(experiment.model, seed=0)}
 for name, result in zip(names, (full[0], lora[0]), strict=True):
     models[name] = load_trained(result.experiment, run_folder(result.experiment))
@@ -526,6 +527,7 @@ pd.DataFrame(opinions, index=my_reviews).map(percent)
 # %%
 side = "only_full"
 which = {"only_full": full_right & ~lora_right, "only_lora": lora_right & ~full_right}
+assert side in which, list(which)
 pd.set_option("display.max_colwidth", None)
 chosen = test[which[side]].head(6).reset_index(drop=True)
 for name, result in zip(names, (full[0], lora[0]), strict=True):
