@@ -56,7 +56,7 @@ def test_nothing_changed_is_a_fair_prediction(capsys):
     assert "too high by 0.5" in said(capsys, "first_change", 0.5, 0.0)
 
 
-@pytest.mark.parametrize("wrong", [("0.8",), (0, 8), (True,), ("80 %",), ([1, 2],), ()])
+@pytest.mark.parametrize("wrong", [(float("nan"),), ("0.8",), (0, 8), (True,), ("80 %",), ([1, 2],), ()])
 def test_what_is_no_number_is_explained(wrong):
     with pytest.raises(ValueError, match="decimal point"):
         predict("tfidf", *wrong)
@@ -95,3 +95,9 @@ def test_in_spanish(capsys):
     shown = said(capsys, "rater", 80, 92.2, **{k: VALUES[k] for k in ("mild", "strong")})
     assert "tu predicción es 80,0\u00a0%" in shown
     assert "Medido: 92,2\u00a0%. Tu predicción era 80,0\u00a0%: se queda corta por 12,2 puntos." in shown
+
+
+@pytest.mark.parametrize("guess", [-5, 101])
+def test_a_percentage_is_between_0_and_100(guess):
+    with pytest.raises(ValueError, match="from 0 to 100"):
+        predict("tfidf", guess)

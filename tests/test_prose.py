@@ -138,7 +138,7 @@ def plain(text):
     """A text without code, formulae, links, values, and what is in italics (words of another language)."""
     text = re.sub(r"`[^`]*`|\$\$?[^$]*\$\$?|\]\([^)]*\)|\{[^}]*\}", " ", text)
     text = re.sub(r"\b\w+([._]\w+)+|\b\w+\(\)", " ", text)  # names from code that stand in plain text
-    return re.sub(r"(?<!\*)\*(?!\*)[^*\n]+\*(?!\*)", " ", text)
+    return re.sub(r"(?<!\*)\*(?![*\s])(?:[^*\n]|\n(?!\n))+\*(?!\*)", " ", text)
 
 
 def sentences(text):

@@ -92,7 +92,8 @@ counts
 #
 # Antes de cada medida, el curso te pide que predigas el resultado: se aprende más de un número cuando has apostado por
 # otro. ¿Qué porcentaje de aciertos tendrá ese modelo? Escribe un número en lugar de `None`. Si lo dejas en blanco, la
-# lección sigue igual.
+# lección sigue igual. (¿Ves ya los resultados debajo? El cuaderno se entrega ejecutado: bórralos antes de empezar, en
+# el menú *Kernel* de JupyterLab, *Restart Kernel and Clear Outputs of All Cells*.)
 
 # %% [markdown] lang="en"
 # ## A splendid score that is worth nothing
@@ -102,7 +103,8 @@ counts
 #
 # Before you run a measurement, the course asks you to predict it: a number teaches more when you have bet on another.
 # What percentage will that model get right? Write a number in place of `None`. If you leave it blank, the lesson goes
-# on all the same.
+# on all the same. (Do you see the results below already? The notebook comes executed: clear them before you start, in
+# JupyterLab's *Kernel* menu, *Restart Kernel and Clear Outputs of All Cells*.)
 
 # %%
 from loralab.predictions import predict
@@ -123,7 +125,7 @@ first = reviews[reviews["rating"] != 0].head(1000)
 last_labels = [int(value > 0) for value in first["rating"][-200:]]
 always = score([1] * 200, last_labels)
 assert always["mcc"] == 0
-print(always)
+print({name: round(value, 3) for name, value in always.items()})
 guess_favourable.compare(100 * always["accuracy"])
 
 # %% [markdown] lang="es"

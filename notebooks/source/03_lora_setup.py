@@ -483,7 +483,7 @@ with torch.no_grad():
 
 for mine in ours:
     mine.scale = alpha  # without the 1/r
-print("s = α:  ", (logits(model) - logits(theirs)).abs().max().item())
+print("s = α:  ", number((logits(model) - logits(theirs)).abs().max().item(), 4))
 assert not torch.allclose(logits(model), logits(theirs), atol=1e-3)
 
 # %% [markdown] lang="es"
@@ -497,7 +497,7 @@ assert not torch.allclose(logits(model), logits(theirs), atol=1e-3)
 # %%
 for mine in ours:
     mine.scale = alpha / rank
-print("s = α/r:", (logits(model) - logits(theirs)).abs().max().item())
+print("s = α/r:", number((logits(model) - logits(theirs)).abs().max().item(), 4))
 assert torch.equal(logits(model), logits(theirs))
 assert not torch.equal(logits(theirs), base_logits)
 

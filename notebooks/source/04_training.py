@@ -90,7 +90,7 @@ import torch
 from transformers import DataCollatorWithPadding
 
 from loralab.hardware import detect
-from loralab.messages import number
+from loralab.messages import number, scientific
 
 collate = DataCollatorWithPadding(tokenizer)
 with torch.no_grad():
@@ -294,7 +294,7 @@ tables = {
     result.experiment.method: pd.DataFrame(result.epochs, index=rows)
     for result in (full, lora)
 }
-pd.concat(tables, names=["", "epoch"]).round(3)
+pd.concat(tables, names=["", "epoch"]).map(lambda value: number(value, 3))
 
 # %% [markdown] lang="es"
 # ## Rómpelo: la tasa de otro método
@@ -314,7 +314,7 @@ pd.concat(tables, names=["", "epoch"]).round(3)
 
 # %%
 low, high = profile.learning_rates["full"], profile.learning_rates["lora"]
-print(low, "↔", high)
+print(scientific(low), "↔", scientific(high))
 guess_lora = predict("lora_low_rate", None)
 guess_full = predict("full_high_rate", None)
 
@@ -639,29 +639,37 @@ adapter_folder = run_folder(experiment) / "adapter"
 my_review = "Warm, funny and beautifully acted from the first scene to the last."
 
 transformers.logging.set_verbosity_error()
-base = AutoModelForSequenceClassification.from_pretrained(base_folder, num_labels=2)
-classifier = PeftModel.from_pretrained(base, adapter_folder).eval()
+
+
+def load_classifier(folder):
+    base = AutoModelForSequenceClassification.from_pretrained(base_folder, num_labels=2)
+    return PeftModel.from_pretrained(base, folder).eval()
+
+
+classifier = load_classifier(adapter_folder)
 my_tokenizer = AutoTokenizer.from_pretrained(base_folder)
+my_batch = my_tokenizer(my_review, truncation=True, return_tensors="pt")
 with torch.no_grad():
-    logits = classifier(
-        **my_tokenizer(my_review, truncation=True, return_tensors="pt")
-    ).logits
-probability = torch.softmax(logits, dim=1)[0, 1].item()
+    probability = torch.softmax(classifier(**my_batch).logits, dim=1)[0, 1].item()
 print(percent(probability), message("favourable"))
 
 # %% [markdown] lang="es"
-# ¿Es el mismo modelo que se examinó? Clasificamos con él las 32 primeras frases del test y comparamos con las
-# respuestas guardadas.
+# Guárdalo donde quieras, y vuelve a cargarlo. ¿Es el mismo modelo que se examinó? Clasificamos con la copia las 32
+# primeras frases del test y comparamos con las respuestas guardadas.
 
 # %% [markdown] lang="en"
-# Is it the model that was examined? We classify the first 32 test sentences with it and compare with the answers on
-# file.
+# Save it wherever you like, and load it again. Is it the model that was examined? We classify the first 32 test
+# sentences with the copy and compare with the answers on file.
 
 # %%
+my_folder = tempfile.mkdtemp()  # or any folder of yours
+classifier.save_pretrained(my_folder)
+copy = load_classifier(my_folder)
+
 some = list(load_splits(experiment).test["text"].head(32))
 batch = my_tokenizer(some, padding=True, truncation=True, return_tensors="pt")
 with torch.no_grad():
-    again = classifier(**batch).logits.argmax(dim=1).tolist()
+    again = copy(**batch).logits.argmax(dim=1).tolist()
 differing = sum(a != b for a, b in zip(again, lora.predictions[:32], strict=True))
 assert differing <= (0 if detect().kind == "cpu" else 1)
 

@@ -35,6 +35,20 @@ LANGUAGE = "es"
 profile = start(LANGUAGE)
 
 # %% [markdown] lang="es"
+# Estos son los rangos que vas a comparar, con la $\alpha$ del perfil. Fíjate en la última columna: cambia con el rango.
+
+# %% [markdown] lang="en"
+# These are the ranks that you will compare, with the profile's $\alpha$. Look at the last column: it changes with the
+# rank.
+
+# %% tags=["nbval-check-output"]
+import pandas as pd
+
+experiments = profile.rank_comparison()
+firsts = [e for e in experiments if e.seed == profile.seeds[0]]
+pd.DataFrame([{"r": e.rank, "alpha": e.alpha, "alpha/r": e.scale} for e in firsts])
+
+# %% [markdown] lang="es"
 # ## La regla de la escala
 #
 # La actualización es $\frac{\alpha}{r} BA$. Si cambias $r$ tienes que decir qué haces con $\alpha$, y hay tres
@@ -132,13 +146,6 @@ scale_rules(ranks, falls)
 # training run, the factor $\alpha / r$ may hold high ranks back (as Kalajdzievski argues), so what we see holds for
 # this rule. Here **$\alpha$ is fixed**, and the title of the figure that compares the ranks will say so. The rate does
 # not change either: it was chosen at $r = 8$, which may favour it.
-
-# %% tags=["nbval-check-output"]
-import pandas as pd
-
-experiments = profile.rank_comparison()
-firsts = [e for e in experiments if e.seed == profile.seeds[0]]
-pd.DataFrame([{"r": e.rank, "alpha": e.alpha, "alpha/r": e.scale} for e in firsts])
 
 # %% [markdown] lang="es"
 # ## Entrenar cada rango

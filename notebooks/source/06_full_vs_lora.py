@@ -55,7 +55,7 @@ profile = start(LANGUAGE)
 # written before training.
 
 # %% tags=["nbval-check-output"]
-from loralab.messages import message, number
+from loralab.messages import message, number, scientific
 
 margin = profile.margin
 print("±", number(100 * margin, 1), message("unit_points"))
@@ -90,7 +90,9 @@ import pandas as pd
 experiments = profile.comparison()
 trained = [e for e in experiments if e.method in profile.learning_rates]
 firsts = [e for e in trained if e.seed == profile.seeds[0]]
-pd.DataFrame([{"method": e.method, "learning_rate": e.learning_rate} for e in firsts])
+pd.DataFrame(
+    [{"method": e.method, "learning_rate": scientific(e.learning_rate)} for e in firsts]
+)
 
 # %% [markdown] lang="es"
 # Tres apuestas antes de ejecutar. ¿En qué porcentaje de las frases del test darán respuestas distintas el completo y

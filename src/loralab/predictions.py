@@ -1,6 +1,7 @@
 """Predict, then measure: a student's guesses, kept, and set beside what came out."""
 
 import json
+import math
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,7 @@ class Prediction:
 def predict(key: str, *guess: object) -> Prediction:
     """Keep a guess at that question: a number in its unit, or None. Says what was kept.
 
-    Raises ValueError if the key is none of QUESTIONS, or if the guess is not one number.
+    Raises ValueError if the key is none of QUESTIONS, or the guess not one number, or a percentage beyond 0 to 100.
     """
     if key not in QUESTIONS:
         raise ValueError(message("unknown", what="key", given=key, choices=", ".join(QUESTIONS)))
@@ -88,9 +89,11 @@ def predict(key: str, *guess: object) -> Prediction:
     if given is None:
         _say(message("predict_blank", asked=asked))
         return Prediction(key, None)
-    if isinstance(given, bool) or not isinstance(given, int | float):
-        written = ", ".join(map(str, given)) if isinstance(given, tuple) else repr(given)
+    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
+        written = (", ".join(map(str, given)) or "–") if isinstance(given, tuple) else repr(given)
         raise ValueError(message("predict_not_a_number", asked=asked, given=written))
+    if QUESTIONS[key][0] == "percent" and not 0 <= given <= 100:
+        raise ValueError(message("predict_not_a_percentage", asked=asked, given=given))
     _say(message("predict_kept", asked=asked, guess=_with_unit(key, given)))
     if QUESTIONS[key][0] == "percent" and 0 < given < 1:
         _say(message("predict_share", given=number(given, 2), percent=percent(given, 0)))
