@@ -169,7 +169,7 @@ def test_a_checkpoint_of_other_code_is_moved_aside(lora, results, monkeypatch, c
         run(lora, callbacks=(PullThePlug(step=6),))
     monkeypatch.setattr(runner, "code_fingerprint", lambda: "newer code")
     run(lora)
-    assert "changed since: code" in capsys.readouterr().out
+    assert "no longer matches (code)" in capsys.readouterr().out
     assert next((results / "aside").iterdir()).joinpath("checkpoint-4").is_dir()
 
 
@@ -187,7 +187,7 @@ def test_a_stale_result_is_named_kept_and_made_again(smoke, results, capsys, wha
     content["provenance"][what] = "something else"
     path.write_text(json.dumps(content))
     again = run(experiment)
-    assert f"changed since: {what}" in capsys.readouterr().out
+    assert f"no longer matches ({what})" in capsys.readouterr().out
     assert Result.load(path) == again
     assert Result.load(next((results / "aside").glob("*/result.json"))).provenance[what] == "something else"
 
