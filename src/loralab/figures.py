@@ -80,7 +80,6 @@ def length_histogram(lengths: Sequence[int], max_length: int) -> Picture:
     cut = sum(length > max_length for length in lengths)
     values = {
         "median": number(float(np.median(lengths)), 0),
-        "longest": number(max(lengths), 0),
         "limit": max_length,
         "cut": number(cut, 0),
         "n": number(len(lengths), 0),
