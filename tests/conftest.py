@@ -1,5 +1,7 @@
 """What the unit tests share: English messages, and a results folder of each test's own."""
 
+import math
+
 import pytest
 
 from loralab.experiment import Result
@@ -50,6 +52,39 @@ def make():
             labels=[1] * 1000,
             epochs=[{"accuracy": 0.7, "loss": 0.6}, {"accuracy": 0.8, "loss": 0.5}] if trained else [],
             loss_by_step=[0.7 - 0.001 * i for i in range(100)] if trained else [],
+            learning_rate_by_step=[1e-3] * 100 if trained else [],
+            parameters=parameters if trained else {},
+            seconds={"training": seconds, "evaluation": 1.0},
+            memory={"peak_bytes": peak * 2**20, "method": "profiler"} if trained else {},
+            tokens={},
+            provenance=PROVENANCE,
+        )
+
+    return result
+
+
+@pytest.fixture
+def make_answers():
+    cpu = load_profile("cpu").generation
+
+    def result(method="lora", nats=40.0, other=3.5, seconds=50.0, peak=300, profile="cpu", **changes):
+        """A result with `nats` on each of 20 test answers of 20 tokens, give or take 2, none of them the same."""
+        trained, has_loss = method in ("full", "lora"), method != "retrieval"
+        parameters = {"adapter": 4884480 * (method == "lora"), "head": 0, "trainable": 4884480, "total": 139399488}
+        tokens = [20] * 20
+        losses = [nats + (-2 if i % 2 else 2) * (method == "lora") for i in range(20)]
+        loss = sum(losses) / sum(tokens)
+        scores = {"chrf": 20.0, "distinct_1": 0.5, "distinct_2": 0.9, "words": 30.0, "longest_overlap": 5.0}
+        return Result(
+            experiment=cpu.experiment(method, **changes).but(profile=profile),
+            test=scores | ({"loss": loss, "perplexity": math.exp(loss), "other_loss": other} if has_loss else {}),
+            predictions=[f"{method} says {i}" for i in range(20)],
+            labels=[f"reference {i}" for i in range(20)],
+            questions=[f"question {i}?" for i in range(20)],
+            answer_nats=losses if has_loss else [],
+            answer_tokens=tokens if has_loss else [],
+            epochs=[{"loss": 3.2, "perplexity": 24.5}, {"loss": 3.1, "perplexity": 22.2}] if trained else [],
+            loss_by_step=[4 - 0.01 * i for i in range(100)] if trained else [],
             learning_rate_by_step=[1e-3] * 100 if trained else [],
             parameters=parameters if trained else {},
             seconds={"training": seconds, "evaluation": 1.0},

@@ -5,13 +5,21 @@ def test_assets_are_named_with_their_licences(capsys):
     assert main(["assets", "--language", "es"]) == 0
     shown = capsys.readouterr().out
     assert "minilm-l6: en la caché · Apache-2.0" in shown and "film-reviews" in shown
+    assert "smollm2-135m: en la caché · Apache-2.0" in shown
 
 
 def test_a_whole_profile_from_nothing_to_the_report(results, monkeypatch, capsys):
     monkeypatch.setenv("LORALAB_PROFILE", "smoke")
     assert main(["report", "--language", "es"]) == 0
     page = (results / "smoke" / "report.html").read_text(encoding="utf-8")
-    for text in ("clase mayoritaria", "TF-IDF", "solo la cabeza", "fine-tuning completo", "LoRA r=4", "LoRA r=16"):
+    names = ["clase mayoritaria", "TF-IDF", "solo la cabeza", "fine-tuning completo", "LoRA r=4", "LoRA r=16"]
+    names += [
+        "respuesta más parecida",
+        "base con 3 ejemplos",
+        "nats por token",
+        "Generación: un personaje que contesta",
+    ]
+    for text in names:
         assert text in page
     assert "Perfil smoke" in page
     capsys.readouterr()
@@ -22,4 +30,4 @@ def test_a_whole_profile_from_nothing_to_the_report(results, monkeypatch, capsys
 def test_an_unknown_profile_is_a_message_and_not_a_traceback(monkeypatch, capsys):
     monkeypatch.setenv("LORALAB_PROFILE", "gpu")
     assert main(["run"]) == 1
-    assert "profile cannot be 'gpu'. Choose one of: smoke, cpu, t4." in capsys.readouterr().err
+    assert "profile cannot be 'gpu'. Choose one of: smoke, cpu, t4, large." in capsys.readouterr().err

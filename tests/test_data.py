@@ -12,14 +12,13 @@ import pytest
 from loralab import data
 from loralab.data import (
     check_rows,
+    editorials,
     film_reviews,
-    find_duplicates,
-    find_near_duplicates,
     load_splits,
     rater_agreement,
     remove_duplicates,
-    words,
 )
+from loralab.duplicates import find_duplicates, find_near_duplicates, words
 
 
 def test_published_counts_of_the_film_reviews():
@@ -27,6 +26,11 @@ def test_published_counts_of_the_film_reviews():
     rating = reviews["rating"]
     assert reviews["ratings"].map(len).between(15, 29).all()
     assert ((rating > 0).sum(), (rating < 0).sum(), (rating == 0).sum()) == (5242, 5326, 37)
+
+
+def test_the_editorials_are_whole_sentences():
+    sentences = editorials()
+    assert len(sentences) == 5190 and all(sentence.strip() for sentence in sentences)
 
 
 def test_duplicates_are_the_same_words_in_the_same_order():

@@ -1,8 +1,9 @@
 import json
+from dataclasses import fields
 
 import pytest
 
-from loralab.experiment import DamagedResult, Experiment, Result, write_atomically
+from loralab.experiment import METHOD_FIELDS, DamagedResult, Experiment, Result, write_atomically
 
 
 def experiment(**changes):
@@ -35,6 +36,11 @@ def result(**changes):
     return Result(**{**values, **changes})
 
 
+def answering(**changes):
+    values = {"task": "generation", "dataset": "quixote-qa", "model": "smollm2-135m"}
+    return experiment(**{**values, **changes})
+
+
 def test_profile_is_provenance_and_not_identity():
     assert experiment(profile="cpu") == experiment(profile="study")
     assert experiment(profile="cpu").key == experiment(profile="study").key
@@ -57,6 +63,70 @@ def test_profile_is_provenance_and_not_identity():
 )
 def test_what_changes_the_outcome_changes_the_key(change):
     assert experiment(**change).key != experiment().key
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weights": "bf16"},
+        {"loss_on": "all"},
+        {"padding": "max_length"},
+        {"activation_checkpointing": True},
+        {"rank": 4},
+        {"max_length": 64},
+        {"method": "full"},
+        {"method": "base"},
+        {"method": "few-shot"},
+    ],
+)
+def test_what_changes_an_answering_model_changes_its_key(change):
+    assert answering(**change).key != answering().key
+
+
+@pytest.mark.parametrize(
+    ("method", "ignored"),
+    [
+        ("retrieval", {"model": "other", "max_length": 9, "weights": "nf4", "seed": 1, "loss_on": "all"}),
+        ("base", {"seed": 1, "learning_rate": 0.5, "epochs": 9, "loss_on": "all", "padding": "max_length", "rank": 2}),
+        ("few-shot", {"seed": 1, "learning_rate": 0.5, "rank": 2}),
+        ("full", {"rank": 4, "alpha": 1.0, "dropout": 0.1, "target_modules": "all-linear"}),
+    ],
+)
+def test_what_an_answering_method_does_not_read_leaves_the_key(method, ignored):
+    assert answering(method=method, **ignored).key == answering(method=method).key
+
+
+@pytest.mark.parametrize("task", METHOD_FIELDS)
+def test_identity_names_fields_that_there_are(task):
+    names = {field.name for field in fields(Experiment)} - {"profile"}
+    assert all(read <= names for read in METHOD_FIELDS[task].values())
+    assert set.union(*METHOD_FIELDS[task].values()) <= names
+
+
+@pytest.mark.parametrize("method", ["head", "full", "lora", "majority", "tfidf", "frozen"])
+def test_fields_of_the_other_task_leave_a_classifiers_key(method):
+    other = {"loss_on": "all", "padding": "max_length", "activation_checkpointing": True}
+    assert experiment(method=method, **other).key == experiment(method=method).key
+
+
+def test_a_task_has_its_own_methods():
+    with pytest.raises(ValueError, match=r"method cannot be 'head'\..*: retrieval, base, few-shot, full, lora\."):
+        answering(method="head")
+    with pytest.raises(ValueError, match=r"method cannot be 'base'\..*: majority, tfidf, frozen, head, full, lora\."):
+        experiment(method="base")
+
+
+def test_padding_to_a_length_needs_one():
+    with pytest.raises(ValueError, match="say how many tokens"):
+        answering(padding="max_length", max_length=None)
+    assert answering(padding="longest", max_length=None).max_length is None
+
+
+@pytest.mark.parametrize("weights", ["bf16", "nf4"])
+def test_what_is_trained_is_held_in_fp32(weights):
+    assert answering(weights=weights).weights == weights
+    with pytest.raises(ValueError, match=rf"weights cannot be '{weights}'. Choose one of: fp32\."):
+        answering(method="full", weights=weights)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +153,9 @@ def test_spelling_leaves_the_key():
         ({"method": "lorra"}, "majority, tfidf, frozen, head, full, lora"),
         ({"task": "translation"}, "classification"),
         ({"precision": "fp8"}, "fp32"),
+        ({"weights": "int8"}, "fp32, bf16, nf4"),
+        ({"loss_on": "prompt"}, "answer, all"),
+        ({"padding": "left"}, "longest, max_length"),
         ({"rank": 0}, "rank"),
         ({"epochs": 1.5}, "epochs"),
         ({"train_size": True}, "train_size"),
@@ -108,6 +181,47 @@ def test_scale_is_alpha_over_r():
 def test_a_result_comes_back_as_it_was(tmp_path):
     result().save(tmp_path / "result.json")
     assert Result.load(tmp_path / "result.json") == result()
+
+
+def answers(**changes):
+    values = {
+        "experiment": answering(),
+        "test": {"chrf": 12.5, "loss": 2.0},
+        "predictions": ["¿Sí?", ""],
+        "labels": ["Sí.", "No."],
+        "questions": ["a?", "b?"],
+        "answer_nats": [4.1, 1e-17],
+        "answer_tokens": [2, 3],
+    }
+    return result(**{**values, **changes})
+
+
+def test_answers_come_back_as_they_were(tmp_path):
+    answers().save(tmp_path / "result.json")
+    assert Result.load(tmp_path / "result.json") == answers()
+
+
+def test_a_result_of_an_earlier_course_still_loads(tmp_path):
+    path = tmp_path / "result.json"
+    result().save(path)
+    content = json.loads(path.read_text())
+    for name in ("questions", "answer_nats", "answer_tokens"):
+        del content[name]
+    for name in ("weights", "loss_on", "padding", "activation_checkpointing"):
+        del content["experiment"][name]
+    path.write_text(json.dumps(content))
+    assert Result.load(path) == result()
+
+
+@pytest.mark.parametrize(
+    "change", [{"test": {"accuracy": 0.5}}, {"questions": None}, {"answer_nats": {}}, {"answer_tokens": "2"}]
+)
+def test_answers_of_another_form_are_damaged(tmp_path, change):
+    path = tmp_path / "result.json"
+    answers().save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(DamagedResult):
+        Result.load(path)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 50, -1])

@@ -15,7 +15,7 @@ def title(picture):
 
 
 @pytest.fixture
-def every(make):
+def every(make, make_answers):
     """Every figure there is, once."""
     ones = [make(seed=0), make(seed=1)]
     return {
@@ -34,9 +34,21 @@ def every(make):
             [1, 8], {"fixed": [0.1, 0.1], "proportional": [0.1, 0.8], "root": [0.1, 0.3]}
         ),
         "winners_luck": figures.winners_luck([0.5, 0.6, 0.7], 5),
-        "accuracy_against_rank": figures.accuracy_against_rank([*ones, make(rank=4, seed=0)], "The verdict"),
+        "score_against_rank": figures.score_against_rank([*ones, make(rank=4, seed=0)], "The verdict"),
+        "score_against_rank, generation": figures.score_against_rank(
+            [make_answers(), make_answers(rank=4)], "The verdict"
+        ),
         "comparison_panel": figures.comparison_panel([make("full", seconds=60)], [make("lora")], "The title"),
+        "comparison_panel, generation": figures.comparison_panel(
+            [make_answers("full")], [make_answers("lora")], "The title"
+        ),
         "ruler": figures.ruler(Difference((0.01, 0.02), 0.004), 0.01, "The verdict"),
+        "ruler, generation": figures.ruler(Difference((0.1, 0.2), 0.04), 0.05, "The verdict", "generation"),
+        "token_boxes": figures.token_boxes(["<|im_start|>", "user⏎", "Hi", "assistant⏎", "Yes"], [False] * 4 + [True]),
+        "gained_and_forgotten": figures.gained_and_forgotten(
+            make_answers("base", nats=80), [make_answers("full", other=3.9), make_answers("lora", other=3.6)]
+        ),
+        "loss_curves, generation": figures.loss_curves([make_answers("full"), make_answers("lora")]),
     }
 
 
@@ -46,7 +58,7 @@ def test_no_figure_is_left_out(every):
         for name, thing in vars(figures).items()
         if callable(thing) and getattr(thing, "__module__", "") == "loralab.figures" and not name.startswith("_")
     }
-    assert drawn == set(every)
+    assert drawn == {name.split(",")[0] for name in every}
 
 
 @pytest.mark.parametrize("language", ["es", "en"])
@@ -57,7 +69,7 @@ def test_each_has_a_title_axes_with_names_and_a_text_with_numbers(language, requ
         assert len(re.findall(r"\d", picture.alt)) >= 2, name
         assert picture.png.startswith(b"\x89PNG")
         for axes in picture.figure.axes:
-            if axes.axison and name != "comparison_panel":
+            if axes.axison and not name.startswith("comparison_panel"):
                 assert axes.get_xlabel() or len(picture.figure.axes) > 1, name
         shown = picture._repr_html_()
         assert re.match(r'<img style="width:600px;max-width:100%" alt="[^"]+" src="data:image/png;base64,', shown)
@@ -106,9 +118,43 @@ def test_who_is_right_adds_up(make):
 
 
 def test_each_seed_is_a_dot(make):
-    picture = figures.accuracy_against_rank([make(seed=0), make(seed=1, right=700)], "verdict")
+    picture = figures.score_against_rank([make(seed=0), make(seed=1, right=700)], "verdict")
     assert "seed 0: r=8 80.0; seed 1: r=8 70.0" in picture.alt
     assert "60 / 50" in figures.comparison_panel([make("full", seconds=60)], [make("lora")], "title").alt
+
+
+def test_losses_are_shown_in_nats(make_answers):
+    picture = figures.score_against_rank([make_answers(), make_answers(rank=4, nats=50)], "verdict")
+    assert "seed 0: r=16 2.000, r=4 2.500" in picture.alt
+    assert picture.figure.axes[0].get_ylabel() == "test loss (nats per token, n=20)"
+    panel = figures.comparison_panel([make_answers("full", nats=42)], [make_answers("lora")], "title")
+    assert "test loss (nats per token, n=20): 2.100 / 2.000" in panel.alt
+    ruler = figures.ruler(Difference((0.1, 0.2), 0.0), 0.05, "verdict", "generation")
+    assert "0.1500 ± 0.6353 (95%)" in ruler.alt and "0.1000, 0.2000" in ruler.alt
+    assert ruler.figure.axes[0].get_xlabel() == "full minus LoRA (nats)"
+
+
+def test_the_tokens_that_teach_are_counted_and_named():
+    picture = figures.token_boxes(["user⏎", "Hi", "assistant⏎", "Yes", "!", "<end>"], [False] * 3 + [True] * 3)
+    assert title(picture) == "3 of 6 tokens teach the answer"
+    assert picture.alt.endswith("Trained on: Yes ! <end>.")
+    written = [text.get_text() for text in picture.figure.axes[0].texts]
+    assert written == ["user⏎", "Hi", "assistant⏎", "Yes", "!", "<end>"]
+
+
+def test_a_dollar_sign_is_no_formula():
+    assert figures.token_boxes(["$", "5", "$", "^"], [True] * 4).png
+
+
+def test_what_was_gained_and_forgotten_has_its_sign(make_answers):
+    base = make_answers("base", nats=80, other=3.5)
+    tuned = [make_answers("full", nats=40, other=4.0), make_answers("lora", nats=60, other=3.25)]
+    picture = figures.gained_and_forgotten(base, [*tuned, make_answers("lora", seed=1, nats=50)])
+    assert title(picture) == (
+        "What is gained and what is forgotten: full \u22122.000 on answers and +0.500 on editorials; "
+        "LoRA \u22121.000 on answers and \u22120.250 on editorials"
+    )
+    assert picture.alt.endswith("base: 4.000, 3.500; full: 2.000, 4.000; LoRA: 3.000, 3.250; LoRA: 2.500, 3.500.")
 
 
 def test_series_differ_in_grey_and_not_by_colour_alone():

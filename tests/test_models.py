@@ -1,20 +1,32 @@
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 import torch
 from peft import PeftModel
 from transformers import (
+    AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     BertConfig,
     DistilBertConfig,
     LlamaConfig,
+    Qwen2Config,
+    Qwen3Config,
     RobertaConfig,
 )
 
 from loralab.models import (
+    UNGATED,
     apply_method,
     count_parameters,
+    empty_model,
     head_parameters,
     linear_names,
     load_base,
+    load_language_model,
     load_tokenizer,
     load_trained,
     lora_parameters,
@@ -205,3 +217,121 @@ def test_two_adapters_on_one_base(lora, tokenizer, tmp_path):
     for name in ("second", "first", "second"):
         both.set_adapter(name)
         assert torch.equal(predict_texts(both, tokenizer, TEXTS), answers[name])
+
+
+DECODER = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+@pytest.fixture(scope="module")
+def answering(smoke):
+    return smoke.generation.experiment("lora", rank=16)
+
+
+def test_published_counts_of_gemma_3_4b_before_there_is_access(answering):
+    gemma = empty_model("gemma-3-4b")
+    assert {parameter.device.type for parameter in gemma.parameters()} == {"meta"}
+    assert sum(parameter.numel() for parameter in gemma.parameters()) == pytest.approx(4.300e9, rel=1e-4)
+    model = apply_method(gemma, answering.but(model="gemma-3-4b"))
+    # 34 layers: query 2560 → 2048, key and value → 1024, output back; gate and up 2560 → 10240, down back
+    one = (2560 + 2048) * 2 + (2560 + 1024) * 2 + (2560 + 10240) * 3
+    assert count_parameters(model)["adapter"] == 34 * 16 * one == 29_802_496
+    adapted = {name.split(".lora_")[0] for name, _ in model.named_parameters() if ".lora_" in name}
+    assert len(adapted) == 34 * 7 and all("language_model" in name for name in adapted)
+    assert not any("vision" in name or "multi_modal" in name for name in adapted)
+    assert count_parameters(model)["trainable"] == 29_802_496
+
+
+def test_smollm2_as_it_is_trained(answering):
+    model = load_language_model("smollm2-135m")
+    assert count_parameters(model)["total"] == 134_515_008
+    layers = [layer for name in DECODER for layer in linear_names(model)[name]]
+    counts = count_parameters(apply_method(model, answering))
+    assert counts["adapter"] == counts["trainable"] == lora_parameters(layers, 16) == 4_884_480
+    assert counts["head"] == 0 and counts["total"] == 134_515_008 + 4_884_480
+
+
+def random_language_model(config):
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(config)
+
+
+@pytest.mark.parametrize("config", [LlamaConfig, Qwen2Config, Qwen3Config])
+@pytest.mark.parametrize("tied", [True, False])
+def test_what_gives_the_words_is_no_head(answering, config, tied):
+    model = random_language_model(config(**TINY, tie_word_embeddings=tied))
+    assert head_parameters(model) == []
+    assert target_modules(model, "default") == DECODER and "lm_head" not in linear_names(model)
+    adapted = apply_method(model, answering)
+    assert count_parameters(adapted)["head"] == 0
+    assert not any("lm_head" in name for name, p in adapted.named_parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("wanted", ["all-linear", ["q_proj"]])
+def test_the_words_are_given_as_before(answering, wanted):
+    model = apply_method(random_language_model(LlamaConfig(**TINY)), answering.but(target_modules=wanted))
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert trained and not any("lm_head" in name or "embed" in name for name in trained)
+
+
+def test_shared_embeddings_count_once():
+    tied, apart = (random_language_model(LlamaConfig(**TINY, tie_word_embeddings=tie)) for tie in (True, False))
+    assert count_parameters(apart)["total"] - count_parameters(tied)["total"] == 99 * 32
+
+
+def test_full_fine_tuning_trains_every_weight_of_a_language_model(answering):
+    counts = count_parameters(apply_method(random_language_model(LlamaConfig(**TINY)), answering.but(method="full")))
+    assert counts["trainable"] == counts["total"] and counts["adapter"] == counts["head"] == 0
+
+
+def test_a_whole_language_model_saved_and_reloaded(answering, tmp_path):
+    full = answering.but(method="full")
+    model = load_language_model("smollm2-135m")
+    with torch.no_grad():
+        model.model.embed_tokens.weight[5] += 1
+        model.model.layers[3].mlp.up_proj.weight.mul_(1.5)
+    save_trained(model, full, tmp_path)
+    reloaded = load_trained(full, tmp_path)
+    assert reloaded.lm_head.weight is reloaded.model.embed_tokens.weight
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), reloaded.parameters(), strict=True))
+
+
+def test_the_seed_decides_an_adapters_values(answering):
+    def values(seed):
+        model = apply_method(random_language_model(LlamaConfig(**TINY)), answering.but(seed=seed))
+        return torch.cat([p.flatten() for name, p in model.named_parameters() if "lora_A" in name])
+
+    assert torch.equal(values(0), values(0)) and not torch.equal(values(0), values(1))
+
+
+@pytest.fixture
+def gated_hub():
+    """A hub on this machine that lets nobody in."""
+
+    class Gate(BaseHTTPRequestHandler):
+        def refuse(self):
+            self.send_response(403)
+            self.send_header("X-Error-Code", "GatedRepo")
+            self.send_header("X-Error-Message", "Access to this model is restricted.")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_HEAD = do_POST = refuse
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gate)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_a_gated_model_says_where_to_ask_and_what_to_use_meanwhile(gated_hub, tmp_path):
+    code = "from loralab.models import load_tokenizer; load_tokenizer('gemma-3-4b')"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    environment |= {"HF_ENDPOINT": gated_hub, "HF_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 1 and last.startswith("loralab.assets.AssetError: google/gemma-3-4b-it is a gated model")
+    assert "https://huggingface.co/google/gemma-3-4b-it" in last and "https://huggingface.co/settings/tokens" in last
+    assert "HF_TOKEN" in last and UNGATED in last

@@ -118,6 +118,7 @@ def formulae(text):
 def numbers(text, language):
     """The numbers of a cell's prose as plain digits."""
     text = re.sub(r"`[^`]*`|\$[^$]*\$|\]\([^)]*\)", " ", text)
+    text = re.sub(r"(?<=\d)\u202f(?=\d{3})", "", text)  # Spanish sets groups of digits apart by a narrow space
     found = re.findall(r"\d+(?:[.,]\d+)*", text)
     if language == "es":
         return sorted(number.replace(",", ".") for number in found)

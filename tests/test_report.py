@@ -1,19 +1,13 @@
 import base64
 import re
+from dataclasses import replace
 
 import pytest
 
 from loralab.messages import set_language
-from loralab.report import (
-    compare_accuracy,
-    comparison_table,
-    margin_verdict,
-    promises,
-    provenance_table,
-    rank_verdict,
-    sentences,
-    write_report,
-)
+from loralab.report import Study, write_report
+from loralab.sentences import compare, difference, forgetting, margin_verdict, promises, rank_verdict, sentences
+from loralab.tables import comparison_table, method_name, provenance_table, samples_table
 
 
 def test_sentences_turn_with_the_results(make):
@@ -37,12 +31,12 @@ def test_smoke_results_are_marked(make, tmp_path):
     smoke_pair = [make(rank=4, profile="smoke"), make()]
     assert comparison_table(smoke_pair).columns.name == "smoke profile, not a finding"
     assert rank_verdict(smoke_pair, 8).startswith("[smoke profile")
-    assert compare_accuracy(smoke_pair[:1], smoke_pair[1:]).startswith("[smoke profile")
+    assert compare(smoke_pair[:1], smoke_pair[1:]).startswith("[smoke profile")
     assert margin_verdict(smoke_pair[:1], smoke_pair[1:], 0.01).startswith("[smoke profile")
     assert comparison_table([make()]).columns.name is None
     assert "Smoke" not in " ".join(sentences([make("full")], [make("lora")]))
     lora = make("lora", profile="smoke")
-    write_report([make("full"), lora], [lora], 0.01, tmp_path / "report.html")
+    write_report([Study([make("full"), lora], [lora], 0.01)], tmp_path / "report.html")
     assert 'class="banner"' in (tmp_path / "report.html").read_text()
 
 
@@ -78,9 +72,10 @@ def test_every_seed_is_shown(make):
 
 def test_rank_verdict_turns_with_the_results(make):
     same = [make(rank=4, right=800), make(rank=8, right=802)]
-    assert rank_verdict(same, 8) == "No rank can be told apart from r=8 (alpha=16, fixed)"
+    about = "(alpha=16, fixed; one seed, 0; the ± leaves out the luck of training)"
+    assert rank_verdict(same, 8) == f"No rank can be told apart from r=8 {about}"
     apart = [make(rank=4, right=800), make(rank=8, right=850)]
-    assert rank_verdict(apart, 8) == "Difference from r=8, in points: r=4, \u22125.0 ± 1.4 (alpha=16, fixed)"
+    assert rank_verdict(apart, 8) == f"Difference from r=8, in points: r=4, \u22125.0 ± 1.4 {about}"
 
 
 def test_more_looks_ask_more_of_each(make):
@@ -92,7 +87,7 @@ def test_more_looks_ask_more_of_each(make):
 
 def test_a_verdict_needs_pairs(make):
     with pytest.raises(ValueError, match=r"seeds are \[\[0\], \[1\]\]"):
-        compare_accuracy([make("full", seed=0)], [make(seed=1)])
+        compare([make("full", seed=0)], [make(seed=1)])
 
 
 def seeds(make, method, *right):
@@ -102,10 +97,10 @@ def seeds(make, method, *right):
 def test_the_luck_of_training_widens_the_interval(make):
     steady = seeds(make, "full", 820, 820, 820), seeds(make, "lora", 800, 800, 800)
     unsteady = seeds(make, "full", 850, 790, 820), seeds(make, "lora", 800, 800, 800)
-    assert "2.0 ± 0.9 percentage points higher" in compare_accuracy(*steady)
-    assert "(3 seeds)" in compare_accuracy(*steady)
-    assert "cannot tell" in compare_accuracy(*unsteady)
-    assert "leaves out the luck of training" in compare_accuracy(steady[0][:1], steady[1][:1])
+    assert "2.0 ± 0.9 percentage points higher" in compare(*steady)
+    assert "(3 seeds)" in compare(*steady)
+    assert "cannot tell" in compare(*unsteady)
+    assert "leaves out the luck of training" in compare(steady[0][:1], steady[1][:1])
 
 
 @pytest.mark.parametrize(
@@ -135,9 +130,8 @@ def test_promises_are_kept_or_not_as_the_results_say(make):
 
 def test_accuracy_sentence_in_spanish(make):
     set_language("es")
-    assert (
-        "5,0 ± 1,4 puntos porcentuales más en fine-tuning completo que en LoRA r=8, con estos 1000"
-        in compare_accuracy([make("full", right=850)], [make("lora", right=800)])
+    assert "5,0 ± 1,4 puntos porcentuales más en fine-tuning completo que en LoRA r=8, con estos 1000" in compare(
+        [make("full", right=850)], [make("lora", right=800)]
     )
 
 
@@ -147,15 +141,115 @@ def test_provenance_names_every_result(make):
     assert list(table["code"]) == ["c", "c"]
 
 
-@pytest.mark.parametrize("language", ["es", "en"])
-def test_the_page_stands_alone(make, tmp_path, language):
-    set_language(language)
+def test_losses_are_compared_in_nats(make_answers):
+    # 2.0 and 2.1 nats a token; the residuals are ±2 nats on answers of 20 tokens: SD √(80/19), over √20 · 20
+    full, lora = make_answers("full", nats=42), make_answers("lora", nats=40)
+    half = f"{1.96 * (80 / 19) ** 0.5 / 20**0.5 / 20:.3f}"
+    assert half == "0.045"
+    assert f"0.100 ± {half} nats higher for full fine-tuning than for LoRA r=16, on these 20 questions" in compare(
+        [full], [lora]
+    )
+    assert "nats lower for LoRA r=16 than for full" in compare([lora], [full])
+    assert "minus that of LoRA r=16: 0.025 ± 0.045 nats" in compare([make_answers("full", nats=40.5)], [lora])
+    assert margin_verdict([full], [lora], 0.2).startswith("Different, but by less than 0.200 nats")
+    assert margin_verdict([full], [lora], 0.05).startswith("Different: full")
+    ranks = [lora, make_answers("lora", nats=60, rank=4)]
+    assert rank_verdict(ranks, 16).startswith("Difference from r=16, in nats: r=4, 1.000 ± 0.000")
+
+
+def test_a_prompted_model_stands_beside_each_seed(make_answers):
+    tuned = [make_answers("lora", nats=nats, seed=seed) for seed, nats in enumerate((40, 42, 44))]
+    found = difference(tuned, [make_answers("base", nats=80)])
+    assert found.by_seed == pytest.approx((-2.0, -1.9, -1.8))
+    assert "nats lower for LoRA r=16 than for base" in compare(tuned, [make_answers("base", nats=80)])
+
+
+def test_answers_to_other_questions_are_not_compared(make_answers):
+    other = replace(make_answers("full"), questions=["another?"] * 20, labels=["another"] * 20)
+    with pytest.raises(ValueError, match="the test is not the same"):
+        compare([other], [make_answers()])
+    with pytest.raises(ValueError, match=r"full fine-tuning, LoRA r=16 did not answer the same questions"):
+        samples_table([other, make_answers()])
+
+
+def test_answers_stand_side_by_side(make_answers):
+    results = [make_answers(method) for method in ("retrieval", "base", "few-shot", "full", "lora")]
+    table = samples_table([*results, make_answers(seed=1)], count=3)
+    names = ["most similar answer", "base", "base, 3 examples", "full fine-tuning", "LoRA r=16"]
+    assert list(table.columns) == ["written answer", *names] == ["written answer", *map(method_name, results)]
+    assert list(table.index) == ["question 0?", "question 1?", "question 2?"] and table.index.name == "question"
+    assert list(table.loc["question 1?"]) == ["reference 1", *(f"{r.experiment.method} says 1" for r in results)]
+    assert len(samples_table(results)) == 10 and table.columns.name is None
+    assert samples_table([make_answers(profile="smoke")]).columns.name == "smoke profile, not a finding"
+
+
+def test_forgetting_turns_with_the_results(make_answers):
+    base = make_answers("base", other=3.5)
+    worse = [make_answers(other=3.7, seed=0), make_answers(other=3.9, seed=1)]
+    assert forgetting(base, worse) == (
+        "Forgetting: on newspaper editorials, which it never saw, the loss of LoRA r=16 rises from 3.500 to 3.800 nats "
+        "per token (0.300 more)."
+    )
+    assert "does not rise: from 3.500 to 3.250 nats per token (\u22120.250)" in forgetting(
+        base, [make_answers(other=3.25)]
+    )
+    assert forgetting(base, [make_answers(profile="smoke")]).startswith("[smoke profile")
+
+
+def test_the_table_of_answers(make_answers):
+    table = comparison_table(
+        [make_answers("retrieval"), make_answers("base", nats=60), make_answers("full", seconds=75)]
+    )
+    assert list(table.columns) == ["most similar answer", "base", "full fine-tuning"]
+    full, base = table["full fine-tuning"], table["base"]
+    assert (base["loss (nats per token)"], base["perplexity"]) == ("3.000", "20.1")
+    assert full["chrF"] == "20.0" and full["distinct-2"] == "0.90" and full["words per answer"] == "30.0"
+    assert full["longest copy (words)"] == "5" and full["loss on editorials"] == "3.500"
+    assert table["most similar answer"]["perplexity"] == base["trainable parameters"] == "–"
+    assert "… seed by seed" not in table.index and "test accuracy" not in table.index
+    several = comparison_table([make_answers(seed=0), make_answers(seed=1, nats=60)])
+    assert several["LoRA r=16"]["… seed by seed"] == "7.4 · 20.1"
+
+
+@pytest.fixture
+def studies(make, make_answers):
     full, lora = make("full"), make("lora")
-    write_report([make("majority"), full, lora], [lora, make(rank=4)], 0.01, tmp_path / "report.html")
+    classes = Study([make("majority"), full, lora], [lora, make(rank=4)], 0.01)
+    answers = [make_answers(method) for method in ("retrieval", "base", "few-shot", "full", "lora")]
+    return [classes, Study(answers, [answers[-1], make_answers(rank=4)], 0.05)]
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_the_page_stands_alone(studies, tmp_path, language):
+    set_language(language)
+    write_report(studies, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert f'<html lang="{language}">' in page
     assert not re.search(r"(src|href)=\"(?!data:)", page)
     images = re.findall(r'<img [^>]*alt="([^"]+)" src="data:image/png;base64,([^"]+)"', page)
-    assert len(images) == 4
+    assert len(images) == 4 + 5
     assert all(base64.b64decode(data).startswith(b"\x89PNG") for _, data in images)
     assert 'class="banner"' not in page
+
+
+def test_the_page_holds_both_studies(studies, tmp_path):
+    write_report(studies, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    headings = [
+        "Classification: opinions on films",
+        "Generation: a persona that answers",
+        "Where each number comes from",
+    ]
+    assert re.findall("<h2>(.*)</h2>", page) == headings
+    first, second = page.index(headings[0]), page.index(headings[1])
+    assert first < page.index("percentage points") < second < page.index("nats per token") < page.index("lora says 9")
+    for study in studies:
+        for result in (*study.comparison, *study.ranks):
+            assert page.count(result.experiment.key) == 1
+
+
+def test_markup_in_an_answer_is_only_text(studies, tmp_path):
+    full = studies[1].of("full")[0]
+    full.predictions[0] = "<script>alert('x')</script>"
+    write_report(studies, tmp_path / "report.html")
+    assert "<script" not in (tmp_path / "report.html").read_text()

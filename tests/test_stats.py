@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from loralab.stats import Difference, half_width, paired_difference, seed_factor, verdict
+from loralab.stats import Difference, half_width, loss_difference, paired_difference, seed_factor, verdict
 
 
 @pytest.mark.parametrize(("accuracy", "examples", "points"), [(0.83, 2000, 1.65), (0.92, 25000, 0.34), (0.5, 100, 9.8)])
@@ -71,6 +71,51 @@ def test_with_both_kinds_of_luck_it_catches_the_truth_as_often_as_it_says(level)
         difference = paired_difference(a.astype(int), b.astype(int), [1] * questions)
         caught += abs(difference.mean - 0.03) <= difference.half(level)
     assert level - 0.02 <= caught / studies <= level + 0.04
+
+
+def test_a_difference_in_loss_worked_by_hand():
+    # differences 2, 0, 3 on answers of 2, 4 and 4 tokens: 5/10 a token. Residuals 2 - 1, 0 - 2, 3 - 2: SD √(6/2)
+    found = loss_difference([4, 8, 8], [2, 8, 5], [2, 4, 4])
+    assert found.by_seed == (0.5,) and found.mean == 0.5
+    assert found.exam == pytest.approx(3**0.5 * 3**0.5 / 10)
+    assert found.half() == pytest.approx(1.96 * 0.3, rel=1e-3)
+
+
+def test_two_seeds_of_a_loss_worked_by_hand():
+    # 5/10 and 3/10 a token; per answer 2, 0, 2: residuals 2 - 0.8, 0 - 1.6, 2 - 1.6, whose squares' sum is 4.16
+    found = loss_difference([[4, 8, 8], [4, 8, 6]], [[2, 8, 5], [2, 8, 5]], [2, 4, 4])
+    assert found.by_seed == (0.5, 0.3) and found.exam == pytest.approx(2.08**0.5 * 3**0.5 / 10)
+    training = 12.706 / 2**0.5 * 0.2 / 2**0.5
+    assert found.half() == pytest.approx(np.hypot(training, 1.96 * found.exam), rel=1e-3)
+
+
+def test_a_long_answer_weighs_more():
+    # 1 nat a token lower on the long answer, 1 higher on the short one: (10 - 2) / 12
+    assert loss_difference([4, 10], [2, 20], [2, 10]).mean == pytest.approx(-8 / 12)
+
+
+def test_a_difference_that_is_the_same_at_every_token_has_no_luck():
+    assert loss_difference([3, 6, 30], [2, 4, 20], [1, 2, 10]).exam == pytest.approx(0)
+
+
+def test_losses_of_unequal_seeds_do_not_make_pairs():
+    with pytest.raises(ValueError, match="!="):
+        loss_difference([[1, 1], [0, 1]], [[1, 1]], [1, 1])
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_interval_of_a_loss_catches_the_truth_as_often_as_it_says(seeds):
+    rng = np.random.default_rng(0)
+    caught, studies, answers, truth = 0, 2000, 40, -0.1
+    for _ in range(studies):
+        tokens = rng.integers(15, 60, answers)
+        a_token = truth + rng.normal(0, 0.25, answers)  # how much each question favours the one model
+        luck = rng.normal(0, 0.02, (seeds, 1)) if seeds > 1 else 0  # each pair of runs' own
+        noise = rng.normal(0, 1.5, (seeds, answers))
+        b = 2.5 * tokens + rng.normal(0, 10, (seeds, answers))
+        found = loss_difference(b + (a_token + luck) * tokens + noise, b, tokens)
+        caught += abs(found.mean - truth) <= found.half()
+    assert caught / studies >= 0.93
 
 
 @pytest.mark.parametrize(

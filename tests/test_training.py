@@ -10,11 +10,14 @@ import torch
 from transformers import Trainer, TrainerCallback
 
 from loralab import runner, training
+from loralab.chat import encode_pairs
 from loralab.data import load_splits
+from loralab.duplicates import words
 from loralab.experiment import Result
+from loralab.generation import answer_losses, generate
 from loralab.hardware import detect
-from loralab.memory import profiled_peak, static_bytes
-from loralab.models import load_base, load_tokenizer, load_trained
+from loralab.memory import profiled_peak, static_bytes, static_need
+from loralab.models import load_for, load_tokenizer, load_trained
 from loralab.runner import canonical, run, run_folder
 from loralab.tokenization import encode
 from loralab.training import largest_step
@@ -64,16 +67,16 @@ def one_order(monkeypatch):
     ]
     monkeypatch.setattr("loralab.tokenization.batches_by_length", by_number)
     monkeypatch.setattr(training, "batches_by_length", by_number)
-    original = load_base
+    original = load_for
 
-    def without_dropout(name, seed):
-        model = original(name, seed)
+    def without_dropout(experiment):
+        model = original(experiment)
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
         return model
 
-    monkeypatch.setattr(training, "load_base", without_dropout)
+    monkeypatch.setattr(training, "load_for", without_dropout)
 
 
 @pytest.mark.parametrize("rows", [32, 30], ids=["even", "uneven"])
@@ -269,6 +272,18 @@ def test_static_bytes_of_a_trained_layer():
     assert static_bytes(layer, optimizer) == pytest.approx(16 * 1010, abs=16)  # AdamW counts its steps too
 
 
+def test_what_training_needs_before_it_is_tried_worked_by_hand(smoke):
+    lora = smoke.generation.experiment("lora")
+    assert static_need(lora.but(method="full")) == (4 + 12) * 134_515_008
+    assert static_need(lora) == 4 * 134_515_008 + (4 + 12) * 4_884_480
+    gemma = lora.but(model="gemma-3-4b", weights="bf16")
+    assert static_need(gemma) == pytest.approx(2 * 4.300e9 + 16 * 29_802_496, rel=1e-3)
+    # the embeddings, 262,208 × 2,560, in fp32 and the rest in 4.127 bits
+    embedded = 262_208 * 2_560
+    expected = 4 * embedded + 4.127 / 8 * (4.300e9 - embedded) + 16 * 29_802_496
+    assert static_need(gemma.but(weights="nf4")) == pytest.approx(expected, rel=0.01)
+
+
 def test_the_frozen_baseline_learns(smoke):
     result = run(smoke.experiment("frozen", train_size=500, test_size=500))
     assert result.test["accuracy"] > 0.6
@@ -286,3 +301,76 @@ def test_no_network_reaches_further_than_this_machine(place):
         code = f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {code!r}]).returncode)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
     assert done.returncode == 1 and "without a network" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def answering(smoke):
+    sizes = {"train_size": 4, "test_size": 2, "batch_size": 2, "epochs": 2, "max_length": 80}
+    return smoke.generation.experiment("lora", dropout=0.1, **sizes)
+
+
+def test_an_answering_model_from_training_to_its_adapter(answering, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("loralab.generation.MAX_NEW_TOKENS", 8)
+    result = run(answering)
+    assert "perplexity" in capsys.readouterr().out
+    folder, splits = run_folder(answering), load_splits(answering)
+    assert Result.load(folder / "result.json") == result == run(answering)
+
+    encoded = encode_pairs(splits.train, load_tokenizer(answering.model), answering.max_length)
+    assert len(result.loss_by_step) == len(result.learning_rate_by_step) == 2 * 2 and len(result.epochs) == 2
+    assert all(1 < loss < 8 for loss in result.loss_by_step) and result.loss_by_step[-1] < result.loss_by_step[0]
+    assert set(result.epochs[0]) == {"loss", "perplexity"}
+    assert result.parameters["trainable"] == 4_884_480 and result.parameters["head"] == 0
+    assert result.memory["peak_bytes"] > 4 * result.parameters["total"] + 12 * result.parameters["trainable"]
+    answers = [sum(label >= 0 for label in row["labels"]) for row in encoded.dataset]
+    assert result.tokens["trained"] == 2 * sum(answers) and result.tokens["real"] == 2 * sum(encoded.lengths)
+    assert result.tokens["left_out"] == 0 and result.tokens["truncated"] == encoded.truncated
+    assert result.labels == splits.test["output"].tolist() and result.questions == splits.test["input"].tolist()
+    assert result.test["loss"] == pytest.approx(sum(result.answer_nats) / sum(result.answer_tokens))
+
+    reloaded, tokenizer = load_trained(answering, folder), load_tokenizer(answering.model)
+    assert generate(reloaded, tokenizer, splits.test) == result.predictions
+    losses = answer_losses(reloaded, tokenizer, encode_pairs(splits.test, tokenizer, None))
+    assert losses[:, 0] == pytest.approx(result.answer_nats, rel=1e-4)
+    untrained = answer_losses(load_for(answering), tokenizer, encode_pairs(splits.test, tokenizer, None))
+    assert losses[:, 0].sum() < untrained[:, 0].sum()
+
+    monkeypatch.setenv("LORALAB_RESULTS", str(tmp_path / "interrupted"))
+    with pytest.raises(KeyboardInterrupt):
+        run(answering, callbacks=(PullThePlug(step=3),))
+    resumed = run(answering)
+    assert "resuming from checkpoint-2" in capsys.readouterr().out
+    assert resumed.loss_by_step == result.loss_by_step
+    assert resumed.test == result.test and resumed.predictions == result.predictions
+    assert resumed.epochs == result.epochs and resumed.tokens == result.tokens
+
+
+def test_the_most_similar_answer_needs_no_model(smoke, capsys):
+    experiment = smoke.generation.experiment("retrieval")
+    result, splits = run(experiment), load_splits(experiment)
+    assert "chrF" in capsys.readouterr().out
+    assert set(result.predictions) <= set(splits.train["output"]) and result.questions == splits.test["input"].tolist()
+    assert "loss" not in result.test and "weights" not in result.provenance
+    assert result.test["longest_overlap"] == max(len(words(answer)) for answer in result.predictions)
+    assert Result.load(run_folder(experiment) / "result.json") == result
+
+
+@pytest.mark.parametrize("method", ["base", "few-shot"])
+def test_a_prompted_model_is_examined_and_not_trained(smoke, monkeypatch, method):
+    monkeypatch.setattr("loralab.generation.MAX_NEW_TOKENS", 4)
+    result = run(smoke.generation.experiment(method, test_size=2))
+    assert len(result.predictions) == len(result.answer_nats) == 2 and result.test["perplexity"] > 1
+    assert result.parameters == result.memory == {} and result.epochs == result.loss_by_step == []
+    assert result.seconds["training"] == 0 and result.seconds["evaluation"] > 0
+    assert "weights" in result.provenance
+
+
+def test_all_that_is_padded_is_trained_on_in_the_original_recipe(smoke):
+    original = smoke.generation.variant("original", max_length=96, batch_size=4, epochs=2)
+    tokenizer, train = load_tokenizer(original.model), load_splits(original).train
+    encoded = encode_pairs(train, tokenizer, original.max_length)
+    tokens = training.tokens_of_training(original, encoded, tokenizer)
+    assert tokens["padded"] == 2 * 8 * 96 and tokens["trained"] == 2 * 8 * 95
+    assert tokens["real"] == 2 * sum(encoded.lengths)
+    batch = training.collator(original, tokenizer)([encoded.dataset[0]])
+    assert batch["input_ids"].shape == (1, 96) and torch.equal(batch["labels"], batch["input_ids"])

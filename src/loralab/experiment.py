@@ -10,7 +10,6 @@ from typing import Any, get_origin, get_type_hints
 
 from loralab.messages import message
 
-TASKS = ("classification",)
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 SIZES = (
     "train_size", "validation_size", "test_size", "rank", "epochs", "batch_size", "gradient_accumulation_steps",
@@ -29,16 +28,36 @@ _TRAINING = _DATA | {
     "model", "max_length", "learning_rate", "epochs", "batch_size", "gradient_accumulation_steps",
     "weight_decay", "warmup_ratio", "precision", "seed",
 }  # fmt: skip
-_LORA = _TRAINING | {"rank", "alpha", "dropout", "target_modules"}
+_LORA = {"rank", "alpha", "dropout", "target_modules"}
+_PROMPTED = _DATA | {"model", "max_length", "weights"}
+_GENERATION = _TRAINING | {"weights", "loss_on", "padding", "activation_checkpointing"}
 
-# What each method reads, and so what can change its outcome.
+# What each task's methods read, and so what can change their outcome.
 METHOD_FIELDS = {
-    "majority": _DATA,
-    "tfidf": _DATA,
-    "frozen": _DATA | {"model", "max_length"},
-    "head": _TRAINING,
-    "full": _TRAINING,
-    "lora": _LORA,
+    "classification": {
+        "majority": _DATA,
+        "tfidf": _DATA,
+        "frozen": _DATA | {"model", "max_length"},
+        "head": _TRAINING,
+        "full": _TRAINING,
+        "lora": _TRAINING | _LORA,
+    },
+    "generation": {
+        "retrieval": _DATA,
+        "base": _PROMPTED,
+        "few-shot": _PROMPTED,
+        "full": _GENERATION,
+        "lora": _GENERATION | _LORA,
+    },
+}
+# The score that every result of a task has.
+HEADLINE = {"classification": "accuracy", "generation": "chrf"}
+CHOICES = {
+    "task": tuple(METHOD_FIELDS),
+    "precision": PRECISIONS,
+    "weights": ("fp32", "bf16", "nf4"),
+    "loss_on": ("answer", "all"),
+    "padding": ("longest", "max_length"),
 }
 
 
@@ -49,6 +68,10 @@ class Experiment:
     Sizes are numbers of examples, `max_length` is in tokens (None: never cut), `warmup_ratio` is a share of all
     steps, `target_modules` is "default" (what suits the architecture), "all-linear", or
     the names themselves. `profile` says where the experiment came from and is no part of its identity.
+
+    For generation alone: `weights` is how the base is held in memory ("bf16" and "nf4" only where it stays frozen),
+    `loss_on` the tokens that are trained on ("all": prompt and padding too), `padding` how far a batch is filled up,
+    and `activation_checkpointing` computes activations a second time instead of keeping them.
 
     Raises ValueError if a value is outside what it can be; the message names the choices.
     """
@@ -73,13 +96,21 @@ class Experiment:
     weight_decay: float = 0.01
     warmup_ratio: float = 0.06
     precision: str = "fp32"
+    weights: str = "fp32"
+    loss_on: str = "answer"
+    padding: str = "longest"
+    activation_checkpointing: bool = False
     seed: int = 0
     profile: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        for name, choices in (("task", TASKS), ("method", tuple(METHOD_FIELDS)), ("precision", PRECISIONS)):
-            if getattr(self, name) not in choices:
-                raise ValueError(message("unknown", what=name, given=getattr(self, name), choices=", ".join(choices)))
+        for name, choices in CHOICES.items():
+            self._check_choice(name, choices)
+        self._check_choice("method", tuple(METHOD_FIELDS[self.task]))
+        if self.padding == "max_length" and self.max_length is None:
+            raise ValueError(message("padding_without_length"))
+        if self.method == "full":
+            self._check_choice("weights", ("fp32",))
         if not isinstance(self.target_modules, str):
             object.__setattr__(self, "target_modules", tuple(self.target_modules))
         for name in SIZES:
@@ -94,6 +125,10 @@ class Experiment:
                 raise ValueError(message("not_a_number", name=name, given=value, least=least, below=below))
             object.__setattr__(self, name, float(value))
 
+    def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
+        if getattr(self, name) not in choices:
+            raise ValueError(message("unknown", what=name, given=getattr(self, name), choices=", ".join(choices)))
+
     def _check_integer(self, name: str, least: int) -> None:
         value = getattr(self, name)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -101,7 +136,7 @@ class Experiment:
 
     def identity(self) -> dict[str, Any]:
         """The fields that can change the outcome of this method, by name."""
-        read = METHOD_FIELDS[self.method]
+        read = METHOD_FIELDS[self.task][self.method]
         return {name: value for name, value in asdict(self).items() if name in read}
 
     @property
@@ -125,17 +160,24 @@ class Experiment:
 class Outcome:
     """What a run measured.
 
-    `test` and each entry of `epochs` (validation) hold accuracy, f1, mcc (shares) and, for trained models, loss
-    (nats). `predictions` and `labels` are the test examples' classes in the split's order. `loss_by_step` (nats) and
+    Classification: `test` and each entry of `epochs` (validation) hold accuracy, f1, mcc (shares) and, for trained
+    models, loss (nats); `predictions` and `labels` are the test examples' classes in the split's order.
+
+    Generation: `test` holds what loralab.metrics.GenerationMetrics gives and, for models, loss (nats a token of the
+    answers), perplexity and other_loss (nats a token of newspaper editorials); `predictions` are the answers to the
+    test's `questions` in the split's order, `labels` the references, and `answer_nats` and `answer_tokens` the loss
+    summed over each reference and its number of tokens.
+
+    `loss_by_step` (nats) and
     `learning_rate_by_step` have one entry an optimizer step. `parameters` counts adapter, head, trainable and total.
     `seconds` has training and evaluation apart. `memory` has peak_bytes and the method that measured it ("profiler" or
-    "cuda", see loralab.memory). `tokens` counts real and padded tokens over the whole training, and the training texts
-    that were cut.
+    "cuda", see loralab.memory). `tokens` counts real and padded tokens and those trained on over the whole training,
+    and the training texts that were cut or left out because nothing of their answer would be left.
     """
 
     test: dict[str, float]
-    predictions: list[int]
-    labels: list[int]
+    predictions: list[Any]
+    labels: list[Any]
     epochs: list[dict[str, float]]
     loss_by_step: list[float]
     learning_rate_by_step: list[float]
@@ -143,6 +185,9 @@ class Outcome:
     seconds: dict[str, float]
     memory: dict[str, Any]
     tokens: dict[str, int]
+    questions: list[str] = field(default_factory=list)
+    answer_nats: list[float] = field(default_factory=list)
+    answer_tokens: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,9 +212,9 @@ class Result(Outcome):
             experiment = Experiment(**content.pop("experiment"))
             result = cls(experiment=experiment, **content)
             for name, kind in get_type_hints(cls).items():
-                if name != "experiment" and not isinstance(content[name], get_origin(kind)):
+                if name != "experiment" and not isinstance(getattr(result, name), get_origin(kind)):
                     raise TypeError(name)
-            result.test["accuracy"]
+            result.test[HEADLINE[experiment.task]]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DamagedResult(message("damaged_result", path=path.name, error=error)) from error
         return result

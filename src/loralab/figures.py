@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from loralab.experiment import Result
 from loralab.messages import message, number, percent, scientific
 from loralab.plotting import BELOW, BLUE, GREEN, GREY, ORANGE, Picture, dress, log_ticks, new_axes, new_figure, styled
+from loralab.sentences import SCORES, amount, with_unit
 from loralab.stats import Difference, half_width
 
 STRENGTHS = (0, 0.5, 1, 1.5, 2, 2.5, 4.01)
@@ -158,7 +159,7 @@ def parameters_against_rank(counted: Mapping[int, int], d_in: int, d_out: int) -
 def loss_curves(results: Sequence[Result]) -> Picture:
     """Training loss by step (smoothed over a tenth of an epoch), validation loss by epoch, and the learning rate.
 
-    One colour a result; all have to be of one length.
+    One colour a result; all have to be of one length and of one task.
     """
     last = "; ".join(f"{_short(result)}: {number(result.epochs[-1]['loss'], 3)}" for result in results)
     title = message("loss_title", last=last)
@@ -187,8 +188,9 @@ def loss_curves(results: Sequence[Result]) -> Picture:
             f"{label}: {', '.join(number(value, 3) for value in validation)}; {message('rate_axis')}: "
             f"{scientific(rate.max())}"
         )
-    above.axhline(np.log(2), color="black", linestyle=":", linewidth=1, label="ln 2")
-    above.set_ylim(0, 1.05 * highest)
+    if results[0].experiment.task == "classification":
+        above.axhline(np.log(2), color="black", linestyle=":", linewidth=1, label="ln 2")
+        above.set_ylim(0, 1.05 * highest)
     below.set_yscale("log")
     below.set_yticks(ticks, [scientific(tick) for tick in ticks])
     below.minorticks_off()
@@ -284,23 +286,25 @@ def winners_luck(leads: Sequence[float], ranks: int) -> Picture:
 
 
 @styled
-def accuracy_against_rank(results: Sequence[Result], verdict: str) -> Picture:
-    """A dot a run, joined within a seed: test accuracy by rank; the title is the verdict."""
-    examples = number(len(results[0].labels), 0)
-    figure, axes = new_axes(verdict, message("rank_axis_log"), message("test_accuracy_axis", n=examples), height=4.4)
+def score_against_rank(results: Sequence[Result], verdict: str) -> Picture:
+    """A dot a run, joined within a seed: test accuracy (or loss on the answers) by rank; the title is the verdict."""
+    examples, score = number(len(results[0].labels), 0), SCORES[results[0].experiment.task]
+    label = message(f"test_{score.name}_axis", n=examples)
+    figure, axes = new_axes(verdict, message("rank_axis_log"), label, height=4.4)
     texts = []
     for seed, (marker, line, colour) in zip(sorted({r.experiment.seed for r in results}), cycle(LINES), strict=False):
-        own = {r.experiment.rank: 100 * r.test["accuracy"] for r in results if r.experiment.seed == seed}
+        own = {r.experiment.rank: score.factor * r.test[score.name] for r in results if r.experiment.seed == seed}
         name = f"{message('seed')} {seed}"
         axes.plot(list(own), list(own.values()), line, marker=marker, color=colour, linewidth=1, label=name)
-        texts.append(f"{name}: " + ", ".join(f"r={rank} {number(value, 1)}" for rank, value in own.items()))
+        texts.append(f"{name}: " + ", ".join(f"r={rank} {number(value, score.digits)}" for rank, value in own.items()))
     ranks = sorted({r.experiment.rank for r in results})
-    means = [100 * np.mean([r.test["accuracy"] for r in results if r.experiment.rank == rank]) for rank in ranks]
+    means = [score.factor * np.mean([r.test[score.name] for r in results if r.experiment.rank == k]) for k in ranks]
     axes.plot(ranks, means, "_", color="black", markersize=22, markeredgewidth=3, label=message("average"))
-    exam = 100 * half_width(float(np.mean(means)) / 100, len(results[0].labels))
-    axes.errorbar(
-        ranks[-1] * 1.5, np.mean(axes.get_ylim()), exam, color=GREY, capsize=4, label=message("exam_luck_bar")
-    )
+    if score.name == "accuracy":
+        exam = 100 * half_width(float(np.mean(means)) / 100, len(results[0].labels))
+        axes.errorbar(
+            ranks[-1] * 1.5, np.mean(axes.get_ylim()), exam, color=GREY, capsize=4, label=message("exam_luck_bar")
+        )
     log_ticks(axes, ranks, [str(rank) for rank in ranks])
     figure.legend(**BELOW)
     return Picture(figure, f"{verdict}. {'; '.join(texts)}.")
@@ -308,10 +312,12 @@ def accuracy_against_rank(results: Sequence[Result], verdict: str) -> Picture:
 
 @styled
 def comparison_panel(full: Sequence[Result], lora: Sequence[Result], title: str) -> Picture:
-    """Four pairs of bars: accuracy, trainable parameters, training seconds, peak memory; a dot for each seed."""
+    """Four pairs of bars: score, trainable parameters, training seconds, peak memory; a dot for each seed."""
     figure = new_figure(title, height=6.2)
+    score = SCORES[full[0].experiment.task]
+    label = message(f"test_{score.name}_axis", n=number(len(full[0].labels), 0))
     panels = [
-        (message("test_accuracy_axis", n=number(len(full[0].labels), 0)), lambda r: 100 * r.test["accuracy"], 1),
+        (label, lambda r: score.factor * r.test[score.name], score.digits),
         (message("trainable_axis"), lambda r: r.parameters["trainable"] / 1e6, 3),
         (message("seconds_axis"), lambda r: r.seconds["training"], 0),
         (message("memory_axis"), lambda r: r.memory["peak_bytes"] / 2**20, 0),
@@ -333,26 +339,93 @@ def comparison_panel(full: Sequence[Result], lora: Sequence[Result], title: str)
 
 
 @styled
-def ruler(difference: Difference, margin: float, verdict: str) -> Picture:
-    """The difference of two accuracies on a ruler (points): dots a seed, thick bar 90 %, thin 95 %, margin shaded."""
-    figure, axes = new_axes(verdict, message("ruler_axis"), height=3.2)
-    mean, thick, thin = (100 * x for x in (difference.mean, difference.half(0.9), difference.half(0.95)))
-    axes.axvspan(-100 * margin, 100 * margin, color=GREY, alpha=0.5, label=message("margin", m=number(100 * margin, 1)))
+def ruler(difference: Difference, margin: float, verdict: str, task: str = "classification") -> Picture:
+    """The difference of two methods' scores on a ruler: dots a seed, thick bar 90 %, thin 95 %, margin shaded."""
+    factor, digits, unit = SCORES[task].factor, SCORES[task].digits + 1, message(SCORES[task].unit)
+    figure, axes = new_axes(verdict, message("ruler_axis", unit=unit), height=3.2)
+    mean, thick, thin = (factor * x for x in (difference.mean, difference.half(0.9), difference.half(0.95)))
+    edge, seeds = factor * margin, [factor * d for d in difference.by_seed]
+    axes.axvspan(-edge, edge, color=GREY, alpha=0.5, label=message("margin", m=with_unit(margin, task)))
     axes.axvline(0, color="black", linewidth=1)
     axes.errorbar(
         mean, 0, xerr=thin, color=BLUE, linewidth=2, capsize=5, label=message("interval", level=percent(0.95, 0))
     )
     axes.errorbar(mean, 0, xerr=thick, color=BLUE, linewidth=8, label=message("interval", level=percent(0.9, 0)))
     axes.plot(mean, 0, "o", color="white", markeredgecolor="black", markersize=9, zorder=5)
-    seeds = [100 * d for d in difference.by_seed]
     axes.plot(seeds, [0.5] * len(seeds), "D", color=ORANGE, markeredgecolor="black", label=message("each_seed"))
-    reach = 1.15 * max(abs(mean) + min(thin, 20.0), 2 * 100 * margin, *(abs(s) for s in seeds))
+    reach = 1.15 * max(abs(mean) + min(thin, 20 * edge), 2 * edge, *(abs(s) for s in seeds))
     axes.set_xlim(-reach, reach)
     axes.set_ylim(-0.6, 1)
     axes.set_yticks([])
     figure.legend(**BELOW)
-    text = f"{number(mean, 2)} ± {number(thin, 2)} ({percent(0.95, 0)}), ± {number(thick, 2)} ({percent(0.9, 0)})"
-    return Picture(figure, f"{verdict}. {text}; {message('each_seed')}: {', '.join(number(s, 2) for s in seeds)}.")
+    text = f"{number(mean, digits)} ± {number(thin, digits)} ({percent(0.95, 0)}), "
+    text += f"± {number(thick, digits)} ({percent(0.9, 0)})"
+    points = ", ".join(number(s, digits) for s in seeds)
+    return Picture(figure, f"{verdict}. {text}; {message('each_seed')}: {points}.")
+
+
+@styled
+def token_boxes(tokens: Sequence[str], trained: Sequence[bool]) -> Picture:
+    """A text's tokens in a box each, those trained on in blue and underlined, those only read in grey."""
+    title = message("tokens_title", trained=sum(trained), all=len(tokens))
+    lines: list[list[int]] = [[]]
+    width = 0
+    for position, token in enumerate(tokens):
+        if width + len(token) + 2 > 50 or (position and tokens[position - 1].endswith("⏎")):
+            lines.append([])
+            width = 0
+        lines[-1].append(position)
+        width += len(token) + 2
+    figure, axes = new_axes(title, height=1.3 + 0.32 * len(lines))
+    axes.set_axis_off()
+    for row, line in enumerate(lines):
+        column = 0.0
+        for position in line:
+            told = trained[position]
+            axes.text(
+                column, -row, tokens[position], family="monospace", fontsize=9.6, va="center",
+                color="white" if told else "black",
+                bbox={"facecolor": BLUE if told else "#E8E8E8", "edgecolor": "none", "boxstyle": "square,pad=0.15"},
+            )  # fmt: skip
+            column += len(tokens[position]) + 1.4
+    axes.set_xlim(0, 54)
+    axes.set_ylim(-len(lines) + 0.4, 0.6)
+    patches = [Rectangle((0, 0), 1, 1, color=BLUE), Rectangle((0, 0), 1, 1, color="#E8E8E8")]
+    figure.legend(patches, [message("tokens_trained"), message("tokens_context")], **BELOW)
+    text = " ".join(token for token, told in zip(tokens, trained, strict=True) if told)
+    return Picture(figure, f"{title}. {message('tokens_alt', text=text)}.")
+
+
+@styled
+def gained_and_forgotten(base: Result, tuned: Sequence[Result]) -> Picture:
+    """Loss on the persona's answers against loss on editorials: an arrow from the base to each run."""
+    points = [_change(base, result) for result in _first_of_each(tuned)]
+    title = message("forgetting_title", points="; ".join(points))
+    figure, axes = new_axes(title, message("answer_loss_axis"), message("other_loss_axis"), height=4.4)
+    start = (base.test["loss"], base.test["other_loss"])
+    axes.plot(*start, "k*", markersize=14, label=_short(base))
+    styles = {name: style for name, style in zip(dict.fromkeys(map(_short, tuned)), LINES, strict=False)}
+    texts = [f"{_short(base)}: {number(start[0], 3)}, {number(start[1], 3)}"]
+    for position, result in enumerate(tuned):
+        marker, line, colour = styles[_short(result)]
+        end = (result.test["loss"], result.test["other_loss"])
+        label = _short(result) if result in _first_of_each(tuned) else None
+        axes.plot([start[0], end[0]], [start[1], end[1]], line, color=colour, linewidth=1.2, zorder=position)
+        axes.plot(*end, marker, color=colour, markeredgecolor="black", markersize=9, label=label)
+        texts.append(f"{_short(result)}: {number(end[0], 3)}, {number(end[1], 3)}")
+    axes.margins(0.12)
+    figure.legend(**BELOW)
+    return Picture(figure, f"{title}. {message('answer_loss_axis')}, {message('other_loss_axis')}: {'; '.join(texts)}.")
+
+
+def _first_of_each(results: Sequence[Result]) -> list[Result]:
+    return list({_short(result): result for result in reversed(results)}.values())[::-1]
+
+
+def _change(base: Result, result: Result) -> str:
+    gain, loss = (result.test[name] - base.test[name] for name in ("loss", "other_loss"))
+    signed = [("+" if value > 0 else "") + amount(value, "generation") for value in (gain, loss)]
+    return message("forgetting_point", name=_short(result), gain=signed[0], loss=signed[1])
 
 
 def _short(result: Result) -> str:

@@ -2,9 +2,11 @@
 
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import torch
 
+from loralab.assets import assets
 from loralab.experiment import Experiment
 from loralab.messages import message
 
@@ -43,15 +45,30 @@ def precisions(device: Device) -> tuple[str, ...]:
 def resolve(experiment: Experiment, device: Device) -> Experiment:
     """The experiment with "auto" precision replaced by what suits the device, so that identity knows what is trained.
 
-    Raises ValueError, naming what the device can do, if the experiment asks for another precision.
+    Raises ValueError, naming what can be done instead, if the experiment asks for a precision that the device cannot
+    train in or in which its model overflows, or for weights that the device cannot hold.
     """
     possible = precisions(device)
+    overflows = assets("model").get(experiment.model, {}).get("overflows_fp16", False)
+    if overflows and "model" in experiment.identity():
+        if experiment.precision == "fp16":
+            raise ValueError(message("overflows_fp16", model=experiment.model))
+        possible = tuple(name for name in possible if name != "fp16")
+    check_weights(experiment, device)
     if experiment.precision == "auto":
         return experiment.but(precision=possible[-1])
     if experiment.precision not in possible:
         given, choices = f"{experiment.precision} ({device.name})", ", ".join(possible)
         raise ValueError(message("unknown", what="precision", given=given, choices=choices))
     return experiment
+
+
+def check_weights(experiment: Experiment, device: Device) -> None:
+    """Raises ValueError, naming the remedy, if the device cannot hold the base's weights as the experiment asks."""
+    if experiment.weights == "nf4" and (device.kind != "cuda" or find_spec("bitsandbytes") is None):
+        raise ValueError(message("qlora_impossible", device=device.name))
+    if experiment.weights == "bf16" and "bf16" not in precisions(device):
+        raise ValueError(message("bf16_impossible", device=device.name))
 
 
 def default_profile(device: Device) -> str:

@@ -1,4 +1,4 @@
-"""A base model with a fresh head, the method put on it, and what can be done with a trained adapter."""
+"""A base model, the method put on it, and what can be done with a trained adapter."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,10 +9,19 @@ from typing import Any
 import huggingface_hub
 import pandas as pd
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from huggingface_hub.errors import GatedRepoError
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model, prepare_model_for_kbit_training
 from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import nn
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    set_seed,
+)
 from transformers.utils import logging as transformers_logging
 
 from loralab.assets import AssetError, asset, fetch
@@ -24,12 +33,15 @@ from loralab.tokenization import encode
 ADAPTER, HEAD, WEIGHTS = "adapter", "head.safetensors", "model.safetensors"
 # Full fine-tuning leaves a whole model. Lessons load it again, so it is kept; above this many bytes it is not.
 KEPT_BYTES = 2**30
+# What to train while a gated model's owner has not let one in.
+UNGATED = "qwen2.5-0.5b"
 
 DECODER_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 # Encoders: the attention's query and value, as in the paper (Hu et al. 2021, section 7.1), by each architecture's
-# names. Decoders: all seven projections, as is usual for them.
-DEFAULT_MODULES = {
+# names. Decoders: all seven projections, as is usual for them. Gemma 3 also sees: its vision tower has modules of the
+# same names, so for it a pattern that peft matches with whole names.
+DEFAULT_MODULES: dict[str, tuple[str, ...] | str] = {
     "bert": ("query", "value"),
     "roberta": ("query", "value"),
     "distilbert": ("q_lin", "v_lin"),
@@ -37,7 +49,9 @@ DEFAULT_MODULES = {
     "qwen2": DECODER_MODULES,
     "qwen3": DECODER_MODULES,
     "gemma3_text": DECODER_MODULES,
+    "gemma3": rf".*language_model.*\.({'|'.join(DECODER_MODULES)})",
 }
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "nf4": torch.float32}
 
 
 @lru_cache(maxsize=8)
@@ -50,8 +64,10 @@ def locate(name: str) -> Path:
     if "package" in row:
         return fetch(row)
     try:
-        patterns = ["*.json", "*.txt", "*.safetensors", "*.model"]
+        patterns = ["*.json", "*.jinja", "*.txt", "*.safetensors", "*.model"]
         return Path(huggingface_hub.snapshot_download(row["hub"], revision=row["revision"], allow_patterns=patterns))
+    except GatedRepoError as error:
+        raise AssetError(message("hub_gated", name=row["hub"], ungated=UNGATED)) from error
     except Exception as error:  # the hub's libraries raise those of several network stacks
         raise AssetError(message("hub_not_reached", name=row["hub"], error=error)) from error
 
@@ -60,7 +76,9 @@ def locate(name: str) -> Path:
 def weights_fingerprint(name: str) -> str:
     """What tells one pretrained model from another: a hash of its weights, configuration and tokenizer files."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in locate(name).iterdir() if path.suffix in (".safetensors", ".json", ".txt")):
+    for path in sorted(
+        path for path in locate(name).iterdir() if path.suffix in (".safetensors", ".json", ".jinja", ".txt")
+    ):
         with path.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:16]
@@ -85,20 +103,62 @@ def load_base(name: str, seed: int) -> nn.Module:
         transformers_logging.set_verbosity(level)
 
 
+def load_language_model(name: str, weights: str = "fp32") -> nn.Module:
+    """The pretrained language model: its weights in "fp32", "bf16", or "nf4" (4 bits each, on a CUDA GPU; QLoRA).
+
+    Raises what `locate` raises.
+    """
+    options: dict[str, Any] = {"dtype": DTYPES[weights]}
+    if weights == "nf4":
+        # Dettmers et al. 2023 (arXiv 2305.14314), section 3; computes in fp32, see loralab.hardware.
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.float32,
+        )  # fmt: skip
+        options["device_map"] = {"": 0}
+    return AutoModelForCausalLM.from_pretrained(locate(name), **options)
+
+
+def load_for(experiment: Experiment) -> nn.Module:
+    """The base that an experiment starts from: an encoder with a fresh head, or a language model."""
+    if experiment.task == "classification":
+        return load_base(experiment.model, experiment.seed)
+    return load_language_model(experiment.model, experiment.weights)
+
+
+def empty_model(name: str) -> nn.Module:
+    """A model as its configuration has it, on torch's meta device: shapes, and no weights.
+
+    From the configuration in data/assets.toml if there is one, so that a gated model can be counted before there is
+    access; else from the model's own. Raises what `locate` raises.
+    """
+    written = dict(asset("model", name).get("config", {}))
+    config = AutoConfig.for_model(**written) if written else AutoConfig.from_pretrained(locate(name))
+    kind = AutoModelForImageTextToText if config.model_type == "gemma3" else AutoModelForCausalLM
+    with torch.device("meta"):
+        return kind.from_config(config)
+
+
 def apply_method(model: nn.Module, experiment: Experiment) -> nn.Module:
     """The model with just those parameters trainable that the method trains.
 
-    "full" trains all, "head" the classification head, "lora" the head and an adapter (a PeftModel comes back).
-    Raises ValueError, naming the modules there are, if `target_modules` fit none.
+    "full" trains all, "head" the classification head, "lora" an adapter, and the head where there is one (a PeftModel
+    comes back; its adapter's values are the experiment's seed's). Raises ValueError, naming the modules there are, if
+    `target_modules` fit none.
     """
     if experiment.method == "lora":
+        classifies = experiment.task == "classification"
+        if experiment.weights == "nf4":
+            model = prepare_model_for_kbit_training(model, experiment.activation_checkpointing)
+        if not classifies:  # a classifier's seed was set when its head was made
+            set_seed(experiment.seed)
         config = LoraConfig(
-            task_type=TaskType.SEQ_CLS,
+            task_type=TaskType.SEQ_CLS if classifies else TaskType.CAUSAL_LM,
             r=experiment.rank,
             lora_alpha=experiment.alpha,
             lora_dropout=experiment.dropout,
             target_modules=target_modules(model, experiment.target_modules),
-            modules_to_save=head_modules(model),
+            modules_to_save=head_modules(model) if classifies else None,
         )
         return get_peft_model(model, config)
     if experiment.method == "head":
@@ -130,7 +190,8 @@ def target_modules(model: nn.Module, wanted: str | Sequence[str]) -> str | list[
         kind = model.config.model_type
         if kind not in DEFAULT_MODULES:
             raise ValueError(message("architecture_unknown", given=kind, choices=", ".join(there)))
-        return list(DEFAULT_MODULES[kind])
+        known = DEFAULT_MODULES[kind]
+        return known if isinstance(known, str) else list(known)
     names = [wanted] if isinstance(wanted, str) else list(wanted)
     for name in names:
         if name not in there:
@@ -145,11 +206,13 @@ def head_modules(model: nn.Module) -> list[str]:
 
 
 def head_parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """The parameters of the classification head: all outside the pretrained encoder.
+    """The parameters of the classification head: all outside the pretrained encoder. A language model has none.
 
     In a PeftModel that is the trainable copy, not the original one that peft keeps beside it.
     """
     base = model.get_base_model() if isinstance(model, PeftModel) else model
+    if base.get_output_embeddings() is not None:
+        return []
     prefix = base.base_model_prefix + "."
     return [
         (name, parameter)
@@ -159,7 +222,10 @@ def head_parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
 
 
 def count_parameters(model: nn.Module) -> dict[str, int]:
-    """Numbers of parameters: `adapter` and `head` apart, `trainable`, and `total` as the model would be used."""
+    """Numbers of parameters: `adapter` and `head` apart, `trainable`, and `total` as the model would be used.
+
+    Shared ones (a language model's input and output embeddings) count once.
+    """
     head = sum(parameter.numel() for _, parameter in head_parameters(model))
     adapter = sum(p.numel() for name, p in model.named_parameters() if "lora_" in name)
     spare = sum(p.numel() for name, p in model.named_parameters() if ".original_module." in name)
@@ -191,7 +257,7 @@ def load_trained(experiment: Experiment, folder: Path) -> nn.Module:
 
     Raises FileNotFoundError if nothing was kept.
     """
-    base = load_base(experiment.model, experiment.seed)
+    base = load_for(experiment)
     if (folder / ADAPTER).is_dir():
         base = PeftModel.from_pretrained(base, str(folder / ADAPTER))
     elif (folder / HEAD).exists():

@@ -22,6 +22,7 @@ QUESTIONS: dict[str, tuple[str, int, float]] = {
     "exam_half_width": ("points", 2, 0.3),
     "padding_512": ("percent", 1, 3),
     "padding_batch": ("percent", 1, 5),
+    "answer_loss": ("nats", 2, 0.1),
     "saved_size": ("megabytes", 2, 0.2),
     "first_change": ("logit", 1, 0),
     "lora_parameters": ("count", 0, 0.02),
@@ -30,13 +31,18 @@ QUESTIONS: dict[str, tuple[str, int, float]] = {
     "lora_low_rate": ("percent", 1, 2),
     "full_high_rate": ("percent", 1, 2),
     "seed_disagreement": ("percent", 1, 2),
+    "base_perplexity": ("perplexity", 1, 0.2),
+    "lora_perplexity": ("perplexity", 1, 0.2),
+    "original_cost": ("times", 1, 0.2),
     "rank_gain": ("points", 2, 0.5),
     "winner_luck": ("points", 2, 0.15),
+    "persona_gain": ("change", 3, 0.05),
     "judged_apart": ("percent", 1, 2),
     "time_ratio": ("times", 2, 0.1),
     "memory_saved": ("percent", 1, 5),
+    "forgetting": ("change", 3, 0.1),
 }
-DIFFERENCES = ("percent", "points", "logit")
+DIFFERENCES = ("percent", "points", "logit", "change")
 WORKED_OUT = ("exam_half_width", "even_rank")  # by a formula; the others are measured or counted
 
 

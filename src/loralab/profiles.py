@@ -8,10 +8,16 @@ from typing import Any
 from loralab.experiment import METHOD_FIELDS, Experiment
 from loralab.messages import message
 
+BASELINES = {"classification": ("majority", "tfidf", "frozen"), "generation": ("retrieval", "base", "few-shot")}
+TRAINED = {"classification": ("head", "full", "lora"), "generation": ("full", "lora")}
+
 
 @dataclass(frozen=True)
-class Profile:
-    """One row of profiles.toml: the sizes and hyperparameters that a kind of machine can run."""
+class Track:
+    """What a kind of machine can run of one track: sizes and hyperparameters, from profiles.toml.
+
+    `margin` is the difference that would matter: in accuracy (a share) or in loss (nats a token).
+    """
 
     name: str
     ranks: tuple[int, ...]
@@ -19,24 +25,50 @@ class Profile:
     learning_rates: dict[str, float]
     margin: float
     settings: dict[str, Any]
+    variants: dict[str, dict[str, Any]]
+
+    @property
+    def task(self) -> str:
+        """The track: "classification" or "generation"."""
+        return self.settings["task"]
 
     def experiment(self, method: str, **changes: Any) -> Experiment:
         """The profile's experiment for a method, with the learning rate that suits it and the first seed."""
-        values = {**self.settings, "seed": self.seeds[0], **changes, "method": method, "profile": self.name}
+        values = {**self.settings, "seed": self.seeds[0]}
+        if method == "full":  # what is trained is never kept in fewer bits
+            values["weights"] = "fp32"
+        values |= {**changes, "method": method, "profile": self.name}
         if method in self.learning_rates:
             values.setdefault("learning_rate", self.learning_rates[method])
         return Experiment(**values)
+
+    def variant(self, name: str, **changes: Any) -> Experiment:
+        """A LoRA experiment that differs from the profile's in what profiles.toml names.
+
+        "original" is the recipe that the course grew out of; "second" trains another, smaller adapter. Raises
+        ValueError, naming the variants there are, for any other name.
+        """
+        if name not in self.variants:
+            raise ValueError(message("unknown", what="variant", given=name, choices=", ".join(self.variants)))
+        return self.experiment("lora", **{**self.variants[name], **changes})
 
     def rank_comparison(self) -> list[Experiment]:
         """Lesson 5's list: each rank with each seed, alpha fixed."""
         return [self.experiment("lora", rank=rank, seed=seed) for rank in self.ranks for seed in self.seeds]
 
     def comparison(self) -> list[Experiment]:
-        """Lesson 6's list: baselines, head, full fine-tuning and LoRA."""
-        seeded = [(method, seed) for method in ("head", "full", "lora") for seed in self.seeds]
-        return [self.experiment(method) for method in ("majority", "tfidf", "frozen")] + [
+        """Lesson 6's list: the baselines once, then each trained method with each seed."""
+        seeded = [(method, seed) for method in TRAINED[self.task] for seed in self.seeds]
+        return [self.experiment(method) for method in BASELINES[self.task]] + [
             self.experiment(method, seed=seed) for method, seed in seeded
         ]
+
+
+@dataclass(frozen=True)
+class Profile(Track):
+    """One row of profiles.toml: the classification track, and the generation track beside it."""
+
+    generation: Track
 
 
 def load_profile(name: str) -> Profile:
@@ -45,9 +77,24 @@ def load_profile(name: str) -> Profile:
     defaults = table.pop("defaults")
     if name not in table:
         raise ValueError(message("unknown", what="profile", given=name, choices=", ".join(table)))
-    row = {**defaults, **table[name]}
+    row = table[name]
+    generation = _merged(defaults.pop("generation"), row.pop("generation", {}))
+    return Profile(**vars(_track(name, _merged(defaults, row))), generation=_track(name, generation))
+
+
+def _merged(defaults: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    """The defaults with what the row names put in their place, tables within tables too."""
+    return defaults | {
+        name: _merged(defaults[name], value) if isinstance(value, dict) and name in defaults else value
+        for name, value in row.items()
+    }
+
+
+def _track(name: str, row: dict[str, Any]) -> Track:
     rates = row.pop("learning_rate")
-    unknown = set(rates) - set(METHOD_FIELDS)
+    methods = METHOD_FIELDS[row["task"]]
+    unknown = set(rates) - set(methods)
     if unknown:
-        raise ValueError(message("unknown", what="method", given=unknown, choices=", ".join(METHOD_FIELDS)))
-    return Profile(name, tuple(row.pop("ranks")), tuple(row.pop("seeds")), rates, row.pop("margin"), row)
+        raise ValueError(message("unknown", what="method", given=unknown, choices=", ".join(methods)))
+    ranks, seeds, variants = tuple(row.pop("ranks")), tuple(row.pop("seeds")), row.pop("variants", {})
+    return Track(name, ranks, seeds, rates, row.pop("margin"), row, variants)

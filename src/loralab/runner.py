@@ -24,8 +24,11 @@ from loralab.models import save_trained, weights_fingerprint
 from loralab.training import read_stamp, train
 
 # The modules that can change a result or its measurements. The rest loads or shows.
-OUTCOME_MODULES = ("baselines", "data", "hardware", "memory", "metrics", "models", "tokenization", "training")
-VERSIONED = ("accelerate", "datasets", "peft", "scikit-learn", "torch", "transformers")
+OUTCOME_MODULES = (
+    "baselines", "chat", "data", "duplicates", "generation", "hardware", "memory", "metrics", "models", "pairs",
+    "tokenization", "training",
+)  # fmt: skip
+VERSIONED = ("accelerate", "datasets", "peft", "sacrebleu", "scikit-learn", "torch", "transformers")
 
 
 def results_dir() -> Path:
@@ -55,7 +58,7 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     provenance = fingerprints(experiment)
     known = existing_result(folder, provenance)
     if known is not None:
-        print(message("loaded", name=experiment.key, **headline(known)))
+        print(message("loaded", name=experiment.key, headline=headline(known)))
         return known
     folder.mkdir(parents=True, exist_ok=True)
     splits = load_splits(experiment)
@@ -75,18 +78,22 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     for checkpoint in folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
     seconds = number(sum(result.seconds.values()), 0)
-    print(message("trained", name=experiment.key, seconds=seconds, **headline(result)))
+    print(message("trained", name=experiment.key, seconds=seconds, headline=headline(result)))
     return result
 
 
-def headline(result: Result) -> dict[str, str]:
-    """A result's accuracy, with how many test examples and which seed stand behind it."""
+def headline(result: Result) -> str:
+    """A result's main score, with how many test examples and which seed stand behind it."""
     seed = result.experiment.identity().get("seed")
-    return {
-        "accuracy": percent(result.test["accuracy"]),
+    values = {
         "examples": number(len(result.labels), 0),
         "seed": "" if seed is None else message("with_seed", seed=seed),
     }
+    if result.experiment.task == "classification":
+        return message("headline_accuracy", accuracy=percent(result.test["accuracy"]), **values)
+    if "perplexity" in result.test:
+        return message("headline_perplexity", perplexity=number(result.test["perplexity"], 1), **values)
+    return message("headline_chrf", chrf=number(result.test["chrf"], 1), **values)
 
 
 def run_all(experiments: Sequence[Experiment]) -> list[Result]:

@@ -34,7 +34,7 @@ def seed_factor(seeds: int, level: float = 0.95) -> float:
 
 @dataclass(frozen=True)
 class Difference:
-    """Accuracy of one method minus that of another on one test, as shares, and what luck can do to it.
+    """A score (accuracy: share; loss: nats) of one method minus another's on one test, and what luck can do to it.
 
     `by_seed` has one difference a pair of runs. `exam` is the standard deviation that other questions alone would give
     the mean difference, what questions and seeds do together left out: the spread of `by_seed` holds that already.
@@ -79,6 +79,24 @@ def paired_difference(a: ArrayLike, b: ArrayLike, labels: Sequence[int]) -> Diff
         within = float(difference.var(axis=1, ddof=1).mean())
         variance = max(0.0, (seeds * variance - within) / (seeds - 1))
     return Difference(tuple(float(d) for d in difference.mean(axis=1)), math.sqrt(variance / len(truth)))
+
+
+def loss_difference(a: ArrayLike, b: ArrayLike, tokens: Sequence[int]) -> Difference:
+    """The difference of two models' losses (nats a token) on the same answers.
+
+    `a` and `b` are losses summed over each answer, (answers) or (seeds × answers), row i of both trained with the same
+    seed; `tokens` are the answers' lengths. Exam luck is that of a ratio estimate, whose residual for an answer is
+    d - D·tokens (Cochran, Sampling Techniques, 1977, section 6.3). Raises ValueError if the shapes differ.
+    """
+    lengths = np.asarray(tokens, dtype=float)
+    nats_a, nats_b = (np.atleast_2d(np.asarray(x, dtype=float)) for x in (a, b))
+    if nats_a.shape != nats_b.shape:
+        raise ValueError(f"{nats_a.shape} != {nats_b.shape}")
+    difference = nats_a - nats_b
+    by_seed = difference.sum(axis=1) / lengths.sum()
+    residuals = difference.mean(axis=0) - by_seed.mean() * lengths
+    exam = float(residuals.std(ddof=1)) * math.sqrt(len(lengths)) / lengths.sum()
+    return Difference(tuple(float(d) for d in by_seed), exam)
 
 
 def verdict(difference: Difference, margin: float, level: float = 0.95) -> str:

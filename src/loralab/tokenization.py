@@ -17,12 +17,14 @@ from loralab.messages import message
 class Encoded:
     """Encoded texts: a dataset with `input_ids`, `attention_mask` and `labels`, not padded.
 
-    `lengths` is in tokens, one a row; `truncated` counts the rows that were cut.
+    `lengths` is in tokens, one a row; `truncated` counts the rows that were cut; `left_out` has the positions, in the
+    table, of rows of which nothing to train on would be left.
     """
 
     dataset: datasets.Dataset
     lengths: list[int]
     truncated: int
+    left_out: tuple[int, ...] = ()
 
 
 def encode(frame: pd.DataFrame, tokenizer: Any, max_length: int | None) -> Encoded:

@@ -18,13 +18,15 @@ from transformers import (
     TrainingArguments,
 )
 
+from loralab.chat import PairCollator, encode_pairs
 from loralab.data import Splits
 from loralab.experiment import Experiment, Outcome, write_atomically
+from loralab.generation import examine, row_losses, token_losses
 from loralab.hardware import Device
 from loralab.memory import PeakMemory
 from loralab.messages import clock, message
 from loralab.metrics import score
-from loralab.models import apply_method, count_parameters, load_base, load_tokenizer
+from loralab.models import apply_method, count_parameters, load_for, load_tokenizer
 from loralab.tokenization import BatchesByLength, Encoded, batches_by_length, count_tokens, encode
 
 EVALUATION_BATCH = 64
@@ -33,11 +35,14 @@ SCORES = ("accuracy", "f1", "mcc", "loss")
 
 
 def summed_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int) -> torch.Tensor:
-    """Cross-entropy (nats) of logits (rows × classes) summed over this batch's rows, per row of the optimizer step.
+    """Cross-entropy (nats) summed over what this batch is judged on, per item of the whole optimizer step.
 
-    So gradient accumulation gives the gradient of one large batch, however uneven its parts. Left to itself, a
-    sequence classifier returns each part's mean and Trainer does not divide their sum.
+    An item is a row of a classifier's logits (rows × classes), or a trained token of a language model's (rows × tokens
+    × vocabulary). So gradient accumulation gives the gradient of one large batch, however uneven its parts. Left to
+    itself, a sequence classifier returns each part's mean and Trainer does not divide their sum.
     """
+    if outputs.logits.ndim == 3:
+        return token_losses(outputs.logits, labels).sum() / num_items_in_batch
     return nn.functional.cross_entropy(outputs.logits.float(), labels, reduction="sum") / num_items_in_batch
 
 
@@ -101,6 +106,7 @@ class Clock(TrainerCallback):
 
 def training_arguments(experiment: Experiment, device: Device, folder: Path) -> TrainingArguments:
     """The experiment in Trainer's words."""
+    classifies = experiment.task == "classification"
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=experiment.epochs,
@@ -112,12 +118,13 @@ def training_arguments(experiment: Experiment, device: Device, folder: Path) -> 
         seed=experiment.seed,
         fp16=experiment.precision == "fp16",
         bf16=experiment.precision == "bf16",
-        per_device_eval_batch_size=EVALUATION_BATCH,
+        per_device_eval_batch_size=EVALUATION_BATCH if classifies else experiment.batch_size,
         eval_strategy="epoch",
         save_strategy="epoch",
         save_total_limit=2,
         logging_steps=1,
         logging_nan_inf_filter=False,
+        activation_checkpointing=experiment.activation_checkpointing,
         label_names=["labels"],
         disable_tqdm=True,
         report_to="none",
@@ -135,6 +142,12 @@ def by_length(encoded: Encoded) -> tuple[Any, np.ndarray]:
 def class_scores(output: EvalPrediction) -> dict[str, float]:
     """Accuracy, F1 and MCC of logits, in the form that Trainer asks for."""
     return score(output.predictions.argmax(axis=1).tolist(), output.label_ids.tolist())
+
+
+def answer_scores(output: EvalPrediction) -> dict[str, float]:
+    """Loss (nats a trained token, each of one weight) and perplexity, in the form that Trainer asks for."""
+    nats, tokens = output.predictions.sum(axis=0)
+    return {"token_loss": float(nats / tokens), "perplexity": float(np.exp(nats / tokens))}
 
 
 def predict(trainer: Trainer, encoded: Encoded) -> tuple[np.ndarray, dict[str, float]]:
@@ -188,9 +201,11 @@ def train(
     Resumes from the last whole checkpoint in `folder` if there is one. `callbacks` are added to Trainer's.
     """
     tokenizer = load_tokenizer(experiment.model)
-    encoded = {name: encode(frame, tokenizer, experiment.max_length) for name, frame in splits.items()}
+    classifies = experiment.task == "classification"
+    to_rows = encode if classifies else encode_pairs
+    encoded = {name: to_rows(frame, tokenizer, experiment.max_length) for name, frame in splits.items()}
     lengths = encoded["train"].lengths
-    model = apply_method(load_base(experiment.model, experiment.seed), experiment)
+    model = apply_method(load_for(experiment), experiment)
     parameters = count_parameters(model)
     memory = PeakMemory(largest_step(lengths, experiment))
     timer = Clock(experiment.key, provenance, memory)
@@ -204,9 +219,10 @@ def train(
         args=training_arguments(experiment, device, folder),
         train_dataset=encoded["train"].dataset,
         eval_dataset=by_length(encoded["validation"])[0],
-        data_collator=DataCollatorWithPadding(tokenizer),
+        data_collator=collator(experiment, tokenizer),
         compute_loss_func=summed_loss,
-        compute_metrics=class_scores,
+        compute_metrics=class_scores if classifies else answer_scores,
+        preprocess_logits_for_metrics=None if classifies else row_losses,
         callbacks=[timer, memory, *callbacks],
     )
     trainer.remove_callback(PrinterCallback)
@@ -214,23 +230,52 @@ def train(
     history = trainer.state.log_history
     evaluations = [entry for entry in history if "eval_loss" in entry]
     started = time.perf_counter()
-    logits, metrics = predict(trainer, encoded["test"])
+    if classifies:
+        logits, metrics = predict(trainer, encoded["test"])
+        found: dict[str, Any] = {
+            "test": {name: metrics[f"test_{name}"] for name in SCORES},
+            "predictions": logits.argmax(axis=1).tolist(),
+            "labels": splits.test["label"].tolist(),
+            "epochs": [{name: entry[f"eval_{name}"] for name in SCORES} for entry in evaluations],
+        }
+    else:
+        found = examine(model, tokenizer, experiment, splits.train, splits.test)
+        found["epochs"] = [
+            {"loss": entry["eval_token_loss"], "perplexity": entry["eval_perplexity"]} for entry in evaluations
+        ]
     evaluation_seconds = sum(entry["eval_runtime"] for entry in evaluations) + time.perf_counter() - started
-    every_batch = [
-        batch
-        for epoch in range(experiment.epochs)
-        for batch in batches_by_length(lengths, experiment.batch_size, experiment.seed, epoch)
-    ]
     outcome = Outcome(
-        test={name: metrics[f"test_{name}"] for name in SCORES},
-        predictions=logits.argmax(axis=1).tolist(),
-        labels=splits.test["label"].tolist(),
-        epochs=[{name: entry[f"eval_{name}"] for name in SCORES} for entry in evaluations],
+        **found,
         loss_by_step=[entry["loss"] for entry in history if "loss" in entry],
         learning_rate_by_step=[entry["learning_rate"] for entry in history if "loss" in entry],
         parameters=parameters,
         seconds={"training": timer.seconds, "evaluation": evaluation_seconds},
         memory=memory.result,
-        tokens={**count_tokens(lengths, every_batch), "truncated": encoded["train"].truncated},
+        tokens=tokens_of_training(experiment, encoded["train"], tokenizer),
     )
     return model, outcome
+
+
+def collator(experiment: Experiment, tokenizer: Any) -> Any:
+    """What makes a batch of the experiment's rows."""
+    if experiment.task == "classification":
+        return DataCollatorWithPadding(tokenizer)
+    pad_to = experiment.max_length if experiment.padding == "max_length" else None
+    return PairCollator(tokenizer, experiment.loss_on, pad_to)
+
+
+def tokens_of_training(experiment: Experiment, encoded: Encoded, tokenizer: Any) -> dict[str, int]:
+    """Tokens over the whole training: `real`, `padded`, `trained` (generation); rows `truncated` and `left_out`."""
+    batches = [
+        batch
+        for epoch in range(experiment.epochs)
+        for batch in batches_by_length(encoded.lengths, experiment.batch_size, experiment.seed, epoch)
+    ]
+    counted = count_tokens(encoded.lengths, batches) | {"truncated": encoded.truncated}
+    if experiment.task == "classification":
+        return counted
+    if experiment.padding == "max_length":
+        counted["padded"] = sum(map(len, batches)) * (experiment.max_length or 0)
+    collate = collator(experiment, tokenizer)
+    trained = sum(collate.trained_tokens([encoded.dataset[row] for row in batch]) for batch in batches)
+    return counted | {"trained": trained, "left_out": len(encoded.left_out)}

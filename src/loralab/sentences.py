@@ -1,0 +1,196 @@
+"""Sentences and verdicts from results, and from nothing else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+import numpy as np
+import pandas as pd
+
+from loralab.experiment import Result
+from loralab.messages import message, number, percent
+from loralab.stats import Difference, loss_difference, paired_difference, verdict
+from loralab.tables import is_smoke, marked, method_name, peak_bytes, training_seconds
+
+# One timing of each method says nothing below this: ranks 8 and 16, which do almost the same work, differed by 12 %.
+TIMING_NOISE = 0.15
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a task's methods are compared: the score, and the factor, digits and name of the unit it is shown in."""
+
+    name: str
+    factor: float
+    digits: int
+    unit: str
+
+
+SCORES = {
+    "classification": Score("accuracy", 100, 1, "unit_points"),
+    "generation": Score("loss", 1, 3, "unit_nats"),
+}
+
+
+def amount(value: float, task: str) -> str:
+    """A difference between two methods' scores, as a task measures it, without its unit."""
+    return number(SCORES[task].factor * value, SCORES[task].digits)
+
+
+def with_unit(value: float, task: str) -> str:
+    """The same with its unit: points of accuracy, or nats a token."""
+    return f"{amount(value, task)} {message(SCORES[task].unit)}"
+
+
+def difference(a: Sequence[Result], b: Sequence[Result]) -> Difference:
+    """Score of `a` minus that of `b`, paired by seed and by test example: accuracy, or loss in nats a token.
+
+    A model that was only prompted has no seed: it is set beside each of the other's. Raises ValueError if the two were
+    not run with the same seeds, in the same order, on the same test.
+    """
+    if "seed" not in b[0].experiment.identity():
+        b = list(b) * len(a)
+    seeds = [[r.experiment.seed for r in group] for group in (a, b)]
+    unpaired = "seed" in b[0].experiment.identity() and seeds[0] != seeds[1]
+    if unpaired or len(a) != len(b) or any(r.labels != a[0].labels for r in (*a, *b)):
+        raise ValueError(message("not_paired", a=method_name(a[0]), b=method_name(b[0]), seeds=seeds))
+    if a[0].experiment.task == "generation":
+        return loss_difference([r.answer_nats for r in a], [r.answer_nats for r in b], a[0].answer_tokens)
+    return paired_difference([r.predictions for r in a], [r.predictions for r in b], a[0].labels)
+
+
+def compare(a: Sequence[Result], b: Sequence[Result], level: float = 0.95) -> str:
+    """One sentence: whose accuracy (or loss on the answers) is higher on their common test, or that it cannot tell.
+
+    Raises what `difference` raises.
+    """
+    found, task = difference(a, b), a[0].experiment.task
+    middle, half = found.mean, found.half(level)
+    key = "cannot_tell" if abs(middle) <= half else "more" if middle > 0 else "less"
+    text = message(
+        f"{SCORES[task].name}_{key}",
+        a=method_name(a[0]),
+        b=method_name(b[0]),
+        signed=amount(middle, task),
+        difference=amount(abs(middle), task),
+        half=amount(half, task),
+        examples=number(len(a[0].labels), 0),
+        runs=_runs(a),
+    )
+    return marked(text, (*a, *b))
+
+
+def _runs(group: Sequence[Result]) -> str:
+    if len(group) == 1:
+        return message("one_seed", seed=group[0].experiment.seed)
+    return message("many_seeds", seeds=len(group))
+
+
+def margin_verdict(a: Sequence[Result], b: Sequence[Result], margin: float) -> str:
+    """One sentence: equivalent within the margin (share or nats), different, different but negligible, or cannot tell.
+
+    Raises what `difference` raises.
+    """
+    key = verdict(difference(a, b), margin)
+    values = {
+        "a": method_name(a[0]),
+        "b": method_name(b[0]),
+        "margin": with_unit(margin, a[0].experiment.task),
+        "runs": _runs(a),
+    }
+    return marked(message(f"verdict_{key}", **values), (*a, *b))
+
+
+def rank_verdict(results: Sequence[Result], reference: int) -> str:
+    """The title of the rank comparison: whether any rank's score stands out from the reference rank's.
+
+    With m ranks beside it, each interval is at 1 - 0.05/m, so that all together err in 5 % of studies at most
+    (Bonferroni).
+    """
+    by_rank: dict[int, list[Result]] = {}
+    for result in results:
+        by_rank.setdefault(result.experiment.rank, []).append(result)
+    base, task = by_rank.pop(reference), results[0].experiment.task
+    level, apart = 1 - 0.05 / max(1, len(by_rank)), []
+    for rank, group in by_rank.items():
+        found = difference(group, base)
+        if abs(found.mean) > found.half(level):
+            apart.append(f"r={rank}, {amount(found.mean, task)} ± {amount(found.half(level), task)}")
+    values = {
+        "first": reference,
+        "alpha": number(base[0].experiment.alpha, 0),
+        "unit": message(SCORES[task].unit),
+        "runs": _runs(base),
+    }
+    if not apart:
+        return marked(message("ranks_cannot_tell", **values), results)
+    return marked(message("ranks_differ", apart="; ".join(apart), **values), results)
+
+
+def sentences(full: Sequence[Result], lora: Sequence[Result]) -> list[str]:
+    """What full fine-tuning and LoRA did here: score, parameters, speed, memory. Each follows from the numbers."""
+    ratio = mean(map(training_seconds, full)) / mean(map(training_seconds, lora))
+    saved = 1 - mean(map(peak_bytes, lora)) / mean(map(peak_bytes, full))
+    parameters = lora[0].parameters
+    speed = "unclear" if abs(ratio - 1) <= TIMING_NOISE else "faster" if ratio > 1 else "slower"
+    text = [
+        compare(full, lora),
+        message(
+            "parameters_sentence",
+            trainable=number(parameters["trainable"], 0),
+            share=percent(parameters["trainable"] / parameters["total"], 2),
+            adapter=number(parameters["adapter"], 0),
+            head=number(parameters["head"], 0),
+        ),
+        message(f"speed_{speed}", ratio=number(max(ratio, 1 / ratio), 2), times=len(full)),
+        message(
+            "memory_less" if saved > 0 else "memory_more",
+            saved=percent(abs(saved)),
+            method=message(f"measured_{full[0].memory['method']}"),
+        ),
+    ]
+    if is_smoke((*full, *lora)):
+        text.insert(0, message("smoke_banner"))
+    return text
+
+
+def forgetting(base: Result, tuned: Sequence[Result]) -> str:
+    """One sentence: what fine-tuning did to the loss on text it never saw, in nats a token, mean over the seeds."""
+    before, after = base.test["other_loss"], mean(r.test["other_loss"] for r in tuned)
+    key = "forgot" if after > before else "kept"
+    values = {"before": number(before, 3), "after": number(after, 3), "change": number(after - before, 3)}
+    return marked(message(key, method=method_name(tuned[0]), **values), [base, *tuned])
+
+
+def promises(full: Sequence[Result], lora: Sequence[Result], ratios: Sequence[float], margin: float) -> pd.DataFrame:
+    """What people promise of LoRA, what was measured here, and whether it held here: yes, no, or cannot tell.
+
+    For classification: the promise on quality is about accuracy.
+
+    `ratios` are times of full fine-tuning over LoRA's, measured in turns; their middle 80 % decides.
+    """
+    share = lora[0].parameters["trainable"] / lora[0].parameters["total"]
+    saved = 1 - mean(map(peak_bytes, lora)) / mean(map(peak_bytes, full))
+    low, middle, high = np.quantile(ratios, [0.1, 0.5, 0.9])
+    found = difference(full, lora)
+    gap = f"{number(100 * found.mean, 1)} ± {number(100 * found.half(), 1)} {message('unit_points')}"
+    same = {"equivalent": "yes", "negligible": "yes", "different": "no", "cannot_tell": "unclear"}
+    rows = [
+        ("share", percent(share, 2), "yes" if 0.005 <= share <= 0.02 else "fewer" if share < 0.005 else "no"),
+        ("speed", f"{number(middle, 2)} ({number(low, 2)} – {number(high, 2)})", _held(low >= 3, high < 3)),
+        ("memory", percent(saved), "yes" if saved >= 0.5 else "no"),
+        ("accuracy", gap, same[verdict(found, margin)]),
+    ]
+    table = pd.DataFrame(
+        {
+            message("promise"): [message(f"promise_{name}") for name, _, _ in rows],
+            message("what_was_measured"): [value for _, value, _ in rows],
+            message("held_here"): [message(f"held_{held}") for _, _, held in rows],
+        }
+    )
+    table.columns.name = message("smoke_mark") if is_smoke((*full, *lora)) else None
+    return table
+
+
+def _held(yes: bool, no: bool) -> str:
+    return "yes" if yes else "no" if no else "unclear"

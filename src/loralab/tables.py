@@ -1,0 +1,161 @@
+"""Tables from results, and from nothing else."""
+
+from collections.abc import Sequence
+from statistics import mean
+
+import pandas as pd
+
+from loralab.experiment import Result
+from loralab.messages import message, number, percent, scientific
+from loralab.stats import half_width
+
+COSTS = (
+    "trainable", "trainable_adapter", "trainable_share", "seconds", "minutes", "peak_memory", "speedup", "memory_saved",
+    "test_examples", "seeds",
+)  # fmt: skip
+
+
+def method_name(result: Result) -> str:
+    """The method in the reader's language; LoRA with its rank."""
+    name = message(f"method_{result.experiment.method}")
+    return f"{name} r={result.experiment.rank}" if result.experiment.method == "lora" else name
+
+
+def by_method(results: Sequence[Result]) -> dict[str, list[Result]]:
+    """The results grouped by method (and rank), in order of first appearance."""
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        groups.setdefault(method_name(result), []).append(result)
+    return groups
+
+
+def is_smoke(results: Sequence[Result]) -> bool:
+    """Whether any of the results comes from the smoke profile, whose numbers are no findings."""
+    return any(result.experiment.profile == "smoke" for result in results)
+
+
+def marked(text: str, results: Sequence[Result]) -> str:
+    """The text, with a mark if it comes from the smoke profile."""
+    return f"[{message('smoke_mark')}] {text}" if is_smoke(results) else text
+
+
+def comparison_table(results: Sequence[Result]) -> pd.DataFrame:
+    """What each method reached and cost: one column a method, means over its seeds, text ready to read.
+
+    The results are of one task. Speed-up and memory saved are against full fine-tuning. Rows that no method fills are
+    left out.
+    """
+    groups = by_method(results)
+    full = next((group for group in groups.values() if group[0].experiment.method == "full"), None)
+    scores = _accuracy_rows if results[0].experiment.task == "classification" else _answer_rows
+    table = pd.DataFrame({name: {**scores(group), **_cost_rows(group, full)} for name, group in groups.items()})
+    table.columns.name = message("smoke_mark") if is_smoke(results) else None
+    return table[(table != "–").any(axis=1)]
+
+
+def _average(group: Sequence[Result], score: str, digits: int) -> str:
+    return number(mean(r.test[score] for r in group), digits) if score in group[0].test else "–"
+
+
+def _seed_by_seed(group: Sequence[Result], score: str, factor: float = 1) -> str:
+    if not group[1:] or score not in group[0].test:
+        return "–"
+    return " · ".join(number(factor * r.test[score], 1) for r in group)
+
+
+def _accuracy_rows(group: Sequence[Result]) -> dict[str, str]:
+    accuracy, examples = mean(r.test["accuracy"] for r in group), len(group[0].labels)
+    return {
+        message("accuracy"): f"{percent(accuracy)} ± {number(100 * half_width(accuracy, examples), 1)}",
+        message("accuracy_by_seed"): _seed_by_seed(group, "accuracy", 100),
+        "F1": _average(group, "f1", 3),
+        "MCC": _average(group, "mcc", 3),
+        message("loss"): _average(group, "loss", 3),
+    }
+
+
+def _answer_rows(group: Sequence[Result]) -> dict[str, str]:
+    return {
+        message("answer_loss"): _average(group, "loss", 3),
+        message("perplexity"): _average(group, "perplexity", 1),
+        message("perplexity_by_seed"): _seed_by_seed(group, "perplexity"),
+        "chrF": _average(group, "chrf", 1),
+        "distinct-1": _average(group, "distinct_1", 2),
+        "distinct-2": _average(group, "distinct_2", 2),
+        message("answer_words"): _average(group, "words", 1),
+        message("longest_overlap"): _average(group, "longest_overlap", 0),
+        message("other_loss"): _average(group, "other_loss", 3),
+    }
+
+
+def _cost_rows(group: Sequence[Result], full: Sequence[Result] | None) -> dict[str, str]:
+    seconds = mean(map(training_seconds, group))
+    rows = dict.fromkeys(map(message, COSTS), "–")
+    if group[0].parameters:
+        parameters, peak = group[0].parameters, mean(map(peak_bytes, group))
+        rows |= {
+            message("trainable"): number(parameters["trainable"], 0),
+            message("trainable_adapter"): number(parameters["adapter"], 0),
+            message("trainable_share"): percent(parameters["trainable"] / parameters["total"], 3),
+            message("peak_memory"): number(peak / 2**20, 0),
+        }
+        if full:
+            rows |= {
+                message("speedup"): number(mean(map(training_seconds, full)) / seconds, 2),
+                message("memory_saved"): percent(1 - peak / mean(map(peak_bytes, full))),
+            }
+    return rows | {
+        message("seconds"): number(seconds, 1),
+        message("minutes"): number(seconds / 60, 2),
+        message("test_examples"): number(len(group[0].labels), 0),
+        message("seeds"): str(len({r.experiment.seed for r in group})),
+    }
+
+
+def peak_bytes(result: Result) -> float:
+    """The peak memory of a result's training."""
+    return float(result.memory["peak_bytes"])
+
+
+def training_seconds(result: Result) -> float:
+    """How long a result's training took, evaluation left out."""
+    return result.seconds["training"]
+
+
+def samples_table(results: Sequence[Result], count: int = 10) -> pd.DataFrame:
+    """The answers of several models to the same first questions of the test: one row a question, one column a model.
+
+    The first result of each method counts; the reference answer stands first. Raises ValueError if the results did
+    not answer the same questions.
+    """
+    firsts = {name: group[0] for name, group in by_method(results).items()}
+    asked = results[0].questions
+    if any(result.questions != asked for result in firsts.values()):
+        raise ValueError(message("other_questions", names=", ".join(firsts)))
+    table = pd.DataFrame(
+        {message("reference_answer"): results[0].labels[:count]}
+        | {name: result.predictions[:count] for name, result in firsts.items()},
+        index=pd.Index(asked[:count], name=message("question")),
+    )
+    table.columns.name = message("smoke_mark") if is_smoke(results) else None
+    return table
+
+
+def provenance_table(results: Sequence[Result]) -> pd.DataFrame:
+    """Where each result comes from: one row a result."""
+    rows = [
+        {
+            message("result"): result.experiment.key,
+            message("profile"): result.experiment.profile,
+            message("seed"): result.experiment.identity().get("seed", "–"),
+            message("learning_rate"): scientific(result.experiment.learning_rate) if result.parameters else "–",
+            message("data"): result.provenance["data"],
+            message("code"): result.provenance["code"],
+            message("weights"): result.provenance.get("weights", "–"),
+            "torch": result.provenance["versions"]["torch"],
+            message("device"): result.provenance["device"],
+            message("date"): result.provenance["date"],
+        }
+        for result in results
+    ]
+    return pd.DataFrame(rows)
