@@ -1,3 +1,4 @@
+import copy
 import json
 import math
 import os
@@ -7,7 +8,14 @@ import sys
 import numpy as np
 import pytest
 import torch
-from transformers import Trainer, TrainerCallback
+from transformers import (
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Trainer,
+    TrainerCallback,
+)
 
 from loralab import runner, training
 from loralab.chat import encode_pairs
@@ -17,7 +25,8 @@ from loralab.experiment import Result
 from loralab.generation import answer_losses, generate
 from loralab.hardware import detect
 from loralab.memory import profiled_peak, static_bytes, static_need
-from loralab.models import load_for, load_tokenizer, load_trained
+from loralab.models import apply_method, load_for, load_tokenizer, load_trained
+from loralab.profiles import load_profile
 from loralab.runner import canonical, run, run_folder
 from loralab.tokenization import encode
 from loralab.training import largest_step
@@ -374,3 +383,44 @@ def test_all_that_is_padded_is_trained_on_in_the_original_recipe(smoke):
     assert tokens["real"] == 2 * sum(encoded.lengths)
     batch = training.collator(original, tokenizer)([encoded.dataset[0]])
     assert batch["input_ids"].shape == (1, 96) and torch.equal(batch["labels"], batch["input_ids"])
+
+
+def test_activation_checkpointing_changes_no_gradient(smoke, tmp_path):
+    config = LlamaConfig(
+        vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2
+    )
+    torch.manual_seed(0)
+    base = LlamaForCausalLM(config)
+    ids = torch.randint(3, 64, (2, 7))
+    rows = [{"input_ids": row, "labels": row} for row in ids]
+    losses = []
+    for on in (False, True):
+        experiment = smoke.generation.experiment("lora", activation_checkpointing=on)
+        arguments = training.training_arguments(experiment, detect(), tmp_path)
+        arguments.eval_strategy = "no"
+        trainer = Trainer(
+            model=apply_method(copy.deepcopy(base), experiment),
+            args=arguments,
+            train_dataset=rows * 4,
+            compute_loss_func=training.summed_loss,
+        )
+        trainer.train()
+        assert bool(getattr(trainer.args, training.CHECKPOINTING)) == on
+        losses.append([entry[name] for entry in trainer.state.log_history[:2] for name in ("loss", "grad_norm")])
+    assert losses[0] == pytest.approx(losses[1]) and losses[0][1] > 0
+
+
+def test_gemma_3_trains_on_text_alone():
+    text = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "head_dim": 16}
+    text |= {"num_attention_heads": 2, "num_key_value_heads": 1}
+    vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    vision |= {"image_size": 28, "patch_size": 14, "vision_use_head": False}
+    model = Gemma3ForConditionalGeneration(Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4))
+    experiment = load_profile("large").generation.experiment("lora", weights="fp32")
+    tuned = apply_method(model, experiment).train()
+    ids = torch.randint(5, 60, (2, 9))
+    loss = training.summed_loss(tuned(input_ids=ids, attention_mask=torch.ones_like(ids)), ids, 16)
+    loss.backward()
+    trained = {name for name, parameter in tuned.named_parameters() if parameter.grad is not None}
+    assert trained and all("language_model" in name and "lora_" in name for name in trained)
+    assert trained == {name for name, parameter in tuned.named_parameters() if parameter.requires_grad}

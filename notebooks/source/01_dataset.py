@@ -3,10 +3,11 @@
 #
 # **Pregunta.** ¿A qué tiene que ganar un modelo con *fine-tuning*, y qué haría que su nota fuera mentira?
 #
-# En este curso vas a enseñar a un modelo de lenguaje a distinguir las críticas de cine favorables de las desfavorables.
-# Un modelo así es una función con millones de números, sus **pesos**, que otros ajustaron ya con mucho texto. Adaptarlo
-# a una tarea nueva se llama *fine-tuning*, y lo harás de dos maneras: ajustando todos los pesos (*fine-tuning*
-# completo), o dejándolos fijos y entrenando unos pocos números añadidos (LoRA).
+# En este curso vas a enseñar a un modelo de lenguaje a distinguir las críticas de cine favorables de las desfavorables
+# (**clasificación**) y a otro, a contestar preguntas como las contestaría don Quijote (**generación**). Un modelo así
+# es una función con millones de números, sus **pesos**, que otros ajustaron ya con mucho texto. Adaptarlo a una tarea
+# nueva se llama *fine-tuning*, y lo harás de dos maneras: ajustando todos los pesos (*fine-tuning* completo), o
+# dejándolos fijos y entrenando unos pocos números añadidos (LoRA).
 #
 # Antes de entrenar nada hay que saber con qué se le examina. Esta lección prepara el examen. Al terminar sabrás:
 #
@@ -24,7 +25,8 @@
 #
 # **Question.** What must a fine-tuned model beat, and what would make its score a lie?
 #
-# In this course you teach a language model to tell favourable film reviews from unfavourable ones. Such a model is a
+# In this course you teach one language model to tell favourable film reviews from unfavourable ones
+# (**classification**), and another to answer questions as Don Quixote would (**generation**). Such a model is a
 # function with millions of numbers, its **weights**, which others have already adjusted on a great deal of text.
 # Adapting it to a new task is called fine-tuning, and you do it in two ways: by adjusting all the weights (full
 # fine-tuning), or by leaving them fixed and training a few added numbers (LoRA).
@@ -323,8 +325,8 @@ guess_tfidf = predict("tfidf", None)
 # the table is explained at the end of the lesson.
 
 # %%
-from loralab.report import comparison_table
 from loralab.runner import run_all
+from loralab.tables import comparison_table
 
 majority, tfidf = run_all([profile.experiment("majority"), profile.experiment("tfidf")])
 guess_tfidf.compare(100 * tfidf.test["accuracy"])
@@ -442,6 +444,84 @@ assert shared(pd.concat([splits.train, leaked]), splits.test) == len(leaked)
 assert shared(splits.train, splits.test) == 0
 
 # %% [markdown] lang="es"
+# ## La otra tarea: contestar como don Quijote
+#
+# Hasta aquí, el modelo elige entre dos respuestas. En la segunda tarea del curso la escribe. Los datos son 672
+# preguntas de hoy (sobre móviles, exámenes, dinero o miedo) y las respuestas de don Quijote, escritas en inglés para
+# este curso. Vistas de cerca, las dos tareas son la misma: una **entrada** y lo que tiene que salir. Cambia qué sale:
+# una de dos etiquetas, o unas cincuenta palabras.
+
+# %% [markdown] lang="en"
+# ## The other task: answering as Don Quixote
+#
+# So far, the model chooses between two answers. In the course's second task it writes one. The data are 672 questions
+# of today (about phones, exams, money or fear) and Don Quixote's answers, written in English for this course. Seen from
+# close by, the two tasks are the same: an **input**, and what has to come out. What differs is what comes out: one of
+# two labels, or some fifty words.
+
+# %%
+from loralab.pairs import load_pairs
+
+asked = profile.generation.experiment("retrieval")
+pairs, counted = load_pairs(asked.dataset)
+film, pair = splits.train.iloc[0], pairs.iloc[0]
+pd.set_option("display.max_colwidth", None)
+records = [[film["text"], film["label"]], [pair["input"], pair["output"]]]
+print(counted)
+pd.DataFrame(records, index=[experiment.task, asked.task], columns=["input", "output"])
+
+# %% [markdown] lang="es"
+# ¿Cómo se reparte? Barajar no basta. «¿Cambio de móvil?» y «¿Me compro el último teléfono?» no son copias, así que
+# ningún detector de duplicados las vería, pero quien ha estudiado una lleva ventaja en la otra. Por eso cada pregunta
+# tiene un **tema**, y el tema entero va a una sola parte.
+
+# %% [markdown] lang="en"
+# How is it divided? Shuffling is not enough. “Should I change my phone?” and “Do I buy the latest model?” are not
+# copies, so no detector of duplicates would see them, but whoever has studied one has a head start on the other. So
+# each question has a **topic**, and the whole topic goes into one part.
+
+# %%
+persona = load_splits(asked)
+topics = {name: set(frame["topic"]) for name, frame in persona.items()}
+assert not topics["train"] & topics["test"]
+assert not topics["train"] & topics["validation"]
+assert not topics["validation"] & topics["test"]
+print(sorted(topics["test"]))
+persona.report
+
+# %% [markdown] lang="es"
+# Aquí también hay un listón sin red neuronal: buscar la pregunta de entrenamiento más parecida (con TF-IDF) y copiar su
+# respuesta. ¿Qué le falta? Léelo: en la primera columna, lo que se escribió para esa pregunta; en la segunda, lo que se
+# ha copiado.
+
+# %% [markdown] lang="en"
+# Here too there is a bar without any neural network: look for the most similar training question (by TF-IDF) and copy
+# its answer. What does it lack? Read: in the first column, what was written for the question; in the second, what was
+# copied.
+
+# %%
+from loralab.runner import run
+from loralab.tables import samples_table
+
+retrieval = run(asked)
+assert set(retrieval.predictions) <= set(persona.train["output"])
+samples_table([retrieval], 4)
+
+# %% [markdown] lang="es"
+# La voz es la suya, porque es suya; la respuesta es de otra pregunta. No hay exactitud que contar: nadie contesta dos
+# veces con las mismas palabras. **chrF** ([Popović, 2015](https://aclanthology.org/W15-3049/)) compara los trozos de
+# hasta 6 letras seguidas de las dos respuestas; va de 0 a 100, y dos respuestas cualesquiera en la misma lengua ya
+# comparten muchos. Es lo que imprime `run`. Quien haga algo mejor que copiar tendrá que demostrarlo de otra manera: lo
+# veremos en la lección 4.
+
+# %% [markdown] lang="en"
+# The voice is his, because it is his; the answer is another question's. There is no accuracy to count: nobody answers
+# twice in the same words. **chrF** ([Popović, 2015](https://aclanthology.org/W15-3049/)) compares the stretches of up
+# to 6 letters in a row of the two answers; it runs from 0 to 100, and any two answers in one language share many
+# already. It is what `run` prints. Whoever does better than copying will have to show it in another way: lesson 4 comes
+# to that.
+
+# %% [markdown] lang="es"
 # ## La suerte del examen
 #
 # Imagina un modelo que acierta de verdad el 83 % de las frases. Lo examinamos 1000 veces, cada vez con 2000 frases
@@ -497,6 +577,7 @@ guess_width.compare(100 * formula)
 # - El examen está limpio: barajado, estratificado, sin copias. Lo dicen las comprobaciones, no la confianza.
 # - Una exactitud alta no prueba nada por sí sola. Mira el MCC y la clase mayoritaria.
 # - Un modelo con *fine-tuning* tiene que superar a TF-IDF, no al azar, y no tiene por qué superar a una persona.
+# - Las preguntas a don Quijote se reparten por temas: ninguno está en dos partes.
 # - Si dos notas difieren menos que el ±, eso solo no basta para decir qué modelo es mejor. Y si difieren más, tampoco:
 #   el ± es de una nota sola, y comparar dos que hacen el mismo examen pide otra cuenta (lecciones 5 y 6).
 #
@@ -511,6 +592,7 @@ guess_width.compare(100 * formula)
 # - The exam is clean: shuffled, stratified, without copies. The checks show it; it is not taken on trust.
 # - A high accuracy proves nothing on its own. Look at the MCC and at the majority class.
 # - A fine-tuned model has to beat TF-IDF, not chance, and need not beat a person.
+# - The questions to Don Quixote are divided by topic: none is in two parts.
 # - If two scores differ by less than the ±, that alone does not tell which model is better. Nor if they differ by more:
 #   the ± belongs to one score, and comparing two that sit the same exam takes another calculation (lessons 5 and 6).
 #

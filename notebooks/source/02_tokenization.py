@@ -9,7 +9,8 @@
 # - decodificar cualquier lote y decir qué es cada número;
 # - calcular qué porcentaje de un lote es relleno, y reducirlo;
 # - comprobar que el relleno no cambia la respuesta, y qué pasa si se olvida la máscara;
-# - elegir la función que forma los lotes, y decir por qué falla otra.
+# - elegir la función que forma los lotes, y decir por qué falla otra;
+# - decir qué *tokens* de una conversación enseñan algo al modelo, y cuáles solo se leen.
 #
 # Hace falta la lección 1: de ahí salen los datos y el experimento.
 
@@ -25,7 +26,8 @@
 # - decode any batch and say what each number is;
 # - work out what share of a batch is padding, and reduce it;
 # - check that padding does not change the answer, and see what happens if the mask is forgotten;
-# - choose the function that makes the batches, and say why another fails.
+# - choose the function that makes the batches, and say why another fails;
+# - say which tokens of a conversation teach the model something, and which are only read.
 #
 # You need lesson 1: data and experiment come from there.
 
@@ -186,6 +188,7 @@ guess_batch = predict("padding_batch", None)
 
 # %%
 import numpy as np
+import pandas as pd
 
 from loralab.tokenization import batches_by_length, padding_waste
 
@@ -203,7 +206,7 @@ waste["batch"] = padding_waste(train.lengths, random_batches)
 waste["similar"] = padding_waste(train.lengths, similar_batches)
 
 # %%
-from loralab.messages import number
+from loralab.messages import message, number
 
 longest = np.mean(
     [max(train.lengths[row] for row in batch) for batch in random_batches]
@@ -330,6 +333,237 @@ assert made["attention_mask"].sum(dim=1).tolist() == lengths
 assert made["labels"].tolist() == [example["labels"] for example in four]
 
 # %% [markdown] lang="es"
+# ## La otra tarea: una conversación
+#
+# El modelo que contestará como don Quijote predice, en cada posición, el *token* siguiente, y no ve más que una fila de
+# *tokens*. ¿Dónde acaba la pregunta y dónde empieza la respuesta? Lo dice la **plantilla de chat** del modelo, que
+# viene con su tokenizador: envuelve cada turno en *tokens* especiales. Le damos una pregunta suelta. ¿Qué habrá delante
+# de ella?
+
+# %% [markdown] lang="en"
+# ## The other task: a conversation
+#
+# The model that will answer as Don Quixote predicts, at each position, the next token, and sees nothing but a row of
+# tokens. Where does the question end and the answer begin? The model's **chat template** says so; it comes with the
+# tokenizer, and wraps each turn in special tokens. We give it a bare question. What will stand before it?
+
+# %% tags=["nbval-check-output"]
+persona = profile.generation.experiment("lora")
+chat = load_tokenizer(persona.model)
+asked = [{"role": "user", "content": "Should I buy a horse?"}]
+bare = chat.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+print(bare)
+
+# %% [markdown] lang="es"
+# Si no le das un mensaje de sistema, la plantilla pone el suyo. Entrenar con uno y usar el modelo con otro es darle dos
+# tareas distintas, y nadie avisa. Por eso el nuestro, que es la columna `instruction` de los datos, va siempre: al
+# entrenar y al preguntar. `encode_pairs` lo monta, y pone en cada posición una etiqueta: el *token* que hay en ella si
+# es de la respuesta o de su final, y −100 en las demás, que para PyTorch quiere decir «esto no se juzga».
+
+# %% [markdown] lang="en"
+# If you give it no system message, the template puts in its own. To train with one and use the model with another is to
+# set it two different tasks, and nobody warns you. So ours, the column `instruction` of the data, is always there: in
+# training and in use. `encode_pairs` puts it together, and gives each position a label: the token that stands there if
+# it belongs to the answer or its end, and −100 elsewhere, which to PyTorch means “not judged”.
+
+# %%
+from loralab.chat import IGNORED, PairCollator, encode_pairs, end_of_turn
+
+pairs = load_splits(persona).train
+dialogues = encode_pairs(pairs, chat, persona.max_length)
+first = dialogues.dataset[0]
+told = [label != IGNORED for label in first["labels"]]
+answer = [label for label in first["labels"] if label != IGNORED]
+assert answer[-1] == end_of_turn(chat)
+assert chat.decode(answer[:-1]).strip() == pairs["output"].iloc[0]
+print(dialogues.truncated, dialogues.left_out)
+
+# %%
+from loralab.figures import token_boxes
+
+pieces = [chat.decode([token]).replace("\n", "⏎") for token in first["input_ids"]]
+token_boxes(pieces, told)
+
+# %% [markdown] lang="es"
+# Se entrena con lo azul: la respuesta y el *token* que cierra el turno. Si ese último no estuviera, el modelo no
+# aprendería a callar. La pregunta se lee, y decide la respuesta, pero no se le pide al modelo que la escriba. Y ninguna
+# respuesta se ha quedado vacía por el recorte: `left_out` diría cuáles.
+#
+# ## Rómpelo: el relleno que es también un final
+#
+# En muchos modelos de chat el *token* de relleno es el mismo que cierra el turno. Parece natural enmascarar «todo lo
+# que sea relleno». Mira qué pasa si se busca por su número, y qué si se busca por su posición. La celda cuenta cuántos
+# finales de turno conservan su etiqueta en un lote de dos respuestas.
+
+# %% [markdown] lang="en"
+# The blue is trained on: the answer and the token that closes the turn. Were that last one missing, the model would not
+# learn to stop. The question is read, and decides the answer, but the model is not asked to write it. And no answer was
+# left empty by the cut: `left_out` would say which.
+#
+# ## Break it: padding that is also an ending
+#
+# In many chat models the padding token is the very one that closes the turn. It seems natural to mask “all that is
+# padding”. See what happens if it is looked for by its number, and what if by its position. The cell counts how many
+# ends of turn keep their label in a batch of two answers.
+
+# %%
+by_length = np.argsort(dialogues.lengths)
+two = [dialogues.dataset[int(i)] for i in (by_length[0], by_length[-1])]
+padded = PairCollator(chat)(two)
+end = end_of_turn(chat)
+by_position = padded["labels"]
+by_number = by_position.masked_fill(padded["input_ids"] == chat.pad_token_id, IGNORED)
+kept = [(labels == end).sum().item() for labels in (by_number, by_position)]
+print(chat.pad_token, chat.decode([end]), kept)
+assert kept[1] == 2
+assert kept[0] == (0 if chat.pad_token_id == end else 2)
+
+# %% [markdown] lang="es"
+# Enmascarado por su número, el final desaparece de las etiquetas. El arreglo es no mirar el número: el relleno se pone
+# después de codificar, y quien lo pone sabe dónde está.
+#
+# ## Los mismos *collators*, con otra forma de etiqueta
+#
+# Ahora hay una etiqueta por *token*, así que las filas de etiquetas son tan desiguales como las de entrada. Antes de
+# ejecutar: ¿cuáles de estos cuatro fallarán? ¿Y cuál funcionará sin hacer lo que queremos?
+
+# %% [markdown] lang="en"
+# Masked by its number, the end disappears from the labels. The fix is not to look at the number: padding is added after
+# encoding, and whoever adds it knows where it is.
+#
+# ## The same collators, another shape of label
+#
+# Now there is one label per token, so rows of labels are as uneven as rows of input. Before you run it: which of these
+# four will fail? And which will work without doing what we want?
+
+# %%
+from transformers import DataCollatorForLanguageModeling, DataCollatorForSeq2Seq
+
+for collate in (
+    default_data_collator,
+    DataCollatorWithPadding(chat),
+    DataCollatorForLanguageModeling(chat, mlm=False),
+    DataCollatorForSeq2Seq(chat),
+):
+    name = getattr(collate, "__name__", type(collate).__name__)
+    inputs = {"input_ids", "attention_mask"}
+    unlabelled = isinstance(collate, DataCollatorForLanguageModeling)
+    rows_in = [
+        {k: v for k, v in row.items() if k in inputs or not unlabelled} for row in two
+    ]
+    try:
+        made = collate(rows_in)
+        judged = made["labels"] != IGNORED
+        print(name, tuple(made["input_ids"].shape), judged.sum(dim=1).tolist(), end=" ")
+        print((made["labels"] == end).any(dim=1).tolist())
+    except ValueError as error:
+        print(name, "→", type(error).__name__, str(error)[:50])
+
+# %% [markdown] lang="es"
+# El primero no sabe rellenar. El segundo rellena la entrada y deja las etiquetas como están: falla también. El tercero
+# se las inventa (por eso se las hemos quitado; si las lleva, falla como los otros): copia la entrada entera, pregunta
+# incluida, y borra por su número todo lo que sea relleno. Entrena con más *tokens* que la respuesta y, donde el relleno
+# es también el final, con ningún final. El cuarto rellena las etiquetas con −100: es el que usa el paquete, dentro de
+# `PairCollator`.
+
+# %% [markdown] lang="en"
+# The first cannot pad. The second pads the input and leaves the labels as they are: it fails too. The third makes them
+# up (that is why we took them away; if it gets them it fails like the others): it copies the whole input, question
+# included, and wipes by its number all that is padding. It trains on more tokens than the answer and, where padding is
+# also the end, on no end at all. The fourth pads the labels with −100: it is the one that the package uses, inside
+# `PairCollator`.
+
+# %%
+seq2seq = DataCollatorForSeq2Seq(chat)(two)
+assert torch.equal(seq2seq["labels"], padded["labels"])
+assert (padded["labels"] != IGNORED).sum().item() == sum(
+    label != IGNORED for row in two for label in row["labels"]
+)
+
+# %% [markdown] lang="es"
+# ## ¿Quién desplaza las etiquetas?
+#
+# El modelo predice el *token* siguiente, y sin embargo las etiquetas están en su sitio, no una posición más allá. Es
+# que el modelo las desplaza por dentro: compara lo que predice en cada posición con la etiqueta de la siguiente. Si las
+# desplazas tú también, entrenas con el *token* de dos más allá, y nada falla. Lo comprobamos haciendo la cuenta a mano,
+# y de paso otra: la pérdida de la base si se cuentan **todos** los *tokens*, y si se cuentan solo los de la respuesta.
+# ¿Cuál será mayor, y cuánto? (En nats: $-\ln p$ de cada *token*, de media.)
+
+# %% [markdown] lang="en"
+# ## Who shifts the labels?
+#
+# The model predicts the next token, and yet the labels stand in their own place, not one position further on. The model
+# shifts them inside: it compares what it predicts at each position with the label of the next. If you shift them too,
+# you train on the token after next, and nothing fails. We check it by doing the sum by hand, and another on the way:
+# the base's loss if **all** tokens count, and if only those of the answer do. Which will be larger, and by how much?
+# (In nats: $-\ln p$ of each token, on average.)
+
+# %%
+guess_answer = predict("answer_loss", None)
+
+# %%
+from loralab.models import load_language_model
+
+base = load_language_model(persona.model).eval()
+some = [dialogues.dataset[int(i)] for i in by_length[:4]]
+batch = PairCollator(chat)(some)
+with torch.no_grad():
+    output = base(**batch)
+by_hand = torch.nn.functional.cross_entropy(
+    output.logits[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten()
+)
+assert torch.allclose(by_hand, output.loss, atol=1e-4)
+everything = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, IGNORED)
+with torch.no_grad():
+    all_tokens = base(**batch | {"labels": everything}).loss.item()
+guess_answer.compare(by_hand.item(), everything=number(all_tokens, 2))
+
+# %% [markdown] lang="es"
+# ## Lo que costaba la receta original
+#
+# El cuaderno del que nació este curso unía pregunta y respuesta sin plantilla, rellenaba cada fila hasta 512 *tokens* y
+# copiaba la entrada entera como etiqueta: entrenaba también con la pregunta y con el relleno. Es el experimento
+# `original` del perfil; aquí, con nuestra plantilla, para que solo cambie eso. (En el perfil de prueba se rellena hasta
+# menos, para que no tarde.) Contamos los *tokens* de un lote: los que se calculan, los que se juzgan y los que son
+# respuesta.
+
+# %% [markdown] lang="en"
+# ## What the original recipe cost
+#
+# The notebook that this course grew out of joined question and answer without a template, padded each row to 512 tokens
+# and copied the whole input as labels: it trained on the question and on the padding too. It is the profile's
+# experiment `original`; here with our template, so that nothing else differs. (In the test profile less padding is
+# added, so that it does not take long.) We count the tokens of a batch: those computed, those judged, and those that
+# are the answer.
+
+# %%
+original = profile.generation.variant("original")
+counts = {}
+for recipe, pad_to in ((original, original.max_length), (persona, None)):
+    batch = PairCollator(chat, recipe.loss_on, pad_to)(some)
+    judged = batch["labels"] != IGNORED
+    of_answers = sum(label != IGNORED for row in some for label in row["labels"])
+    counts[f"{recipe.padding}, {recipe.loss_on}"] = [
+        batch["input_ids"].numel(),
+        judged.sum().item(),
+        of_answers,
+    ]
+columns = [
+    message(name) for name in ("tokens_computed", "tokens_judged", "tokens_of_answers")
+]
+pd.DataFrame(counts, index=columns).T
+
+# %% [markdown] lang="es"
+# La primera fila paga por *tokens* que no dicen nada, y peor: casi todo lo que se le pide al modelo es que escriba
+# relleno. Su pérdida baja enseguida, porque eso se aprende pronto, y no dice nada de las respuestas. Dos pérdidas sobre
+# posiciones distintas no se pueden comparar. La lección 4 cronometra las dos recetas.
+
+# %% [markdown] lang="en"
+# The first row pays for tokens that say nothing, and worse: nearly all that is asked of the model is to write padding.
+# Its loss falls at once, because that is soon learnt, and tells nothing about the answers. Two losses over different
+# positions cannot be compared. Lesson 4 times both recipes.
+
+# %% [markdown] lang="es"
 # ## Lotes que se pueden repetir
 #
 # Los lotes de longitud parecida tienen que seguir siendo aleatorios, y ser distintos en cada **época** (cada pasada por
@@ -361,6 +595,7 @@ assert sorted(row for batch in next_epoch for row in batch) == list(range(rows))
 #   figura dice cuántas.
 # - Rellenar hasta la frase más larga del lote, con frases de longitud parecida, quita el relleno que dice la figura sin
 #   cambiar los *logits* de cada frase, salvo redondeo.
+# - En una conversación se entrena con la respuesta y su final, y con nada más: se ve decodificando las etiquetas.
 # - Los lotes dependen solo de longitudes, tamaño de lote, semilla y época: dos métodos pueden compararse con los
 #   mismos.
 #
@@ -375,6 +610,7 @@ assert sorted(row for batch in next_epoch for row in batch) == list(range(rows))
 #   says how many.
 # - Padding to the longest sentence of the batch, with sentences of similar length, removes the padding that the figure
 #   says without changing a sentence's logits, except for rounding.
+# - In a conversation the answer and its end are trained on, and nothing else: decoding the labels shows it.
 # - Batches depend only on lengths, batch size, seed and epoch: two methods can be compared on the same ones.
 #
 # Next lesson: what exactly LoRA adds to a layer.

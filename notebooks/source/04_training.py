@@ -10,6 +10,7 @@
 # - reconocer cuatro fallos, tres de ellos sin ningún mensaje de error;
 # - elegir la tasa de aprendizaje de cada método con la validación, no con el test;
 # - interrumpir un entrenamiento y reanudarlo donde se quedó;
+# - examinar un modelo que escribe: perplejidad, y leer lo que contesta;
 # - decir cuánto de una nota es suerte del entrenamiento.
 #
 # Hacen falta las lecciones 2 y 3.
@@ -26,6 +27,7 @@
 # - recognise four failures, three of them without any error message;
 # - choose each method's learning rate by validation, not by the test;
 # - interrupt training and resume where it stopped;
+# - examine a model that writes: perplexity, and reading what it answers;
 # - say how much of a score is training luck.
 #
 # You need lessons 2 and 3.
@@ -377,7 +379,7 @@ print("LoRA / full:", number(ratio, 0), "×")
 # noted down. (A MiB is $2^{20}$ bytes, 5% more than a MB.)
 
 # %%
-from loralab.report import comparison_table
+from loralab.tables import comparison_table
 
 print(lora.memory)
 comparison_table([full, lora])
@@ -438,6 +440,162 @@ who_is_right(first, second, names)
 scores = [result.test["accuracy"] for result in seeds]
 print(" · ".join(percent(score) for score in scores))
 print(number(100 * (max(scores) - min(scores)), 1), message("unit_points"))
+
+# %% [markdown] lang="es"
+# ## La otra tarea, con la misma llamada
+#
+# Don Quijote se entrena igual: un experimento y `run`. Cambia cómo se examina. La pérdida es ahora la media de $-\ln p$
+# sobre los *tokens* de las respuestas del test, y la **perplejidad** es su exponencial: entre cuántos *tokens* igual de
+# probables duda el modelo a cada paso, de media. Quien no supiera nada dudaría entre todo el vocabulario. ¿Cuánto
+# valdrá en la base, que ya sabe inglés pero nunca ha visto estas respuestas? ¿Y después de entrenar con LoRA?
+
+# %% [markdown] lang="en"
+# ## The other task, with the same call
+#
+# Don Quixote is trained alike: an experiment and `run`. What changes is the exam. The loss is now the mean of $-\ln p$
+# over the tokens of the test's answers, and **perplexity** is its exponential: among how many equally likely tokens the
+# model wavers at each step, on average. Whoever knew nothing would waver among the whole vocabulary. How much will it
+# be for the base, which knows English but has never seen these answers? And after training with LoRA?
+
+# %%
+persona = profile.generation
+chosen = persona.experiment("lora")
+guess_base = predict("base_perplexity", None)
+guess_persona = predict("lora_perplexity", None)
+
+# %% [markdown] lang="es"
+# La base se examina dos veces: tal cual, y con tres preguntas contestadas delante (*few-shot*). Con eso no se entrena
+# nada, y es lo primero que habría que probar.
+
+# %% [markdown] lang="en"
+# The base is examined twice: as it is, and with three answered questions put before the one it is asked (*few-shot*).
+# That trains nothing, and is the first thing that one should try.
+
+# %%
+from transformers import AutoConfig
+
+from loralab.models import locate
+
+base, shots = run(persona.experiment("base")), run(persona.experiment("few-shot"))
+spoken = run(chosen)
+for result in (base, shots, spoken):
+    assert math.isclose(result.test["perplexity"], math.exp(result.test["loss"]))
+vocabulary = AutoConfig.from_pretrained(locate(chosen.model)).vocab_size
+guess_base.compare(base.test["perplexity"], vocabulary=number(vocabulary, 0))
+print()
+guess_persona.compare(
+    spoken.test["perplexity"],
+    base=number(base.test["perplexity"], 1),
+    shots=number(shots.test["perplexity"], 1),
+    fall=percent(1 - spoken.test["perplexity"] / base.test["perplexity"], 0),
+)
+
+# %%
+loss_curves([spoken])
+
+# %% [markdown] lang="es"
+# La perplejidad no es otra medida que la pérdida: es la misma, en otra escala. Y ninguna de las dos dice si la
+# respuesta es buena. Para eso hay que leer. Estas son las diez primeras preguntas del test, de temas que el modelo no
+# ha estudiado, y lo que contesta cada uno eligiendo siempre el *token* más probable (**decodificación voraz**,
+# *greedy*).
+
+# %% [markdown] lang="en"
+# Perplexity is no other measure than the loss: it is the same, on another scale. And neither says whether an answer is
+# good. For that one has to read. These are the test's first ten questions, on topics that the model has not studied,
+# and what each answers by always taking the most likely token (**greedy decoding**).
+
+# %%
+from loralab.tables import samples_table
+
+pd.set_option("display.max_colwidth", None)
+samples_table([base, shots, spoken])
+
+# %% [markdown] lang="es"
+# ¿Se reconoce la voz? ¿Contesta a la pregunta? Son dos cosas distintas, y un modelo de este tamaño con tan pocos
+# ejemplos suele dar la primera mucho antes que la segunda. La tabla da cuatro medidas más. **chrF** compara con la
+# respuesta escrita. `distinct-1` y `distinct-2` son la proporción de palabras, y de parejas de palabras, que no se
+# repiten ([Li et al., 2016](https://aclanthology.org/N16-1014/)): si son bajas, el modelo se repite. La **copia más
+# larga** es la mayor racha de palabras que ya estaba en una respuesta de entrenamiento: si es larga, no contesta,
+# recuerda.
+
+# %% [markdown] lang="en"
+# Is the voice recognisable? Does it answer the question? Those are two things, and a model of this size with so few
+# examples tends to get the first long before the second. The table gives four more measures. **chrF** compares with the
+# written answer. `distinct-1` and `distinct-2` are the share of words, and of pairs of words, that do not repeat ([Li
+# et al., 2016](https://aclanthology.org/N16-1014/)): if they are low, the model repeats itself. The **longest copy** is
+# the longest run of words that stood in a training answer already: if it is long, the model does not answer, it
+# remembers.
+
+# %%
+comparison_table([base, shots, spoken])
+
+# %% [markdown] lang="es"
+# **Cada *token* pesa lo mismo.** Dos respuestas, una de 2 *tokens* con pérdida media 4 y otra de 20 con pérdida media
+# 1. La media por filas es 2,5; por *tokens*, 1,27. ¿Cuál es la pérdida? La segunda: si no, una respuesta corta pesaría
+#    como una larga, y el resultado dependería de cómo se formen los lotes. Con acumulación pasa lo mismo, y por eso
+#    `run` divide entre los *tokens* del paso entero. La celda rehace así la pérdida del test.
+
+# %% [markdown] lang="en"
+# **Each token weighs the same.** Two answers, one of 2 tokens with mean loss 4 and one of 20 with mean loss 1. The mean
+# over rows is 2.5; over tokens, 1.27. Which is the loss? The second: otherwise a short answer would weigh as much as a
+# long one, and the result would depend on how batches are made. The same happens with accumulation, and so `run`
+# divides by the tokens of the whole step. The cell works out the test loss like this.
+
+# %%
+nats, tokens = pd.Series(spoken.answer_nats), pd.Series(spoken.answer_tokens)
+assert round((2 * 4 + 20 * 1) / 22, 2) == 1.27
+assert math.isclose(nats.sum() / tokens.sum(), spoken.test["loss"])
+print(number((nats / tokens).mean(), 3), "→", number(nats.sum() / tokens.sum(), 3))
+
+# %% [markdown] lang="es"
+# ## La receta original, cronometrada
+#
+# El experimento `original` rellena todo hasta su `max_length` y entrena con todo. ¿Cuántas veces lo que tarda un paso
+# nuestro tardará uno suyo, con los mismos ejemplos? Los dos se miden por turnos. Sus otras diferencias se leen en la
+# tabla: solo esta, y la de los *tokens* que se juzgan (lección 2), las hemos medido; de su tasa, su *dropout* y sus
+# épocas no afirmamos nada.
+
+# %% [markdown] lang="en"
+# ## The original recipe, timed
+#
+# The experiment `original` pads everything to its `max_length` and trains on everything. How many times as long as a
+# step of ours will one of its steps take, on the same examples? They are measured in turns. Its other differences are
+# in the table: only this one, and that of the tokens judged (lesson 2), have we measured; about its rate, its dropout
+# and its epochs we claim nothing.
+
+# %%
+import time
+
+from loralab.chat import encode_pairs
+from loralab.models import apply_method, load_language_model
+from loralab.training import collator, summed_loss
+
+guess_cost = predict("original_cost", None)
+original = persona.variant("original")
+chat = load_tokenizer(chosen.model)
+talk = encode_pairs(load_splits(chosen).train.head(2), chat, chosen.max_length)
+racer = apply_method(load_language_model(chosen.model), chosen).to(detect().kind)
+
+
+def step(recipe):
+    """Seconds of one forward and backward pass, and the tokens computed in it."""
+    batch = collator(recipe, chat)(list(talk.dataset))
+    batch = {name: values.to(detect().kind) for name, values in batch.items()}
+    labels, started = batch.pop("labels"), time.perf_counter()
+    summed_loss(racer(**batch), labels, labels.numel()).backward()
+    if detect().kind == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started, labels.numel()
+
+
+step(chosen)  # the first sets things up: not timed
+turns = [(step(original), step(chosen)) for _ in range(3)]
+slower = sorted(theirs[0] / ours[0] for theirs, ours in turns)
+guess_cost.compare(slower[1], tokens=number(turns[0][0][1] / turns[0][1][1], 1))
+ours, theirs = chosen.identity(), original.identity()
+fields = [name for name in ours if ours[name] != theirs[name]]
+recipes = {"original": theirs, "lora": ours}
+pd.DataFrame(recipes).loc[fields].astype(str)
 
 # %% [markdown] lang="es"
 # ## Rómpelo: tres fallos más
@@ -632,8 +790,6 @@ import transformers
 from peft import PeftModel
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from loralab.models import locate
-
 base_folder = locate(experiment.model)
 adapter_folder = run_folder(experiment) / "adapter"
 my_review = "Warm, funny and beautifully acted from the first scene to the last."
@@ -680,6 +836,7 @@ assert differing <= (0 if detect().kind == "cpu" else 1)
 #   también si se interrumpe.
 # - Cada método pide su propia tasa, y se elige en validación. Con la del otro, la comparación no vale.
 # - Una nota lleva dentro dos suertes: la del examen (lección 1) y la del entrenamiento.
+# - La perplejidad de don Quijote baja lo que dice la celda; que la respuesta sea buena solo se ve leyendo.
 # - El resultado se puede repetir, cargar y llevar a otro sitio con diez líneas.
 #
 # Siguiente lección: ¿importa el rango?
@@ -691,6 +848,7 @@ assert differing <= (0 if detect().kind == "cpu" else 1)
 #   even when interrupted.
 # - Each method asks for a rate of its own, and it is chosen on validation. At the other's, the comparison is void.
 # - A score holds two kinds of luck: exam luck (lesson 1) and training luck.
+# - Don Quixote's perplexity falls by what the cell says; whether an answer is good shows only in the reading.
 # - The result can be repeated, loaded and taken elsewhere in ten lines.
 #
 # Next lesson: does the rank matter?

@@ -206,10 +206,10 @@ for seed in profile.seeds:
 # line joins those of one seed. On the right, as a scale, the exam luck of lesson 1.
 
 # %%
-from loralab.figures import accuracy_against_rank
-from loralab.report import rank_verdict
+from loralab.figures import score_against_rank
+from loralab.sentences import rank_verdict
 
-accuracy_against_rank(results, rank_verdict(results, experiment.rank))
+score_against_rank(results, rank_verdict(results, experiment.rank))
 
 # %%
 from loralab.messages import number
@@ -368,14 +368,14 @@ print(percent(caught), "·", percent(naive))
 # %%
 from IPython.display import Markdown
 
-from loralab.report import compare_accuracy
+from loralab.sentences import compare
 
 groups = {
     rank: [r for r in results if r.experiment.rank == rank] for rank in profile.ranks
 }
 base = groups.pop(experiment.rank)
 level = 1 - 0.05 / len(groups)
-lines = [compare_accuracy(group, base, level) for group in groups.values()]
+lines = [compare(group, base, level) for group in groups.values()]
 Markdown("\n".join(f"- {line}" for line in lines))
 
 # %% [markdown] lang="es"
@@ -398,12 +398,55 @@ Markdown("\n".join(f"- {line}" for line in lines))
 # memory follow them.
 
 # %%
-from loralab.report import comparison_table
+from loralab.tables import comparison_table
 
 per_rank = {r.parameters["adapter"] / r.experiment.rank for r in results}
 assert len(per_rank) == 1
 assert len({r.parameters["head"] for r in results}) == 1
 comparison_table(results)
+
+# %% [markdown] lang="es"
+# ## ¿Y en la otra tarea?
+#
+# La misma pregunta para don Quijote: los mismos rangos, con la $\alpha$ del perfil (su rango de partida es 16). Aquí no
+# se cuentan aciertos, sino nats por *token* de respuesta. ¿Cuánto bajará la pérdida al pasar del rango más bajo al más
+# alto? (Negativo, si crees que baja.)
+
+# %% [markdown] lang="en"
+# ## And in the other task?
+#
+# The same question for Don Quixote: the same ranks, with the profile's $\alpha$ (its own rank is 16). Here one does not
+# count hits, but nats per token of answer. How far will the loss move from the lowest rank to the highest? (Negative,
+# if you think that it falls.)
+
+# %%
+persona = profile.generation
+guess_persona = predict("persona_gain", None)
+
+# %%
+spoken = run_all(persona.rank_comparison())
+own_rank = persona.experiment("lora").rank
+score_against_rank(spoken, rank_verdict(spoken, own_rank))
+
+# %%
+ends = {
+    rank: np.mean([r.test["loss"] for r in spoken if r.experiment.rank == rank])
+    for rank in (min(persona.ranks), max(persona.ranks))
+}
+guess_persona.compare(ends[max(persona.ranks)] - ends[min(persona.ranks)])
+comparison_table(spoken)
+
+# %% [markdown] lang="es"
+# El ± de este veredicto sale, como antes, de comparar por pares: la misma respuesta con un rango y con otro. Pero si el
+# perfil trae una sola semilla, como el de una CPU, la suerte del entrenamiento no está dentro: dice cuál de **estos**
+# modelos predice mejor estas respuestas, no qué rango es mejor. Lo avisa el título. ¿Coincide con lo que has visto en
+# clasificación? Una diferencia clara aquí, con una semilla, es un motivo para entrenar más, no una conclusión.
+
+# %% [markdown] lang="en"
+# The ± of this verdict comes, as before, from comparing in pairs: the same answer with one rank and with another. But
+# if the profile has a single seed, as that of a CPU does, training luck is not in it: it tells which of **these**
+# models predicts these answers better, not which rank is better. The title says so. Does it agree with what you saw in
+# classification? A clear difference here, with one seed, is a reason to train more, not a conclusion.
 
 # %% [markdown] lang="es"
 # ## ¿Y fuera de aquí?

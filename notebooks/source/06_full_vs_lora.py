@@ -11,7 +11,8 @@
 # - fijar de antemano qué diferencia importaría;
 # - comparar cada método con su propia tasa, por pares, teniendo en cuenta las dos suertes;
 # - elegir entre cuatro veredictos, uno de los cuales es «no se puede decir»;
-# - medir tiempo y memoria sin engañarte;
+# - medir tiempo, memoria y olvido sin engañarte;
+# - cambiar, sumar y fundir adaptadores;
 # - decidir cuándo usar LoRA y cuándo no.
 #
 # Hacen falta las lecciones 4 y 5.
@@ -29,7 +30,8 @@
 # - fix beforehand which difference would matter;
 # - compare each method at its own rate, in pairs, with both kinds of luck taken into account;
 # - choose among four verdicts, one of which is “cannot tell”;
-# - measure time and memory without fooling yourself;
+# - measure time, memory and forgetting without fooling yourself;
+# - switch, add and merge adapters;
 # - decide when to use LoRA and when not to.
 #
 # You need lessons 4 and 5.
@@ -129,12 +131,18 @@ from loralab.runner import run_all
 results = run_all(experiments)
 
 # %% [markdown] lang="es"
-# ¿Es una comparación justa? Mismo examen, mismos datos, mismo código, mismas semillas.
+# ## La tabla
+#
+# ¿Es una comparación justa? Mismo examen, mismos datos, mismo código, mismas semillas. Primero se comprueba.
 
 # %% [markdown] lang="en"
-# Is it a fair comparison? Same exam, same data, same code, same seeds.
+# ## The table
+#
+# Is it a fair comparison? Same exam, same data, same code, same seeds. First that is checked.
 
 # %%
+from loralab.tables import comparison_table
+
 full = [result for result in results if result.experiment.method == "full"]
 lora = [result for result in results if result.experiment.method == "lora"]
 assert all(result.labels == results[0].labels for result in results)
@@ -142,23 +150,13 @@ assert len({result.provenance["data"] for result in results}) == 1
 assert len({result.provenance["code"] for result in results}) == 1
 assert [r.experiment.seed for r in full] == [r.experiment.seed for r in lora]
 assert full[0].parameters["trainable"] == full[0].parameters["total"]
-
-# %% [markdown] lang="es"
-# ## La tabla
-
-# %% [markdown] lang="en"
-# ## The table
-
-# %%
-from loralab.report import comparison_table
-
 comparison_table(results)
 
 # %%
 from loralab.figures import comparison_panel
-from loralab.report import compare_accuracy
+from loralab.sentences import compare
 
-comparison_panel(full, lora, compare_accuracy(full, lora))
+comparison_panel(full, lora, compare(full, lora))
 
 # %% [markdown] lang="es"
 # Los puntos negros son las semillas (donde solo se ve uno, están unos encima de otros). El ± de la tabla solo cuenta la
@@ -173,14 +171,9 @@ comparison_panel(full, lora, compare_accuracy(full, lora))
 # ## The same exam, sentence by sentence
 
 # %%
-from loralab.figures import who_is_right
-
-names = [message("short_full"), message("short_lora")]
-who_is_right(full[0], lora[0], names)
-
-# %%
 import numpy as np
 
+from loralab.figures import who_is_right
 from loralab.messages import percent
 
 
@@ -191,6 +184,8 @@ def apart(a, b):
 
 d = apart(full[0], lora[0])
 guess_apart.compare(100 * d, seeds=percent(apart(lora[0], lora[1])))
+names = [message("short_full"), message("short_lora")]
+who_is_right(full[0], lora[0], names)
 
 # %% [markdown] lang="es"
 # Solo esas frases mueven la diferencia: en las demás, los dos aciertan o los dos fallan. La diferencia de exactitud es
@@ -301,7 +296,7 @@ print(percent(np.mean(both)), "·", percent(np.mean(seeds_only)))
 
 # %%
 from loralab.figures import ruler
-from loralab.report import difference, margin_verdict
+from loralab.sentences import difference, margin_verdict
 
 ruler(difference(full, lora), margin, margin_verdict(full, lora, margin))
 
@@ -324,7 +319,7 @@ ruler(difference(full, lora), margin, margin_verdict(full, lora, margin))
 # %%
 from IPython.display import Markdown
 
-one_by_one = [compare_accuracy([f], [p]) for f, p in zip(full, lora, strict=True)]
+one_by_one = [compare([f], [p]) for f, p in zip(full, lora, strict=True)]
 Markdown("\n".join(f"- {line}" for line in one_by_one))
 
 # %% [markdown] lang="es"
@@ -537,6 +532,270 @@ for name, result in zip(names, (full[0], lora[0]), strict=True):
 chosen
 
 # %% [markdown] lang="es"
+# ## La otra tarea: don Quijote
+#
+# Ahora el modelo que escribe, con un margen propio (en nats por *token*, también fijado antes). Todo lo anterior vale:
+# cada método con su tasa, los mismos lotes, por pares. La diferencia está en las semillas: mira cuántas trae el perfil
+# antes de leer un veredicto.
+
+# %% [markdown] lang="en"
+# ## The other task: Don Quixote
+#
+# Now the model that writes, with a margin of its own (in nats per token, fixed beforehand too). All of the above holds:
+# each method at its own rate, the same batches, in pairs. The difference is in the seeds: see how many the profile has
+# before you read a verdict.
+
+# %%
+persona = profile.generation
+guess_forgetting = predict("forgetting", None)
+answers = run_all(persona.comparison())
+base, *_ = [r for r in answers if r.experiment.method == "base"]
+full_voice = [r for r in answers if r.experiment.method == "full"]
+lora_voice = [r for r in answers if r.experiment.method == "lora"]
+comparison_table(answers)
+
+# %%
+gap = difference(full_voice, lora_voice)
+verdict_voice = margin_verdict(full_voice, lora_voice, persona.margin)
+ruler(gap, persona.margin, verdict_voice, persona.task)
+
+# %% [markdown] lang="es"
+# ## Lo que se olvida
+#
+# Enseñar una voz puede estropear lo demás. Lo medimos en frases de editoriales de prensa (las mismas personas de las
+# críticas las valoraron, pero aquí solo se leen), que ningún entrenamiento del curso ha visto: la pérdida de la base, y
+# la de cada método después. La figura pone las dos pérdidas frente a frente: hacia la izquierda se gana voz, hacia
+# arriba se olvida inglés.
+
+# %% [markdown] lang="en"
+# ## What is forgotten
+#
+# To teach a voice can spoil the rest. We measure it on sentences from newspaper editorials (people rated them as they
+# did the reviews, but here they are only read), which no training of the course has seen: the base's loss, and that of
+# each method afterwards. The figure sets the two losses against each other: to the left, voice is gained; upwards,
+# English is forgotten.
+
+# %%
+from loralab.figures import gained_and_forgotten
+from loralab.sentences import forgetting
+
+
+def rise(group):
+    after = np.mean([result.test["other_loss"] for result in group])
+    return after - base.test["other_loss"]
+
+
+guess_forgetting.compare(rise(lora_voice), full=number(rise(full_voice), 3))
+gained_and_forgotten(base, [*full_voice, *lora_voice])
+
+# %% [markdown] lang="es"
+# ## ¿Quién ha contestado?
+#
+# Una medida que no está en ninguna tabla: ¿los distingues leyendo? Cada fila es una pregunta, y las columnas A y B son
+# el completo y LoRA en un orden sorteado. Escribe en `my_guess` qué columna crees que es LoRA, una letra por fila (por
+# ejemplo, `"ABBA…"`). Acertar 9 o más de 10 al azar pasa una vez de cada cien.
+
+# %% [markdown] lang="en"
+# ## Who answered?
+#
+# A measure that is in no table: can you tell them apart by reading? Each row is a question, and columns A and B are
+# full fine-tuning and LoRA in an order drawn by lot. Write in `my_guess` which column you think is LoRA, one letter per
+# row (`"ABBA…"`, say). To get 9 or more of 10 right by chance happens once in a hundred times.
+
+# %%
+count = min(10, len(base.questions))
+swapped = np.random.default_rng(0).permutation(count) % 2 == 1
+columns = {"A": [], "B": []}
+for row, swap in enumerate(swapped):
+    pair = [full_voice[0].predictions[row], lora_voice[0].predictions[row]]
+    for letter, text in zip("AB", pair[::-1] if swap else pair, strict=True):
+        columns[letter].append(text)
+pd.DataFrame(columns, index=base.questions[:count])
+
+# %%
+import math
+
+from loralab.tables import samples_table
+
+my_guess = None  # or a letter a row
+key = "".join("A" if swap else "B" for swap in swapped)
+by_chance = sum(math.comb(10, right) for right in (9, 10)) / 2**10
+assert round(by_chance, 2) == 0.01
+if my_guess is not None:
+    assert len(my_guess) == count and set(my_guess) <= {"A", "B"}, my_guess
+    right = sum(mine == true for mine, true in zip(my_guess, key, strict=True))
+    print(message("blind_score", right=right, all=count))
+samples_table(answers)
+
+# %% [markdown] lang="es"
+# ## Varios adaptadores, una base
+#
+# Si cada tarea es un adaptador, una sola base en memoria sirve para muchas. Entrenamos otro, pequeño, con las
+# respuestas de Sancho Panza, y ponemos los dos sobre la misma base. Cambiar de uno a otro es cambiar un nombre; lo
+# comprobamos con los *logits* de cada modelo por separado, y con la base sin ninguno.
+
+# %% [markdown] lang="en"
+# ## Several adapters, one base
+#
+# If each task is an adapter, one base in memory serves many. We train another, a small one, on Sancho Panza's answers,
+# and put both on the same base. Switching from one to the other is changing a name; we check it with the logits of each
+# model on its own, and with the base without any.
+
+# %%
+from peft import PeftModel
+
+from loralab.chat import conversation, prompt_ids
+from loralab.generation import generate
+from loralab.models import load_language_model
+from loralab.runner import run
+
+voices = {"quixote": lora_voice[0].experiment, "sancho": persona.variant("second")}
+run(voices["sancho"])
+folders = {name: str(run_folder(e) / "adapter") for name, e in voices.items()}
+chat = load_tokenizer(voices["quixote"].model)
+instructions = {
+    name: load_splits(e).train["instruction"].iloc[0] for name, e in voices.items()
+}
+
+plain = load_language_model(voices["quixote"].model).to(detect().kind)
+duo = PeftModel.from_pretrained(plain, folders["quixote"], adapter_name="quixote")
+duo.load_adapter(folders["sancho"], adapter_name="sancho")
+question = base.questions[0]
+turns = conversation(chat, instructions["quixote"], question)
+prompt = torch.tensor([prompt_ids(chat, turns)], device=detect().kind)
+
+
+@torch.no_grad()
+def next_logits(model):
+    """The logits of the answer's first token."""
+    return model.eval()(prompt).logits[0, -1].float().cpu()
+
+
+def alone(name):
+    return load_trained(voices[name], run_folder(voices[name])).to(detect().kind)
+
+
+for name in voices:
+    duo.set_adapter(name)
+    assert torch.allclose(next_logits(duo), next_logits(alone(name)), atol=1e-4)
+with duo.disable_adapter():
+    untouched = next_logits(duo)
+bare = load_language_model(voices["quixote"].model).to(detect().kind)
+assert torch.equal(untouched, next_logits(bare))
+
+# %%
+my_questions = ["Should I lend money to a friend?", "How do I stop being afraid?"]
+spoken = {}
+for name in voices:
+    duo.set_adapter(name)
+    asked = pd.DataFrame({"instruction": instructions[name], "input": my_questions})
+    spoken[name] = generate(duo, chat, asked)
+pd.DataFrame(spoken, index=my_questions)
+
+# %% [markdown] lang="es"
+# ¿Y sumarlos? La suma de las dos actualizaciones, $\Delta W_1 + \Delta W_2$, es otra vez un adaptador: basta con poner
+# las $A$ una debajo de otra y las $B$ una al lado de otra, y el rango es la suma de los dos. Es lo que `peft` llama
+# `cat`. La tentación es sumar las $A$ por su lado y las $B$ por el suyo (`linear`), que no es lo mismo, porque
+# $(B_1 + B_2)(A_1 + A_2)$ tiene dos términos de más; con rangos distintos ni siquiera se puede. (Que se puedan sumar no
+# quiere decir que la suma hable bien: nadie la ha entrenado.)
+#
+# La celda acaba con lo que se hace para usarlos: guardar la suma y cargarla en una base nueva, y fusionar uno con los
+# pesos. Todo tiene que dar lo mismo que antes.
+
+# %% [markdown] lang="en"
+# And adding them? The sum of the two updates, $\Delta W_1 + \Delta W_2$, is an adapter again: put one $A$ below the
+# other and one $B$ beside the other, and the rank is the sum of the two. That is what `peft` calls `cat`. The
+# temptation is to add the $A$s on their own and the $B$s on their own (`linear`), which is not the same, because
+# $(B_1 + B_2)(A_1 + A_2)$ has two terms too many; with different ranks it cannot even be done. (That they can be added
+# does not mean that the sum speaks well: nobody trained it.)
+#
+# The cell ends with what one does to use them: saving the sum and loading it onto a new base, and merging one into the
+# weights. All has to give the same as before.
+
+# %%
+import tempfile
+from pathlib import Path
+
+from loralab.models import merge
+
+duo.add_weighted_adapter(
+    list(voices), [1.0, 1.0], adapter_name="both", combination_type="cat"
+)
+layer = duo.get_base_model().model.layers[0].self_attn.q_proj
+updates = {name: layer.get_delta_weight(name) for name in ("quixote", "sancho", "both")}
+summed = updates["quixote"] + updates["sancho"]
+assert torch.allclose(updates["both"], summed, atol=1e-5)
+print(layer.r)
+try:
+    duo.add_weighted_adapter(
+        list(voices), [1.0, 1.0], adapter_name="mixed", combination_type="linear"
+    )
+    raise AssertionError("adapters of different ranks were added term by term")
+except ValueError as error:
+    print(type(error).__name__, str(error)[:60])
+
+folder = tempfile.mkdtemp()
+duo.set_adapter("both")
+duo.save_pretrained(folder, selected_adapters=["both"])
+fresh = load_language_model(voices["quixote"].model).to(detect().kind)
+reloaded = PeftModel.from_pretrained(fresh, str(Path(folder) / "both"))
+assert torch.allclose(next_logits(reloaded), next_logits(duo), atol=1e-4)
+
+merged = merge(alone("quixote"))
+assert not any("lora_" in name for name, _ in merged.named_modules())
+assert torch.allclose(next_logits(merged), next_logits(alone("quixote")), atol=1e-3)
+
+# %% [markdown] lang="es"
+# ## Cuando el completo no cabe
+#
+# Gemma 3, de 4300 millones de parámetros, es el modelo de la receta original. Una T4 tiene 16 GB, de los que quedan
+# unos 15 GiB. Antes de cualquier activación hacen falta los pesos, un gradiente y dos promedios por cada número que se
+# entrena; lo cuenta `static_need` a partir de la configuración, sin cargar nada. Con los pesos congelados se puede
+# ahorrar más: en 16 bits, donde la GPU los tenga, o en 4 (**QLoRA**, [Dettmers et al.,
+# 2023](https://arxiv.org/abs/2305.14314)).
+
+# %% [markdown] lang="en"
+# ## When full fine-tuning does not fit
+#
+# Gemma 3, of 4,300 million parameters, is the model of the original recipe. A T4 has 16 GB, of which some 15 GiB
+# remain. Before any activation come the weights, and a gradient and two averages for each number that is trained;
+# `static_need` counts them from the configuration, without loading anything. With frozen weights one can save more: in
+# 16 bits, where the GPU has them, or in 4 (**QLoRA**, [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314)).
+
+# %% tags=["nbval-check-output"]
+from loralab.memory import static_need
+from loralab.profiles import load_profile
+
+large = load_profile("large").generation
+plans = {message("gemma_full"): large.experiment("full")}
+for weights in ("fp32", "bf16", "nf4"):
+    name = message("gemma_lora", weights=weights)
+    plans[name] = large.experiment("lora", weights=weights)
+gib = {name: static_need(plan) / 2**30 for name, plan in plans.items()}
+rows = [
+    [number(size, 1), message("held_yes" if size < 15 else "held_no")]
+    for size in gib.values()
+]
+columns = [message("needed_gib"), message("fits_t4")]
+pd.DataFrame(rows, index=list(gib), columns=columns)
+
+# %% [markdown] lang="es"
+# El completo no cabe ni de lejos, ni tampoco en una GPU de 40 GB. Con la base en `bf16` cabría, pero una T4 no sabe
+# operar en `bf16`, y en `float16` Gemma 3 se desborda: sus activaciones pasan de 65 504. Por eso en una T4 el camino es
+# la última fila, con los cálculos en `float32`, de ejemplo en ejemplo y sin guardar las activaciones (*activation
+# checkpointing*). Es la variante `t4` del perfil `large`. A lo que dice la tabla hay que sumar esas activaciones, que
+# crecen con el lote y la longitud, y los *logits*, que en un vocabulario de 262 208 son muchos. (No hemos podido
+# ejecutarla: aquí no hay GPU.)
+
+# %% [markdown] lang="en"
+# Full fine-tuning does not fit by far, nor does it on a GPU of 40 GB. With the base in `bf16` it would, but a T4 has no
+# arithmetic in `bf16`, and in `float16` Gemma 3 overflows: its activations exceed 65,504. So on a T4 the way is the
+# last row, with computations in `float32`, one example at a time and without keeping activations (*activation
+# checkpointing*). It is the variant `t4` of the profile `large`. To what the table says one must add those activations,
+# which grow with batch and length, and the logits, which for a vocabulary of 262,208 are many. (We could not run it:
+# there is no GPU here.)
+
+# %% [markdown] lang="es"
 # ## Lo que dicen los números
 #
 # Nadie ha elegido estas frases después de ver los números: el código escoge cada una, y la rellena, según los
@@ -550,9 +809,12 @@ chosen
 # LoRA taken longer, the sentence would say so; if the times are too close to tell, it says that.
 
 # %%
-from loralab.report import sentences
+from loralab.sentences import sentences
 
-Markdown("\n".join(f"- {sentence}" for sentence in sentences(full, lora)))
+lines = sentences(full, lora) + sentences(full_voice, lora_voice)
+lines += [compare(lora_voice, [base]), forgetting(base, full_voice)]
+lines += [forgetting(base, lora_voice)]
+Markdown("\n".join(f"- {line}" for line in lines))
 
 # %% [markdown] lang="es"
 # Y esto es lo que se suele prometer de LoRA (lo hacía también el cuaderno del que nació este curso), al lado de lo que
@@ -565,7 +827,7 @@ Markdown("\n".join(f"- {sentence}" for sentence in sentences(full, lora)))
 # elsewhere, nor does a “yes” prove it.
 
 # %%
-from loralab.report import promises
+from loralab.sentences import promises
 
 promises(full, lora, ratios, margin)
 
@@ -616,9 +878,10 @@ predictions_table()
 #
 # - **Sí**, si el entrenamiento completo no cabe: la memoria fija baja de 12 a poco más de 4 bytes por parámetro («La
 #   memoria»).
-# - **Sí**, si vas a tener muchas tareas sobre una base: cada una cuesta un adaptador, no un modelo (lección 3).
-# - **Sí**, si quieres que el modelo olvide menos: LoRA cambia menos lo que ya sabía ([Biderman et al.,
-#   2024](https://arxiv.org/abs/2405.09673)).
+# - **Sí**, si vas a tener muchas tareas sobre una base: cada una cuesta un adaptador, no un modelo («Varios
+#   adaptadores, una base»).
+# - **Quizá**, si quieres que el modelo olvide menos: en modelos grandes se ha medido que LoRA cambia menos lo que ya
+#   sabía ([Biderman et al., 2024](https://arxiv.org/abs/2405.09673)); aquí, lo que dice «Lo que se olvida».
 # - **No hace falta**, si el modelo es pequeño y cabe: el completo usa el mismo código, y el veredicto de arriba dice
 #   qué ganas o pierdes.
 # - **Con cuidado**, si la tarea está lejos de lo que el modelo vio (código, matemáticas, mucho texto nuevo): ahí se ha
@@ -678,9 +941,10 @@ predictions_table()
 #
 # - **Yes**, if full training does not fit: fixed memory falls from 12 to little more than 4 bytes per parameter
 #   (“Memory”).
-# - **Yes**, if you are going to have many tasks on one base: each costs an adapter, not a model (lesson 3).
-# - **Yes**, if you want the model to forget less: LoRA changes less of what it knew ([Biderman et al.,
-#   2024](https://arxiv.org/abs/2405.09673)).
+# - **Yes**, if you are going to have many tasks on one base: each costs an adapter, not a model (“Several adapters, one
+#   base”).
+# - **Perhaps**, if you want the model to forget less: in large models LoRA has been found to change less of what they
+#   knew ([Biderman et al., 2024](https://arxiv.org/abs/2405.09673)); here, what “What is forgotten” says.
 # - **No need**, if the model is small and fits: full fine-tuning uses the same code, and the verdict above says what
 #   you gain or lose.
 # - **With care**, if the task is far from what the model has seen (code, mathematics, a lot of new text): there LoRA
@@ -710,6 +974,6 @@ predictions_table()
 # ## Where each number comes from
 
 # %%
-from loralab.report import provenance_table
+from loralab.tables import provenance_table
 
 provenance_table(results)

@@ -371,12 +371,12 @@ def token_boxes(tokens: Sequence[str], trained: Sequence[bool]) -> Picture:
     lines: list[list[int]] = [[]]
     width = 0
     for position, token in enumerate(tokens):
-        if width + len(token) + 2 > 50 or (position and tokens[position - 1].endswith("⏎")):
+        if width + len(token) + 1 > 64 or (position and tokens[position - 1].endswith("⏎")):
             lines.append([])
             width = 0
         lines[-1].append(position)
-        width += len(token) + 2
-    figure, axes = new_axes(title, height=1.3 + 0.32 * len(lines))
+        width += len(token) + 1
+    figure, axes = new_axes(title, height=1.3 + 0.3 * len(lines))
     axes.set_axis_off()
     for row, line in enumerate(lines):
         column = 0.0
@@ -387,8 +387,8 @@ def token_boxes(tokens: Sequence[str], trained: Sequence[bool]) -> Picture:
                 color="white" if told else "black",
                 bbox={"facecolor": BLUE if told else "#E8E8E8", "edgecolor": "none", "boxstyle": "square,pad=0.15"},
             )  # fmt: skip
-            column += len(tokens[position]) + 1.4
-    axes.set_xlim(0, 54)
+            column += len(tokens[position]) + 1
+    axes.set_xlim(0, 68)
     axes.set_ylim(-len(lines) + 0.4, 0.6)
     patches = [Rectangle((0, 0), 1, 1, color=BLUE), Rectangle((0, 0), 1, 1, color="#E8E8E8")]
     figure.legend(patches, [message("tokens_trained"), message("tokens_context")], **BELOW)

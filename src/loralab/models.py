@@ -32,7 +32,7 @@ from loralab.tokenization import encode
 
 ADAPTER, HEAD, WEIGHTS = "adapter", "head.safetensors", "model.safetensors"
 # Full fine-tuning leaves a whole model. Lessons load it again, so it is kept; above this many bytes it is not.
-KEPT_BYTES = 2**30
+KEPT_BYTES = 2**29
 # What to train while a gated model's owner has not let one in.
 UNGATED = "qwen2.5-0.5b"
 
@@ -243,7 +243,7 @@ def lora_parameters(layers: Sequence[nn.Linear], rank: int) -> int:
 
 
 def save_trained(model: nn.Module, experiment: Experiment, folder: Path) -> None:
-    """Write what was trained: an adapter with its head in peft's format, a head alone, or all weights up to 1 GiB."""
+    """Write what was trained: an adapter with its head in peft's format, a head alone, or all weights up to 512 MiB."""
     if experiment.method == "lora":
         model.save_pretrained(str(folder / ADAPTER))
     elif experiment.method == "full" and sum(p.numel() * p.element_size() for p in model.parameters()) <= KEPT_BYTES:

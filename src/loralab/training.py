@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,12 @@ from loralab.metrics import score
 from loralab.models import apply_method, count_parameters, load_for, load_tokenizer
 from loralab.tokenization import BatchesByLength, Encoded, batches_by_length, count_tokens, encode
 
+ARGUMENTS = {field.name for field in fields(TrainingArguments)}
 EVALUATION_BATCH = 64
 STAMP = "loralab.json"
 SCORES = ("accuracy", "f1", "mcc", "loss")
+# transformers renamed it; the lowest version that the course allows has the old name alone.
+CHECKPOINTING = next(name for name in ("activation_checkpointing", "gradient_checkpointing") if name in ARGUMENTS)
 
 
 def summed_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int) -> torch.Tensor:
@@ -124,7 +128,7 @@ def training_arguments(experiment: Experiment, device: Device, folder: Path) -> 
         save_total_limit=2,
         logging_steps=1,
         logging_nan_inf_filter=False,
-        activation_checkpointing=experiment.activation_checkpointing,
+        **({CHECKPOINTING: True} if experiment.activation_checkpointing else {}),
         label_names=["labels"],
         disable_tqdm=True,
         report_to="none",
