@@ -75,13 +75,23 @@ def test_outputs_are_clean_and_light(language, lesson):
             assert "aside/" not in shown, "run over stale results: remove results/ and run make notebooks again"
 
 
+def shown_table(call):
+    """The cells, row by row, of the table that this call shows in lesson 6."""
+    cell = next(c for c in code_cells(committed("en", "06_full_vs_lora")) if call in c.source)
+    page = next(output.data["text/html"] for output in cell.outputs if "text/html" in output.get("data", {}))
+    return [html.unescape(value) for value in re.findall(r"<t[hd].*?>(.*?)</t[hd]>", page, re.DOTALL) if value]
+
+
 def test_the_readmes_numbers_are_those_of_lesson_6():
-    cell = next(c for c in code_cells(committed("en", "06_full_vs_lora")) if "comparison_table(results)" in c.source)
-    shown = re.findall(r"<t[hd].*?>(.*?)</t[hd]>", cell.outputs[0].data["text/html"])
     readme = (NOTEBOOKS.parent / "README.md").read_text(encoding="utf-8")
     section = readme.split("## A first result")[1].split("\n## ")[0]
-    rows = [row.strip("| ").split(" | ") for row in section.splitlines() if row.startswith("|") and "---" not in row]
-    assert [value.strip() for row in rows for value in row] == [html.unescape(value) for value in shown if value]
+    *numbers, samples = [part for part in re.split(r"\n\n", section) if part.startswith("|")]
+    for table, call in zip(numbers, ("comparison_table(results)", "comparison_table(answers)"), strict=True):
+        rows = [row.strip("| ").split(" | ") for row in table.splitlines() if "---" not in row]
+        assert [value.strip() for row in rows for value in row] == shown_table(call)
+    answered = shown_table("samples_table(answers)")
+    for row in samples.splitlines()[2:]:
+        assert all(value in answered for value in row.strip("| ").split(" | "))
 
 
 def test_the_committed_results_are_of_todays_training_code():

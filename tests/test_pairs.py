@@ -90,7 +90,9 @@ def test_the_seed_decides_the_split():
 
 @pytest.mark.parametrize(("sizes", "said"), [((449, 1, 1), "train"), ((1, 81, 1), "validation"), ((1, 1, 145), "test")])
 def test_asking_for_more_than_there_is(sizes, said):
-    with pytest.raises(ValueError, match=rf"{said} split asks for {max(sizes)} examples and {max(sizes) - 1} are left"):
+    with pytest.raises(
+        ValueError, match=rf"{said} split asks for {max(sizes)} questions and its topics have {max(sizes) - 1}"
+    ):
         split(sizes=sizes)
 
 

@@ -82,9 +82,10 @@ def test_a_difference_in_loss_worked_by_hand():
 
 
 def test_two_seeds_of_a_loss_worked_by_hand():
-    # 5/10 and 3/10 a token; per answer 2, 0, 2: residuals 2 - 0.8, 0 - 1.6, 2 - 1.6, whose squares' sum is 4.16
+    # 5/10 and 3/10 a token; residuals 1, -2, 1 and 1.4, -1.2, -0.2: variances 3 and 1.72, of their means 2.08;
+    # the answers' component is 2 · 2.08 - (3 + 1.72) / 2 = 1.8
     found = loss_difference([[4, 8, 8], [4, 8, 6]], [[2, 8, 5], [2, 8, 5]], [2, 4, 4])
-    assert found.by_seed == (0.5, 0.3) and found.exam == pytest.approx(2.08**0.5 * 3**0.5 / 10)
+    assert found.by_seed == (0.5, 0.3) and found.exam == pytest.approx(1.8**0.5 * 3**0.5 / 10)
     training = 12.706 / 2**0.5 * 0.2 / 2**0.5
     assert found.half() == pytest.approx(np.hypot(training, 1.96 * found.exam), rel=1e-3)
 

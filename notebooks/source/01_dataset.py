@@ -447,17 +447,17 @@ assert shared(splits.train, splits.test) == 0
 # ## La otra tarea: contestar como don Quijote
 #
 # Hasta aquí, el modelo elige entre dos respuestas. En la segunda tarea del curso la escribe. Los datos son 672
-# preguntas de hoy (sobre móviles, exámenes, dinero o miedo) y las respuestas de don Quijote, escritas en inglés para
-# este curso. Vistas de cerca, las dos tareas son la misma: una **entrada** y lo que tiene que salir. Cambia qué sale:
-# una de dos etiquetas, o unas cincuenta palabras.
+# preguntas de hoy (sobre móviles, exámenes, dinero o miedo) y las respuestas de don Quijote, en inglés, que escribió
+# para este curso otro modelo de lenguaje, mucho mayor. Vistas de cerca, las dos tareas son la misma: una **entrada** y
+# lo que tiene que salir. Cambia qué sale: una de dos etiquetas, o unas cincuenta palabras.
 
 # %% [markdown] lang="en"
 # ## The other task: answering as Don Quixote
 #
-# So far, the model chooses between two answers. In the course's second task it writes one. The data are 672 questions
-# of today (about phones, exams, money or fear) and Don Quixote's answers, written in English for this course. Seen from
-# close by, the two tasks are the same: an **input**, and what has to come out. What differs is what comes out: one of
-# two labels, or some fifty words.
+# So far, the model chooses between two answers. In the course's second task it writes one. The data are 672 present-day
+# questions (about phones, exams, money or fear) and Don Quixote's answers, in English, which another, far larger
+# language model wrote for this course. Looked at closely, the two tasks are the same: an **input**, and what has to
+# come out. What differs is what comes out: one of two labels, or some fifty words.
 
 # %%
 from loralab.pairs import load_pairs
@@ -510,30 +510,29 @@ samples_table([retrieval], 4)
 # %% [markdown] lang="es"
 # La voz es la suya, porque es suya; la respuesta es de otra pregunta. No hay exactitud que contar: nadie contesta dos
 # veces con las mismas palabras. **chrF** ([Popović, 2015](https://aclanthology.org/W15-3049/)) compara los trozos de
-# hasta 6 letras seguidas de las dos respuestas; va de 0 a 100, y dos respuestas cualesquiera en la misma lengua ya
+# hasta 6 caracteres seguidos de las dos respuestas; va de 0 a 100, y dos respuestas cualesquiera en la misma lengua ya
 # comparten muchos. Es lo que imprime `run`. Quien haga algo mejor que copiar tendrá que demostrarlo de otra manera: lo
 # veremos en la lección 4.
 
 # %% [markdown] lang="en"
 # The voice is his, because it is his; the answer is another question's. There is no accuracy to count: nobody answers
-# twice in the same words. **chrF** ([Popović, 2015](https://aclanthology.org/W15-3049/)) compares the stretches of up
-# to 6 letters in a row of the two answers; it runs from 0 to 100, and any two answers in one language share many
-# already. It is what `run` prints. Whoever does better than copying will have to show it in another way: lesson 4 comes
-# to that.
+# twice in the same words. **chrF** ([Popović, 2015](https://aclanthology.org/W15-3049/)) compares the runs of up to 6
+# characters of the two answers; it runs from 0 to 100, and any two answers in one language share many already. It is
+# what `run` prints. Whoever does better than copying will have to show it in another way: lesson 4 comes to that.
 
 # %% [markdown] lang="es"
 # ## La suerte del examen
 #
-# Imagina un modelo que acierta de verdad el 83 % de las frases. Lo examinamos 1000 veces, cada vez con 2000 frases
-# nuevas. El modelo no cambia; la nota sí. Quitamos el 2,5 % de los exámenes con peor nota y el 2,5 % con mejor. ¿A
-# cuántos puntos de 83 llegan, como mucho, los demás? (Un punto: de 83 % a 84 %.)
+# Volvemos a las críticas de cine. Imagina un modelo que acierta de verdad el 83 % de las frases. Lo examinamos 1000
+# veces, cada vez con 2000 frases nuevas. El modelo no cambia; la nota sí. Quitamos el 2,5 % de los exámenes con peor
+# nota y el 2,5 % con mejor. ¿A cuántos puntos de 83 llegan, como mucho, los demás? (Un punto: de 83 % a 84 %.)
 
 # %% [markdown] lang="en"
 # ## Exam luck
 #
-# Imagine a model that truly gets 83% of all sentences right. We examine it 1,000 times, each time on 2,000 new
-# sentences. The model does not change; the score does. We take away the 2.5% of exams with the worst score and the 2.5%
-# with the best. How many points from 83 do the others reach at most? (One point: from 83% to 84%.)
+# Back to the film reviews. Imagine a model that truly gets 83% of all sentences right. We examine it 1,000 times, each
+# time on 2,000 new sentences. The model does not change; the score does. We take away the 2.5% of exams with the worst
+# score and the 2.5% with the best. How many points from 83 do the others reach at most? (One point: from 83% to 84%.)
 
 # %%
 guess_width = predict("exam_half_width", None)

@@ -335,17 +335,19 @@ assert made["labels"].tolist() == [example["labels"] for example in four]
 # %% [markdown] lang="es"
 # ## La otra tarea: una conversación
 #
-# El modelo que contestará como don Quijote predice, en cada posición, el *token* siguiente, y no ve más que una fila de
-# *tokens*. ¿Dónde acaba la pregunta y dónde empieza la respuesta? Lo dice la **plantilla de chat** del modelo, que
+# El modelo que contestará como don Quijote hace una sola cosa: lee una fila de *tokens* y da a cada *token* del
+# vocabulario una probabilidad de ser el siguiente. Para escribir, se elige uno, se añade a la fila y se vuelve a
+# preguntar. ¿Dónde acaba la pregunta y dónde empieza la respuesta? Lo dice la **plantilla de chat** del modelo, que
 # viene con su tokenizador: envuelve cada turno en *tokens* especiales. Le damos una pregunta suelta. ¿Qué habrá delante
 # de ella?
 
 # %% [markdown] lang="en"
 # ## The other task: a conversation
 #
-# The model that will answer as Don Quixote predicts, at each position, the next token, and sees nothing but a row of
-# tokens. Where does the question end and the answer begin? The model's **chat template** says so; it comes with the
-# tokenizer, and wraps each turn in special tokens. We give it a bare question. What will stand before it?
+# The model that will answer as Don Quixote does one thing: it reads a row of tokens and gives each token of the
+# vocabulary a probability of coming next. To write, one is chosen, added to the row, and the model is asked again.
+# Where does the question end and the answer begin? The model's **chat template** says so; it comes with the tokenizer,
+# and wraps each turn in special tokens. We give it a bare question. What will stand before it?
 
 # %% tags=["nbval-check-output"]
 persona = profile.generation.experiment("lora")
@@ -355,16 +357,20 @@ bare = chat.apply_chat_template(asked, tokenize=False, add_generation_prompt=Tru
 print(bare)
 
 # %% [markdown] lang="es"
-# Si no le das un mensaje de sistema, la plantilla pone el suyo. Entrenar con uno y usar el modelo con otro es darle dos
-# tareas distintas, y nadie avisa. Por eso el nuestro, que es la columna `instruction` de los datos, va siempre: al
-# entrenar y al preguntar. `encode_pairs` lo monta, y pone en cada posición una etiqueta: el *token* que hay en ella si
-# es de la respuesta o de su final, y −100 en las demás, que para PyTorch quiere decir «esto no se juzga».
+# Si no le das un mensaje de sistema, la plantilla puede poner el suyo, como la de SmolLM2 o la de Qwen2.5. (En los
+# perfiles `smoke` y `cpu` el modelo es `SmolLM2-135M-Instruct`, que ya aprendió a conversar; sus pesos vienen
+# redondeados a 4 bits.) Entrenar con uno y usar el modelo con otro es darle dos tareas distintas, y nadie avisa. Por
+# eso el nuestro, que es la columna `instruction` de los datos, va siempre: al entrenar y al preguntar. `encode_pairs`
+# lo monta, y pone en cada posición una etiqueta: el *token* que hay en ella si es de la respuesta o de su final, y −100
+# en las demás, que para PyTorch quiere decir «esto no se juzga».
 
 # %% [markdown] lang="en"
-# If you give it no system message, the template puts in its own. To train with one and use the model with another is to
-# set it two different tasks, and nobody warns you. So ours, the column `instruction` of the data, is always there: in
-# training and in use. `encode_pairs` puts it together, and gives each position a label: the token that stands there if
-# it belongs to the answer or its end, and −100 elsewhere, which to PyTorch means “not judged”.
+# If you give it no system message, the template may put in its own, as SmolLM2's and Qwen2.5's do. (In the profiles
+# `smoke` and `cpu` the model is `SmolLM2-135M-Instruct`, which has already learnt to converse; its weights come rounded
+# to 4 bits.) To train with one and use the model with another is to set it two different tasks, and nobody warns you.
+# So ours, the column `instruction` of the data, is always there: in training and in use. `encode_pairs` puts it
+# together, and gives each position a label: the token that stands there if it belongs to the answer or its end, and
+# −100 elsewhere, which to PyTorch means “not judged”.
 
 # %%
 from loralab.chat import IGNORED, PairCollator, encode_pairs, end_of_turn
@@ -385,26 +391,29 @@ pieces = [chat.decode([token]).replace("\n", "⏎") for token in first["input_id
 token_boxes(pieces, told)
 
 # %% [markdown] lang="es"
-# Se entrena con lo azul: la respuesta y el *token* que cierra el turno. Si ese último no estuviera, el modelo no
-# aprendería a callar. La pregunta se lee, y decide la respuesta, pero no se le pide al modelo que la escriba. Y ninguna
-# respuesta se ha quedado vacía por el recorte: `left_out` diría cuáles.
+# Se entrena con lo azul: la respuesta y el *token* que cierra el turno. Sin ese último, nada le enseñaría a callar. La
+# pregunta se lee, y decide la respuesta, pero no se le pide al modelo que la escriba. Los dos valores impresos antes de
+# la figura dicen cuántas conversaciones ha recortado `max_length` y cuáles se han dejado fuera (`left_out`) porque
+# perdían la respuesta entera.
 #
 # ## Rómpelo: el relleno que es también un final
 #
 # En muchos modelos de chat el *token* de relleno es el mismo que cierra el turno. Parece natural enmascarar «todo lo
-# que sea relleno». Mira qué pasa si se busca por su número, y qué si se busca por su posición. La celda cuenta cuántos
-# finales de turno conservan su etiqueta en un lote de dos respuestas.
+# que sea relleno». Mira qué pasa si se busca por su número, y qué si se busca por su posición. La celda imprime el
+# *token* de relleno, el final y cuántos finales conservan su etiqueta, de una manera y de la otra, en un lote de dos
+# respuestas.
 
 # %% [markdown] lang="en"
-# The blue is trained on: the answer and the token that closes the turn. Were that last one missing, the model would not
-# learn to stop. The question is read, and decides the answer, but the model is not asked to write it. And no answer was
-# left empty by the cut: `left_out` would say which.
+# The blue is trained on: the answer and the token that closes the turn. Without that last one, nothing would teach it
+# to stop. The question is read, and decides the answer, but the model is not asked to write it. The two values printed
+# before the figure tell how many conversations `max_length` has cut, and which were left out (`left_out`) because they
+# lost their whole answer.
 #
 # ## Break it: padding that is also an ending
 #
 # In many chat models the padding token is the very one that closes the turn. It seems natural to mask “all that is
-# padding”. See what happens if it is looked for by its number, and what if by its position. The cell counts how many
-# ends of turn keep their label in a batch of two answers.
+# padding”. See what happens if it is looked for by its number, and what if by its position. The cell prints the padding
+# token, the ending, and how many endings keep their label, one way and the other, in a batch of two answers.
 
 # %%
 by_length = np.argsort(dialogues.lengths)
@@ -419,22 +428,27 @@ assert kept[1] == 2
 assert kept[0] == (0 if chat.pad_token_id == end else 2)
 
 # %% [markdown] lang="es"
-# Enmascarado por su número, el final desaparece de las etiquetas. El arreglo es no mirar el número: el relleno se pone
-# después de codificar, y quien lo pone sabe dónde está.
+# Si relleno y final son el mismo *token*, al enmascarar por número no queda ningún final en las etiquetas. El arreglo
+# es no mirar el número: el relleno se pone después de codificar, y quien lo pone sabe dónde está.
 #
-# ## Los mismos *collators*, con otra forma de etiqueta
+# ## Los *collators*, con otra forma de etiqueta
 #
-# Ahora hay una etiqueta por *token*, así que las filas de etiquetas son tan desiguales como las de entrada. Antes de
-# ejecutar: ¿cuáles de estos cuatro fallarán? ¿Y cuál funcionará sin hacer lo que queremos?
+# Ahora hay una etiqueta por *token*, así que las filas de etiquetas son tan desiguales como las de entrada. Probamos
+# los dos primeros de antes y otros dos: `DataCollatorForLanguageModeling`, pensado para texto seguido, y
+# `DataCollatorForSeq2Seq`, para entrada y respuesta. De cada uno que funcione se imprime la forma del lote, cuántos
+# *tokens* juzga en cada fila y si conserva el final. Antes de ejecutar: ¿cuáles fallarán? ¿Y cuál funcionará sin hacer
+# lo que queremos?
 
 # %% [markdown] lang="en"
-# Masked by its number, the end disappears from the labels. The fix is not to look at the number: padding is added after
-# encoding, and whoever adds it knows where it is.
+# If padding and ending are one token, masking by number leaves no ending in the labels. The fix is not to look at the
+# number: padding is added after encoding, and whoever adds it knows where it is.
 #
-# ## The same collators, another shape of label
+# ## Collators, and another shape of label
 #
-# Now there is one label per token, so rows of labels are as uneven as rows of input. Before you run it: which of these
-# four will fail? And which will work without doing what we want?
+# Now there is one label per token, so rows of labels are as uneven as rows of input. We try the first two of before and
+# two more: `DataCollatorForLanguageModeling`, meant for running text, and `DataCollatorForSeq2Seq`, for input and
+# answer. For each that works, the cell prints the shape of the batch, how many tokens it judges in each row, and
+# whether it keeps the end. Before you run it: which will fail? And which will work without doing what we want?
 
 # %%
 from transformers import DataCollatorForLanguageModeling, DataCollatorForSeq2Seq
@@ -486,17 +500,19 @@ assert (padded["labels"] != IGNORED).sum().item() == sum(
 # El modelo predice el *token* siguiente, y sin embargo las etiquetas están en su sitio, no una posición más allá. Es
 # que el modelo las desplaza por dentro: compara lo que predice en cada posición con la etiqueta de la siguiente. Si las
 # desplazas tú también, entrenas con el *token* de dos más allá, y nada falla. Lo comprobamos haciendo la cuenta a mano,
-# y de paso otra: la pérdida de la base si se cuentan **todos** los *tokens*, y si se cuentan solo los de la respuesta.
-# ¿Cuál será mayor, y cuánto? (En nats: $-\ln p$ de cada *token*, de media.)
+# y de paso otra. La **pérdida** es la media de $-\ln p$, donde $p$ es la probabilidad que el modelo da al *token* que
+# de verdad viene; su unidad es el nat, y 0 sería acertar siempre con seguridad. ¿Cuánto vale en la **base**, el modelo
+# sin entrenar, si solo se cuenta la respuesta? ¿Y si se cuentan **todos** los *tokens*?
 
 # %% [markdown] lang="en"
 # ## Who shifts the labels?
 #
 # The model predicts the next token, and yet the labels stand in their own place, not one position further on. The model
 # shifts them inside: it compares what it predicts at each position with the label of the next. If you shift them too,
-# you train on the token after next, and nothing fails. We check it by doing the sum by hand, and another on the way:
-# the base's loss if **all** tokens count, and if only those of the answer do. Which will be larger, and by how much?
-# (In nats: $-\ln p$ of each token, on average.)
+# you train on the token after next, and nothing fails. We check it by doing the sum by hand, and another on the way.
+# The **loss** is the mean of $-\ln p$, where $p$ is the probability that the model gives the token that really comes;
+# its unit is the nat, and 0 would be always right and sure. How large is it in the **base**, the model before training,
+# if only the answer counts? And if **all** tokens do?
 
 # %%
 guess_answer = predict("answer_loss", None)
@@ -523,18 +539,16 @@ guess_answer.compare(by_hand.item(), everything=number(all_tokens, 2))
 #
 # El cuaderno del que nació este curso unía pregunta y respuesta sin plantilla, rellenaba cada fila hasta 512 *tokens* y
 # copiaba la entrada entera como etiqueta: entrenaba también con la pregunta y con el relleno. Es el experimento
-# `original` del perfil; aquí, con nuestra plantilla, para que solo cambie eso. (En el perfil de prueba se rellena hasta
-# menos, para que no tarde.) Contamos los *tokens* de un lote: los que se calculan, los que se juzgan y los que son
-# respuesta.
+# `original` del perfil; aquí, con nuestra plantilla, para que solo cambie eso. (El perfil `smoke` rellena menos, para
+# que no tarde.) Contamos los *tokens* de un lote: los que se calculan, los que se juzgan y los que son respuesta.
 
 # %% [markdown] lang="en"
 # ## What the original recipe cost
 #
 # The notebook that this course grew out of joined question and answer without a template, padded each row to 512 tokens
 # and copied the whole input as labels: it trained on the question and on the padding too. It is the profile's
-# experiment `original`; here with our template, so that nothing else differs. (In the test profile less padding is
-# added, so that it does not take long.) We count the tokens of a batch: those computed, those judged, and those that
-# are the answer.
+# experiment `original`; here with our template, so that nothing else differs. (The `smoke` profile pads less, to be
+# quick.) We count the tokens of a batch: those computed, those judged, and those that are the answer.
 
 # %%
 original = profile.generation.variant("original")
@@ -554,14 +568,14 @@ columns = [
 pd.DataFrame(counts, index=columns).T
 
 # %% [markdown] lang="es"
-# La primera fila paga por *tokens* que no dicen nada, y peor: casi todo lo que se le pide al modelo es que escriba
-# relleno. Su pérdida baja enseguida, porque eso se aprende pronto, y no dice nada de las respuestas. Dos pérdidas sobre
-# posiciones distintas no se pueden comparar. La lección 4 cronometra las dos recetas.
+# La primera fila paga por *tokens* que no dicen nada y, además, le pide al modelo que los escriba. Su pérdida puede
+# bajar solo con eso, sin que mejore ninguna respuesta. Dos pérdidas sobre posiciones distintas no se pueden comparar.
+# La lección 4 cronometra las dos recetas.
 
 # %% [markdown] lang="en"
-# The first row pays for tokens that say nothing, and worse: nearly all that is asked of the model is to write padding.
-# Its loss falls at once, because that is soon learnt, and tells nothing about the answers. Two losses over different
-# positions cannot be compared. Lesson 4 times both recipes.
+# The first row pays for tokens that say nothing and, besides, asks the model to write them. Its loss can fall through
+# that alone, with no answer any better. Two losses over different positions cannot be compared. Lesson 4 times both
+# recipes.
 
 # %% [markdown] lang="es"
 # ## Lotes que se pueden repetir

@@ -694,18 +694,20 @@ parameters
 # %% [markdown] lang="es"
 # ## El mismo LoRA, en un modelo que escribe
 #
-# El modelo que contestará como don Quijote, SmolLM2, es un decodificador de la familia de Llama, con siete capas
-# lineales por bloque: cuatro de atención (`q_proj`, `k_proj`, `v_proj`, `o_proj`) y tres más (`gate_proj`, `up_proj`,
-# `down_proj`). La receta original las adapta todas, con $r = 16$, y la usaba con Gemma 3, que no cabría en esta
-# máquina. Contarla sí se puede, con su configuración, en el dispositivo `meta`.
+# El modelo que contestará como don Quijote en una CPU, SmolLM2, es un **decodificador** de la familia de Llama: en cada
+# posición ve solo lo anterior. Tiene siete capas lineales por bloque: cuatro de atención (`q_proj`, `k_proj`, `v_proj`,
+# `o_proj`) y tres más (`gate_proj`, `up_proj`, `down_proj`). La receta original las adapta todas, con $r = 16$, y
+# partía de Gemma 3, mucho mayor. Para contar sus parámetros no hay que cargarla: basta su configuración, en el
+# dispositivo `meta`.
 
 # %% [markdown] lang="en"
 # ## The same LoRA, in a model that writes
 #
-# The model that will answer as Don Quixote, SmolLM2, is a decoder of the Llama family, with seven linear layers to a
-# block: four of attention (`q_proj`, `k_proj`, `v_proj`, `o_proj`) and three more (`gate_proj`, `up_proj`,
-# `down_proj`). The original recipe adapts them all, with $r = 16$, and used it on Gemma 3, which would not fit on this
-# machine. Counting it is possible, from its configuration, on the `meta` device.
+# The model that will answer as Don Quixote on a CPU, SmolLM2, is a **decoder** of the Llama family: at each position it
+# sees only what came before. It has seven linear layers per block: four of attention (`q_proj`, `k_proj`, `v_proj`,
+# `o_proj`) and three more (`gate_proj`, `up_proj`, `down_proj`). The original recipe adapts them all, with $r = 16$,
+# and started from Gemma 3, which is far larger. To count its parameters there is no need to load it: its configuration
+# is enough, on the `meta` device.
 
 # %% tags=["nbval-check-output"]
 import pandas as pd
@@ -727,22 +729,24 @@ assert decoders[persona.model]["adapter"] == 4_884_480
 pd.DataFrame(decoders, dtype=object).T
 
 # %% [markdown] lang="es"
-# No hay cabeza: el modelo escribe con la misma tabla con la que lee (*tied embeddings*). Y la proporción vuelve a ser
-# otra.
+# No hay cabeza nueva que entrenar: el modelo escribe con la misma tabla con la que lee (*tied embeddings*). Y la
+# proporción vuelve a ser otra.
 #
 # **Rómpelo.** Gemma 3 también ve: lleva una torre de visión, y en ella hay capas que se llaman igual que las del texto.
-# Si pides `q_proj` y `v_proj` por su nombre, `peft` adapta las dos, y entrenas capas por las que no pasa ningún texto.
-# El arreglo es un patrón que nombra el modelo de lenguaje. La celda cuenta las capas adaptadas por su nombre, las que
-# de ellas son de visión, y las adaptadas con el patrón.
+# Si pides `q_proj` y `v_proj` por su nombre, `peft` adapta las dos, y añades matrices a capas por las que no pasa
+# ningún texto: se cuentan y se guardan, pero con texto no aprenden nada. El arreglo es un patrón que nombra el modelo
+# de lenguaje. La celda cuenta las capas adaptadas por su nombre, las que de ellas son de visión, y las adaptadas con el
+# patrón.
 
 # %% [markdown] lang="en"
-# There is no head: the model writes with the same table it reads with (*tied embeddings*). And the share is another
-# again.
+# There is no new head to train: the model writes with the same table it reads with (*tied embeddings*). And the share
+# is different again.
 #
 # **Break it.** Gemma 3 can see as well: it has a vision tower, and some layers in it have the same names as those of
-# the text. If you ask for `q_proj` and `v_proj` by name, `peft` adapts both, and you train layers that no text passes
-# through. The fix is a pattern that names the language model. The cell counts the layers adapted by name, those of them
-# that are for vision, and those adapted by the pattern.
+# the language model. If you ask for `q_proj` and `v_proj` by name, `peft` adapts both, and you add matrices to layers
+# that no text passes through: they are counted and saved, but from text they learn nothing. The fix is a pattern that
+# names the language model. The cell counts the layers adapted by name, those of them that are for vision, and those
+# adapted by the pattern.
 
 
 # %% tags=["nbval-check-output"]

@@ -271,12 +271,10 @@ assert run(small) == resumed  # nothing is trained again
 # earlier epoch had a lower validation loss. The first time takes a few minutes; `run` says how long is left.
 
 # %%
-lora = run(experiment)
-full = run(profile.experiment("full"))
-
-# %%
 from loralab.figures import loss_curves
 
+lora = run(experiment)
+full = run(profile.experiment("full"))
 loss_curves([full, lora])
 
 # %% [markdown] lang="es"
@@ -446,16 +444,18 @@ print(number(100 * (max(scores) - min(scores)), 1), message("unit_points"))
 #
 # Don Quijote se entrena igual: un experimento y `run`. Cambia cómo se examina. La pérdida es ahora la media de $-\ln p$
 # sobre los *tokens* de las respuestas del test, y la **perplejidad** es su exponencial: entre cuántos *tokens* igual de
-# probables duda el modelo a cada paso, de media. Quien no supiera nada dudaría entre todo el vocabulario. ¿Cuánto
-# valdrá en la base, que ya sabe inglés pero nunca ha visto estas respuestas? ¿Y después de entrenar con LoRA?
+# probables duda el modelo en cada paso, de media. Un modelo que no supiera nada dudaría entre todos los del
+# vocabulario. ¿Cuánto valdrá en la base, que ya sabe inglés pero nunca ha visto estas respuestas? ¿Y después de
+# entrenar con LoRA?
 
 # %% [markdown] lang="en"
 # ## The other task, with the same call
 #
-# Don Quixote is trained alike: an experiment and `run`. What changes is the exam. The loss is now the mean of $-\ln p$
-# over the tokens of the test's answers, and **perplexity** is its exponential: among how many equally likely tokens the
-# model wavers at each step, on average. Whoever knew nothing would waver among the whole vocabulary. How much will it
-# be for the base, which knows English but has never seen these answers? And after training with LoRA?
+# Don Quixote is trained the same way: an experiment and `run`. What changes is the exam. The loss is now the mean of
+# $-\ln p$ over the tokens of the test's answers, and **perplexity** is its exponential: how many equally likely tokens
+# the model hesitates between at each step, on average. A model that knew nothing would hesitate between all those of
+# the vocabulary. How much will it be for the base, which knows English but has never seen these answers? And after
+# training with LoRA?
 
 # %%
 persona = profile.generation
@@ -476,6 +476,7 @@ from transformers import AutoConfig
 
 from loralab.models import locate
 
+retrieval = run(persona.experiment("retrieval"))
 base, shots = run(persona.experiment("base")), run(persona.experiment("few-shot"))
 spoken = run(chosen)
 for result in (base, shots, spoken):
@@ -494,52 +495,55 @@ guess_persona.compare(
 loss_curves([spoken])
 
 # %% [markdown] lang="es"
-# La perplejidad no es otra medida que la pérdida: es la misma, en otra escala. Y ninguna de las dos dice si la
-# respuesta es buena. Para eso hay que leer. Estas son las diez primeras preguntas del test, de temas que el modelo no
-# ha estudiado, y lo que contesta cada uno eligiendo siempre el *token* más probable (**decodificación voraz**,
-# *greedy*).
+# La perplejidad no es una segunda medida: es la pérdida, en otra escala. Y ninguna de las dos dice si la respuesta es
+# buena. Para eso hay que leer. Estas son las diez primeras preguntas del test, de temas que el modelo no ha estudiado,
+# y lo que contesta cada uno eligiendo siempre el *token* más probable (**decodificación voraz**, *greedy*). Cada
+# respuesta tiene 80 *tokens* como mucho: si alguna se corta a media frase, es por eso. Al lado, la copia de la lección
+# 1.
 
 # %% [markdown] lang="en"
-# Perplexity is no other measure than the loss: it is the same, on another scale. And neither says whether an answer is
-# good. For that one has to read. These are the test's first ten questions, on topics that the model has not studied,
-# and what each answers by always taking the most likely token (**greedy decoding**).
+# Perplexity is not a second measure: it is the loss, on another scale. And neither says whether an answer is good. For
+# that one has to read. These are the test's first ten questions, on topics that the model has not studied, and what
+# each answers by always taking the most likely token (**greedy decoding**). Each answer has 80 tokens at most: if one
+# stops in mid-sentence, that is why. Beside them, the copy of lesson 1.
 
 # %%
 from loralab.tables import samples_table
 
 pd.set_option("display.max_colwidth", None)
-samples_table([base, shots, spoken])
+samples_table([retrieval, base, shots, spoken])
 
 # %% [markdown] lang="es"
-# ¿Se reconoce la voz? ¿Contesta a la pregunta? Son dos cosas distintas, y un modelo de este tamaño con tan pocos
-# ejemplos suele dar la primera mucho antes que la segunda. La tabla da cuatro medidas más. **chrF** compara con la
-# respuesta escrita. `distinct-1` y `distinct-2` son la proporción de palabras, y de parejas de palabras, que no se
-# repiten ([Li et al., 2016](https://aclanthology.org/N16-1014/)): si son bajas, el modelo se repite. La **copia más
-# larga** es la mayor racha de palabras que ya estaba en una respuesta de entrenamiento: si es larga, no contesta,
-# recuerda.
+# ¿Se reconoce la voz? ¿Contesta a la pregunta? Son dos cosas distintas, y una puede llegar sin la otra. La tabla da
+# cuatro medidas más. **chrF** compara con la respuesta escrita. `distinct-1` y `distinct-2` son el número de palabras
+# distintas, y de parejas distintas, entre el total ([Li et al., 2016](https://aclanthology.org/N16-1014/)): si son
+# bajas, el modelo se repite. La **copia más larga** es la mayor racha de palabras que ya estaba en una respuesta de
+# entrenamiento: si es mucho más larga que la de la base, el modelo no contesta: recuerda.
 
 # %% [markdown] lang="en"
-# Is the voice recognisable? Does it answer the question? Those are two things, and a model of this size with so few
-# examples tends to get the first long before the second. The table gives four more measures. **chrF** compares with the
-# written answer. `distinct-1` and `distinct-2` are the share of words, and of pairs of words, that do not repeat ([Li
-# et al., 2016](https://aclanthology.org/N16-1014/)): if they are low, the model repeats itself. The **longest copy** is
-# the longest run of words that stood in a training answer already: if it is long, the model does not answer, it
-# remembers.
+# Is the voice recognisable? Does it answer the question? Those are two things, and either can come without the other.
+# The table gives four more measures. **chrF** compares with the written answer. `distinct-1` and `distinct-2` are the
+# number of different words, and of different pairs, over all of them ([Li et al.,
+# 2016](https://aclanthology.org/N16-1014/)): if they are low, the model repeats itself. The **longest copy** is the
+# longest run of words that stood in a training answer already: if it is much longer than the base's, the model does not
+# answer: it remembers.
 
 # %%
-comparison_table([base, shots, spoken])
+comparison_table([retrieval, base, shots, spoken]).drop(message("other_loss"))
 
 # %% [markdown] lang="es"
-# **Cada *token* pesa lo mismo.** Dos respuestas, una de 2 *tokens* con pérdida media 4 y otra de 20 con pérdida media
-# 1. La media por filas es 2,5; por *tokens*, 1,27. ¿Cuál es la pérdida? La segunda: si no, una respuesta corta pesaría
-#    como una larga, y el resultado dependería de cómo se formen los lotes. Con acumulación pasa lo mismo, y por eso
-#    `run` divide entre los *tokens* del paso entero. La celda rehace así la pérdida del test.
+# **Cada *token* pesa lo mismo.** Dos respuestas: una de 2 *tokens*, con pérdida media 4,0, y otra de 20, con pérdida
+# media 1,0. La media por filas es 2,5; la media por *tokens*, 1,27. ¿Cuál es la pérdida? La segunda: si no, una
+# respuesta corta pesaría como una larga, y el resultado dependería de cómo se formen los lotes. Con acumulación pasa lo
+# mismo, y por eso `run` divide entre los *tokens* del paso entero. La celda hace las dos medias con el test: por filas
+# y, tras la flecha, por *tokens*, que es la de la tabla.
 
 # %% [markdown] lang="en"
-# **Each token weighs the same.** Two answers, one of 2 tokens with mean loss 4 and one of 20 with mean loss 1. The mean
-# over rows is 2.5; over tokens, 1.27. Which is the loss? The second: otherwise a short answer would weigh as much as a
-# long one, and the result would depend on how batches are made. The same happens with accumulation, and so `run`
-# divides by the tokens of the whole step. The cell works out the test loss like this.
+# **Each token weighs the same.** Two answers: one of 2 tokens, with mean loss 4.0, and one of 20, with mean loss 1.0.
+# The mean over rows is 2.5; the mean over tokens, 1.27. Which is the loss? The second: otherwise a short answer would
+# weigh as much as a long one, and the result would depend on how batches are made. The same happens with accumulation,
+# and so `run` divides by the tokens of the whole step. The cell takes both means on the test: over rows and, after the
+# arrow, over tokens, which is the one in the table.
 
 # %%
 nats, tokens = pd.Series(spoken.answer_nats), pd.Series(spoken.answer_tokens)
@@ -551,30 +555,33 @@ print(number((nats / tokens).mean(), 3), "→", number(nats.sum() / tokens.sum()
 # ## La receta original, cronometrada
 #
 # El experimento `original` rellena todo hasta su `max_length` y entrena con todo. ¿Cuántas veces lo que tarda un paso
-# nuestro tardará uno suyo, con los mismos ejemplos? Los dos se miden por turnos. Sus otras diferencias se leen en la
-# tabla: solo esta, y la de los *tokens* que se juzgan (lección 2), las hemos medido; de su tasa, su *dropout* y sus
-# épocas no afirmamos nada.
+# nuestro tardará uno suyo, con los mismos ejemplos? Medimos por turnos la pasada hacia delante y hacia atrás de dos
+# ejemplos, sin el optimizador. Las demás diferencias están en la tabla. Solo hemos medido dos: esta y los *tokens* que
+# se juzgan (lección 2). De su tasa, su *dropout* y sus épocas no afirmamos nada.
 
 # %% [markdown] lang="en"
 # ## The original recipe, timed
 #
 # The experiment `original` pads everything to its `max_length` and trains on everything. How many times as long as a
-# step of ours will one of its steps take, on the same examples? They are measured in turns. Its other differences are
-# in the table: only this one, and that of the tokens judged (lesson 2), have we measured; about its rate, its dropout
-# and its epochs we claim nothing.
+# step of ours will one of its steps take, on the same examples? We time in turns the forward and backward pass of two
+# examples, without the optimizer. The other differences are in the table. We have measured only two: this one and the
+# tokens judged (lesson 2). About its rate, its dropout and its epochs we claim nothing.
+
+# %%
+original = persona.variant("original")
+print(original.max_length)
+guess_cost = predict("original_cost", None)
 
 # %%
 import time
 
 from loralab.chat import encode_pairs
-from loralab.models import apply_method, load_language_model
+from loralab.models import apply_method, load_for
 from loralab.training import collator, summed_loss
 
-guess_cost = predict("original_cost", None)
-original = persona.variant("original")
 chat = load_tokenizer(chosen.model)
 talk = encode_pairs(load_splits(chosen).train.head(2), chat, chosen.max_length)
-racer = apply_method(load_language_model(chosen.model), chosen).to(detect().kind)
+racer = apply_method(load_for(chosen), chosen).to(detect().kind)
 
 
 def step(recipe):
@@ -600,8 +607,8 @@ pd.DataFrame(recipes).loc[fields].astype(str)
 # %% [markdown] lang="es"
 # ## Rómpelo: tres fallos más
 #
-# El modelo ya está entrenado. Estos tres fallos te esperan en tus propios proyectos; nada de lo que sigue los usa, así
-# que puedes dejarlos para otro día.
+# Los dos modelos ya están entrenados. Volvemos al clasificador: estos tres fallos te esperan en tus propios proyectos;
+# nada de lo que sigue los usa, así que puedes dejarlos para otro día.
 #
 # **1. Las métricas desaparecen.** `Trainer` averigua cómo se llaman las etiquetas leyendo la firma de `forward`. En un
 # `PeftModel` mira dentro; si lo envuelves tú, no mira, y no calcula ni pérdida ni métricas. Nadie avisa. El arreglo:
@@ -610,8 +617,8 @@ pd.DataFrame(recipes).loc[fields].astype(str)
 # %% [markdown] lang="en"
 # ## Break it: three more failures
 #
-# The model is trained. These three failures await you in your own projects; nothing later uses them, so you can leave
-# them for another day.
+# Both models are trained. Back to the classifier: these three failures await you in your own projects; nothing later
+# uses them, so you can leave them for another day.
 #
 # **1. The metrics vanish.** `Trainer` finds out what the labels are called by reading the signature of `forward`. In a
 # `PeftModel` it looks inside; if you wrap the model yourself it does not, and then it computes neither loss nor
@@ -836,7 +843,7 @@ assert differing <= (0 if detect().kind == "cpu" else 1)
 #   también si se interrumpe.
 # - Cada método pide su propia tasa, y se elige en validación. Con la del otro, la comparación no vale.
 # - Una nota lleva dentro dos suertes: la del examen (lección 1) y la del entrenamiento.
-# - La perplejidad de don Quijote baja lo que dice la celda; que la respuesta sea buena solo se ve leyendo.
+# - Cuánto cambia la perplejidad con don Quijote lo dice la celda; que la respuesta sea buena solo se ve leyendo.
 # - El resultado se puede repetir, cargar y llevar a otro sitio con diez líneas.
 #
 # Siguiente lección: ¿importa el rango?
@@ -848,7 +855,7 @@ assert differing <= (0 if detect().kind == "cpu" else 1)
 #   even when interrupted.
 # - Each method asks for a rate of its own, and it is chosen on validation. At the other's, the comparison is void.
 # - A score holds two kinds of luck: exam luck (lesson 1) and training luck.
-# - Don Quixote's perplexity falls by what the cell says; whether an answer is good shows only in the reading.
+# - How far the perplexity on Don Quixote changes, the cell says; whether an answer is good shows only in the reading.
 # - The result can be repeated, loaded and taken elsewhere in ten lines.
 #
 # Next lesson: does the rank matter?

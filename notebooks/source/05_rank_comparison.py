@@ -408,16 +408,16 @@ comparison_table(results)
 # %% [markdown] lang="es"
 # ## ¿Y en la otra tarea?
 #
-# La misma pregunta para don Quijote: los mismos rangos, con la $\alpha$ del perfil (su rango de partida es 16). Aquí no
-# se cuentan aciertos, sino nats por *token* de respuesta. ¿Cuánto bajará la pérdida al pasar del rango más bajo al más
-# alto? (Negativo, si crees que baja.)
+# La misma pregunta para don Quijote: los mismos rangos, con la $\alpha$ del perfil (su rango de partida es 16, y para
+# ese se eligió la tasa). Aquí no se cuentan aciertos, sino nats por *token* de respuesta. ¿Cuánto cambiará la pérdida
+# al pasar del rango más bajo al más alto? (Un número negativo, si crees que baja.)
 
 # %% [markdown] lang="en"
 # ## And in the other task?
 #
-# The same question for Don Quixote: the same ranks, with the profile's $\alpha$ (its own rank is 16). Here one does not
-# count hits, but nats per token of answer. How far will the loss move from the lowest rank to the highest? (Negative,
-# if you think that it falls.)
+# The same question for Don Quixote: the same ranks, with the profile's $\alpha$ (its own rank is 16, and the rate was
+# chosen for that one). Here one does not count hits, but nats per token of answer. How much will the loss change from
+# the lowest rank to the highest? (A negative number, if you think that it falls.)
 
 # %%
 persona = profile.generation
@@ -434,7 +434,7 @@ ends = {
     for rank in (min(persona.ranks), max(persona.ranks))
 }
 guess_persona.compare(ends[max(persona.ranks)] - ends[min(persona.ranks)])
-comparison_table(spoken)
+comparison_table(spoken).drop(message("other_loss"))
 
 # %% [markdown] lang="es"
 # El ± de este veredicto sale, como antes, de comparar por pares: la misma respuesta con un rango y con otro. Pero si el

@@ -12,7 +12,7 @@
 # - comparar cada método con su propia tasa, por pares, teniendo en cuenta las dos suertes;
 # - elegir entre cuatro veredictos, uno de los cuales es «no se puede decir»;
 # - medir tiempo, memoria y olvido sin engañarte;
-# - cambiar, sumar y fundir adaptadores;
+# - cambiar, sumar y fusionar adaptadores;
 # - decidir cuándo usar LoRA y cuándo no.
 #
 # Hacen falta las lecciones 4 y 5.
@@ -534,20 +534,32 @@ chosen
 # %% [markdown] lang="es"
 # ## La otra tarea: don Quijote
 #
-# Ahora el modelo que escribe, con un margen propio (en nats por *token*, también fijado antes). Todo lo anterior vale:
-# cada método con su tasa, los mismos lotes, por pares. La diferencia está en las semillas: mira cuántas trae el perfil
-# antes de leer un veredicto.
+# Ahora el modelo que escribe, con un margen propio, también fijado antes: 0,05 nats por *token*, más o menos un 5 % de
+# perplejidad. Ojo al signo: en la pérdida, menos es mejor, así que a la derecha del cero gana LoRA. Todo lo anterior
+# vale: cada método con su tasa, los mismos lotes, por pares. La diferencia está en las semillas: mira cuántas trae el
+# perfil antes de leer un veredicto. Y el examen son pocas preguntas, de pocos temas: el ± las toma por independientes,
+# así que con otros temas la diferencia podría moverse más.
+#
+# Una apuesta más, sobre lo que se olvida. La tabla lleva una fila con la pérdida en **editoriales de prensa**: frases
+# sueltas, sin plantilla, con las que nada se ha entrenado en el curso. ¿Cuánto subirá en LoRA respecto a la base?
 
 # %% [markdown] lang="en"
 # ## The other task: Don Quixote
 #
-# Now the model that writes, with a margin of its own (in nats per token, fixed beforehand too). All of the above holds:
-# each method at its own rate, the same batches, in pairs. The difference is in the seeds: see how many the profile has
-# before you read a verdict.
+# Now the model that writes, with a margin of its own, fixed beforehand too: 0.05 nats per token, about 5% of
+# perplexity. Mind the sign: in a loss, less is better, so to the right of zero LoRA wins. All of the above holds: each
+# method at its own rate, the same batches, in pairs. The difference is in the seeds: see how many the profile has
+# before you read a verdict. And the exam is a few questions on a few topics: the ± takes them as independent, so with
+# other topics the difference might move further.
+#
+# One more bet, on what is forgotten. The table has a row with the loss on **newspaper editorials**: bare sentences,
+# without a template, which nothing in the course was trained on. How far will it rise for LoRA, compared with the base?
 
 # %%
 persona = profile.generation
 guess_forgetting = predict("forgetting", None)
+
+# %%
 answers = run_all(persona.comparison())
 base, *_ = [r for r in answers if r.experiment.method == "base"]
 full_voice = [r for r in answers if r.experiment.method == "full"]
@@ -562,18 +574,16 @@ ruler(gap, persona.margin, verdict_voice, persona.task)
 # %% [markdown] lang="es"
 # ## Lo que se olvida
 #
-# Enseñar una voz puede estropear lo demás. Lo medimos en frases de editoriales de prensa (las mismas personas de las
-# críticas las valoraron, pero aquí solo se leen), que ningún entrenamiento del curso ha visto: la pérdida de la base, y
-# la de cada método después. La figura pone las dos pérdidas frente a frente: hacia la izquierda se gana voz, hacia
+# Enseñar una voz puede estropear lo demás, y la fila de los editoriales lo mide. Son pocas frases y no lleva ±: no te
+# fíes de un cambio pequeño. La figura pone las dos pérdidas frente a frente: hacia la izquierda se gana voz, hacia
 # arriba se olvida inglés.
 
 # %% [markdown] lang="en"
 # ## What is forgotten
 #
-# To teach a voice can spoil the rest. We measure it on sentences from newspaper editorials (people rated them as they
-# did the reviews, but here they are only read), which no training of the course has seen: the base's loss, and that of
-# each method afterwards. The figure sets the two losses against each other: to the left, voice is gained; upwards,
-# English is forgotten.
+# Teaching a voice can spoil the rest, and the row of the editorials measures it. They are few sentences and there is no
+# ±: do not trust a small change. The figure sets the two losses against each other: to the left, voice is gained;
+# upwards, English is forgotten.
 
 # %%
 from loralab.figures import gained_and_forgotten
@@ -591,26 +601,30 @@ gained_and_forgotten(base, [*full_voice, *lora_voice])
 # %% [markdown] lang="es"
 # ## ¿Quién ha contestado?
 #
-# Una medida que no está en ninguna tabla: ¿los distingues leyendo? Cada fila es una pregunta, y las columnas A y B son
-# el completo y LoRA en un orden sorteado. Escribe en `my_guess` qué columna crees que es LoRA, una letra por fila (por
-# ejemplo, `"ABBA…"`). Acertar 9 o más de 10 al azar pasa una vez de cada cien.
+# Una medida que no está en ninguna tabla: ¿los distingues leyendo? Cada fila es una de las últimas preguntas del test
+# (las primeras ya las viste en la lección 4), y las columnas A y B son el completo y LoRA en un orden sorteado. Escribe
+# en `my_guess` qué columna crees que es LoRA, una letra por fila (por ejemplo, `"ABBA…"`). Acertar 9 o más de 10 al
+# azar pasa más o menos una de cada cien veces. La celda que sigue te corrige, y enseña lo que contestan todos a las
+# primeras preguntas.
 
 # %% [markdown] lang="en"
 # ## Who answered?
 #
-# A measure that is in no table: can you tell them apart by reading? Each row is a question, and columns A and B are
-# full fine-tuning and LoRA in an order drawn by lot. Write in `my_guess` which column you think is LoRA, one letter per
-# row (`"ABBA…"`, say). To get 9 or more of 10 right by chance happens once in a hundred times.
+# A measure that is in no table: can you tell them apart by reading? Each row is one of the test's last questions (you
+# saw the first in lesson 4), and columns A and B are full fine-tuning and LoRA in an order drawn by lot. Write in
+# `my_guess` which column you think is LoRA, one letter per row (`"ABBA…"`, say). Getting 9 or more of 10 right by
+# chance happens about once in a hundred tries. The next cell marks your answer, and shows what all of them answer to
+# the first questions.
 
 # %%
-count = min(10, len(base.questions))
-swapped = np.random.default_rng(0).permutation(count) % 2 == 1
+last = range(len(base.questions))[-10:]
+swapped = np.random.default_rng(0).integers(0, 2, len(last)) == 1
 columns = {"A": [], "B": []}
-for row, swap in enumerate(swapped):
+for row, swap in zip(last, swapped, strict=True):
     pair = [full_voice[0].predictions[row], lora_voice[0].predictions[row]]
     for letter, text in zip("AB", pair[::-1] if swap else pair, strict=True):
         columns[letter].append(text)
-pd.DataFrame(columns, index=base.questions[:count])
+pd.DataFrame(columns, index=[base.questions[row] for row in last])
 
 # %%
 import math
@@ -622,9 +636,9 @@ key = "".join("A" if swap else "B" for swap in swapped)
 by_chance = sum(math.comb(10, right) for right in (9, 10)) / 2**10
 assert round(by_chance, 2) == 0.01
 if my_guess is not None:
-    assert len(my_guess) == count and set(my_guess) <= {"A", "B"}, my_guess
+    assert len(my_guess) == len(key) and set(my_guess) <= {"A", "B"}, my_guess
     right = sum(mine == true for mine, true in zip(my_guess, key, strict=True))
-    print(message("blind_score", right=right, all=count))
+    print(message("blind_score", right=right, all=len(key)), key)
 samples_table(answers)
 
 # %% [markdown] lang="es"
@@ -632,21 +646,23 @@ samples_table(answers)
 #
 # Si cada tarea es un adaptador, una sola base en memoria sirve para muchas. Entrenamos otro, pequeño, con las
 # respuestas de Sancho Panza, y ponemos los dos sobre la misma base. Cambiar de uno a otro es cambiar un nombre; lo
-# comprobamos con los *logits* de cada modelo por separado, y con la base sin ninguno.
+# comprobamos con los *logits* de cada modelo por separado, y con la base sin ninguno. Luego preguntamos lo mismo a los
+# dos. Ojo: cada uno recibe además su propia instrucción, así que la diferencia no se debe solo al adaptador.
 
 # %% [markdown] lang="en"
 # ## Several adapters, one base
 #
 # If each task is an adapter, one base in memory serves many. We train another, a small one, on Sancho Panza's answers,
 # and put both on the same base. Switching from one to the other is changing a name; we check it with the logits of each
-# model on its own, and with the base without any.
+# model on its own, and with the base without any. Then we ask both the same. Mind that each also gets its own
+# instruction, so the difference is not due to the adapter alone.
 
 # %%
 from peft import PeftModel
 
 from loralab.chat import conversation, prompt_ids
 from loralab.generation import generate
-from loralab.models import load_language_model
+from loralab.models import load_for
 from loralab.runner import run
 
 voices = {"quixote": lora_voice[0].experiment, "sancho": persona.variant("second")}
@@ -657,8 +673,12 @@ instructions = {
     name: load_splits(e).train["instruction"].iloc[0] for name, e in voices.items()
 }
 
-plain = load_language_model(voices["quixote"].model).to(detect().kind)
-duo = PeftModel.from_pretrained(plain, folders["quixote"], adapter_name="quixote")
+
+def unadapted():
+    return load_for(voices["quixote"]).to(detect().kind)
+
+
+duo = PeftModel.from_pretrained(unadapted(), folders["quixote"], adapter_name="quixote")
 duo.load_adapter(folders["sancho"], adapter_name="sancho")
 question = base.questions[0]
 turns = conversation(chat, instructions["quixote"], question)
@@ -671,17 +691,21 @@ def next_logits(model):
     return model.eval()(prompt).logits[0, -1].float().cpu()
 
 
+near = (
+    1e-4 if voices["quixote"].weights == "fp32" else 0.5
+)  # logits in 16 bits are coarse
+
+
 def alone(name):
     return load_trained(voices[name], run_folder(voices[name])).to(detect().kind)
 
 
 for name in voices:
     duo.set_adapter(name)
-    assert torch.allclose(next_logits(duo), next_logits(alone(name)), atol=1e-4)
+    assert torch.allclose(next_logits(duo), next_logits(alone(name)), atol=near)
 with duo.disable_adapter():
     untouched = next_logits(duo)
-bare = load_language_model(voices["quixote"].model).to(detect().kind)
-assert torch.equal(untouched, next_logits(bare))
+assert torch.equal(untouched, next_logits(unadapted()))
 
 # %%
 my_questions = ["Should I lend money to a friend?", "How do I stop being afraid?"]
@@ -694,20 +718,20 @@ pd.DataFrame(spoken, index=my_questions)
 
 # %% [markdown] lang="es"
 # ¿Y sumarlos? La suma de las dos actualizaciones, $\Delta W_1 + \Delta W_2$, es otra vez un adaptador: basta con poner
-# las $A$ una debajo de otra y las $B$ una al lado de otra, y el rango es la suma de los dos. Es lo que `peft` llama
-# `cat`. La tentación es sumar las $A$ por su lado y las $B$ por el suyo (`linear`), que no es lo mismo, porque
-# $(B_1 + B_2)(A_1 + A_2)$ tiene dos términos de más; con rangos distintos ni siquiera se puede. (Que se puedan sumar no
-# quiere decir que la suma hable bien: nadie la ha entrenado.)
+# las $A$, cada una multiplicada por su $\alpha/r$, una debajo de otra, y las $B$ una al lado de otra, y el rango es la
+# suma de los dos. Es lo que `peft` llama `cat`. La tentación es sumar las $A$ por su lado y las $B$ por el suyo
+# (`linear`), que no es lo mismo, porque $(B_1 + B_2)(A_1 + A_2)$ tiene dos términos de más; con rangos distintos ni
+# siquiera se puede. (Que se puedan sumar no quiere decir que la suma hable bien: nadie la ha entrenado.)
 #
 # La celda acaba con lo que se hace para usarlos: guardar la suma y cargarla en una base nueva, y fusionar uno con los
 # pesos. Todo tiene que dar lo mismo que antes.
 
 # %% [markdown] lang="en"
-# And adding them? The sum of the two updates, $\Delta W_1 + \Delta W_2$, is an adapter again: put one $A$ below the
-# other and one $B$ beside the other, and the rank is the sum of the two. That is what `peft` calls `cat`. The
-# temptation is to add the $A$s on their own and the $B$s on their own (`linear`), which is not the same, because
-# $(B_1 + B_2)(A_1 + A_2)$ has two terms too many; with different ranks it cannot even be done. (That they can be added
-# does not mean that the sum speaks well: nobody trained it.)
+# And adding them? The sum of the two updates, $\Delta W_1 + \Delta W_2$, is an adapter again: put one $A$, each
+# multiplied by its $\alpha/r$, below the other, and one $B$ beside the other, and the rank is the sum of the two. That
+# is what `peft` calls `cat`. The temptation is to add the $A$s on their own and the $B$s on their own (`linear`), which
+# is not the same, because $(B_1 + B_2)(A_1 + A_2)$ has two terms too many; with different ranks it cannot even be done.
+# (That they can be added does not mean that the sum speaks well: nobody trained it.)
 #
 # The cell ends with what one does to use them: saving the sum and loading it onto a new base, and merging one into the
 # weights. All has to give the same as before.
@@ -721,7 +745,11 @@ from loralab.models import merge
 duo.add_weighted_adapter(
     list(voices), [1.0, 1.0], adapter_name="both", combination_type="cat"
 )
-layer = duo.get_base_model().model.layers[0].self_attn.q_proj
+layer = next(
+    module
+    for name, module in duo.named_modules()
+    if name.endswith("0.self_attn.q_proj") and hasattr(module, "lora_A")
+)
 updates = {name: layer.get_delta_weight(name) for name in ("quixote", "sancho", "both")}
 summed = updates["quixote"] + updates["sancho"]
 assert torch.allclose(updates["both"], summed, atol=1e-5)
@@ -737,30 +765,34 @@ except ValueError as error:
 folder = tempfile.mkdtemp()
 duo.set_adapter("both")
 duo.save_pretrained(folder, selected_adapters=["both"])
-fresh = load_language_model(voices["quixote"].model).to(detect().kind)
-reloaded = PeftModel.from_pretrained(fresh, str(Path(folder) / "both"))
-assert torch.allclose(next_logits(reloaded), next_logits(duo), atol=1e-4)
+reloaded = PeftModel.from_pretrained(unadapted(), str(Path(folder) / "both"))
+assert torch.allclose(next_logits(reloaded), next_logits(duo), atol=near)
 
 merged = merge(alone("quixote"))
 assert not any("lora_" in name for name, _ in merged.named_modules())
-assert torch.allclose(next_logits(merged), next_logits(alone("quixote")), atol=1e-3)
+assert torch.allclose(
+    next_logits(merged), next_logits(alone("quixote")), atol=10 * near
+)
 
 # %% [markdown] lang="es"
 # ## Cuando el completo no cabe
 #
-# Gemma 3, de 4300 millones de parámetros, es el modelo de la receta original. Una T4 tiene 16 GB, de los que quedan
-# unos 15 GiB. Antes de cualquier activación hacen falta los pesos, un gradiente y dos promedios por cada número que se
-# entrena; lo cuenta `static_need` a partir de la configuración, sin cargar nada. Con los pesos congelados se puede
-# ahorrar más: en 16 bits, donde la GPU los tenga, o en 4 (**QLoRA**, [Dettmers et al.,
+# Gemma 3, de 4300 millones de parámetros, es el modelo de la receta original. Una T4 anuncia 16 GB; disponibles quedan
+# unos 15 GiB. Sin contar ninguna activación hacen falta los pesos y, por cada número que se entrena, un gradiente y dos
+# promedios: si se entrena, 16 bytes por parámetro (los 12 de «La memoria» y 4 del gradiente). Lo cuenta `static_need` a
+# partir de la configuración, sin cargar nada; la torre de visión, que no ve textos, no se entrena. Con los pesos
+# congelados se puede ahorrar más: en 16 bits, donde la GPU los tenga, o en 4 (**QLoRA**, [Dettmers et al.,
 # 2023](https://arxiv.org/abs/2305.14314)).
 
 # %% [markdown] lang="en"
 # ## When full fine-tuning does not fit
 #
-# Gemma 3, of 4,300 million parameters, is the model of the original recipe. A T4 has 16 GB, of which some 15 GiB
-# remain. Before any activation come the weights, and a gradient and two averages for each number that is trained;
-# `static_need` counts them from the configuration, without loading anything. With frozen weights one can save more: in
-# 16 bits, where the GPU has them, or in 4 (**QLoRA**, [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314)).
+# Gemma 3, of 4,300 million parameters, is the model of the original recipe. A T4 is sold as 16 GB; about 15 GiB can be
+# used. Leaving activations out, there are the weights and, for each number that is trained, a gradient and two
+# averages: if it is trained, 16 bytes per parameter (the 12 of “Memory” and 4 of the gradient). `static_need` counts
+# them from the configuration, without loading anything; the vision tower, which sees no text, is not trained. With
+# frozen weights one can save more: in 16 bits, where the GPU has them, or in 4 (**QLoRA**, [Dettmers et al.,
+# 2023](https://arxiv.org/abs/2305.14314)).
 
 # %% tags=["nbval-check-output"]
 from loralab.memory import static_need
@@ -780,20 +812,20 @@ columns = [message("needed_gib"), message("fits_t4")]
 pd.DataFrame(rows, index=list(gib), columns=columns)
 
 # %% [markdown] lang="es"
-# El completo no cabe ni de lejos, ni tampoco en una GPU de 40 GB. Con la base en `bf16` cabría, pero una T4 no sabe
-# operar en `bf16`, y en `float16` Gemma 3 se desborda: sus activaciones pasan de 65 504. Por eso en una T4 el camino es
-# la última fila, con los cálculos en `float32`, de ejemplo en ejemplo y sin guardar las activaciones (*activation
+# El completo no cabe ni de lejos; tampoco en una GPU de 40 GB. Con la base en `bf16` cabría, pero una T4 no tiene
+# unidades de `bf16`, y en `float16` Gemma 3 se desborda: sus activaciones pasan de 65 504. Por eso en una T4 el camino
+# es la última fila, con los cálculos en `float32`, de ejemplo en ejemplo y sin guardar las activaciones (*activation
 # checkpointing*). Es la variante `t4` del perfil `large`. A lo que dice la tabla hay que sumar esas activaciones, que
-# crecen con el lote y la longitud, y los *logits*, que en un vocabulario de 262 208 son muchos. (No hemos podido
-# ejecutarla: aquí no hay GPU.)
+# crecen con el lote y la longitud, y los *logits*, que en un vocabulario de 262 208 son muchos. (No la hemos ejecutado:
+# al hacer el curso no teníamos GPU.)
 
 # %% [markdown] lang="en"
-# Full fine-tuning does not fit by far, nor does it on a GPU of 40 GB. With the base in `bf16` it would, but a T4 has no
-# arithmetic in `bf16`, and in `float16` Gemma 3 overflows: its activations exceed 65,504. So on a T4 the way is the
-# last row, with computations in `float32`, one example at a time and without keeping activations (*activation
-# checkpointing*). It is the variant `t4` of the profile `large`. To what the table says one must add those activations,
-# which grow with batch and length, and the logits, which for a vocabulary of 262,208 are many. (We could not run it:
-# there is no GPU here.)
+# Full fine-tuning is far from fitting, even on a 40 GB GPU. With the base in `bf16` it would, but a T4 has no `bf16`
+# units, and in `float16` Gemma 3 overflows: its activations exceed 65,504. So on a T4 the way is the last row, with
+# computations in `float32`, one example at a time and without keeping activations (*activation checkpointing*). It is
+# the variant `t4` of the profile `large`. To what the table says one must add those activations, which grow with batch
+# and length, and the logits, which for a vocabulary of 262,208 are many. (We have not run it: we had no GPU when the
+# course was made.)
 
 # %% [markdown] lang="es"
 # ## Lo que dicen los números
@@ -811,20 +843,24 @@ pd.DataFrame(rows, index=list(gib), columns=columns)
 # %%
 from loralab.sentences import sentences
 
-lines = sentences(full, lora) + sentences(full_voice, lora_voice)
-lines += [compare(lora_voice, [base]), forgetting(base, full_voice)]
-lines += [forgetting(base, lora_voice)]
-Markdown("\n".join(f"- {line}" for line in lines))
+voice = [*sentences(full_voice, lora_voice), compare(lora_voice, [base])]
+voice += [forgetting(base, full_voice), forgetting(base, lora_voice)]
+said = {"report_classification": sentences(full, lora), "report_generation": voice}
+parts = [
+    f"**{message(title)}**\n\n" + "\n".join(f"- {line}" for line in lines)
+    for title, lines in said.items()
+]
+Markdown("\n\n".join(parts))
 
 # %% [markdown] lang="es"
 # Y esto es lo que se suele prometer de LoRA (lo hacía también el cuaderno del que nació este curso), al lado de lo que
-# hemos medido. Vale para este modelo, estos datos y esta máquina: un «no» aquí no refuta la promesa en otro sitio, ni
-# un «sí» la demuestra.
+# hemos medido con las críticas de cine. Vale para este modelo, estos datos y esta máquina: un «no» aquí no refuta la
+# promesa en otro sitio, ni un «sí» la demuestra.
 
 # %% [markdown] lang="en"
 # And this is what is usually promised of LoRA (the notebook that this course grew out of did so too), beside what we
-# have measured. It holds for this model, these data and this machine: a “no” here does not refute the promise
-# elsewhere, nor does a “yes” prove it.
+# have measured on the film reviews. It holds for this model, these data and this machine: a “no” here does not refute
+# the promise elsewhere, nor does a “yes” prove it.
 
 # %%
 from loralab.sentences import promises
@@ -892,8 +928,8 @@ predictions_table()
 # ## Qué puedes afirmar ya, y con qué pruebas
 #
 # - Qué ahorra LoRA aquí en memoria y en tiempo: lo dicen la tabla y los pasos intercalados.
-# - Qué cuesta en exactitud: lo dice la regla graduada, con su margen. Si dice «no se puede decir», ninguno ha ganado y
-#   tampoco han empatado: faltan frases o faltan semillas.
+# - Qué cuesta en exactitud, o en nats: lo dice la regla graduada de cada tarea, con su margen. Si dice «no se puede
+#   decir», ninguno ha ganado y tampoco han empatado: faltan frases o faltan semillas.
 # - Todo ello, para este modelo, estos datos y esta máquina.
 #
 # ## Qué viene después
@@ -955,8 +991,8 @@ predictions_table()
 # ## What you may now claim, and on what evidence
 #
 # - What LoRA saves here in memory and in time: the table and the interleaved steps say so.
-# - What it costs in accuracy: the ruler says so, with its margin. If it says “cannot tell”, neither has won, nor have
-#   they drawn: there are too few sentences or too few seeds.
+# - What it costs in accuracy, or in nats: each task's ruler says so, with its margin. If it says “cannot tell”, neither
+#   has won, nor have they drawn: there are too few sentences or too few seeds.
 # - All of it for this model, these data and this machine.
 #
 # ## What comes next
@@ -976,4 +1012,4 @@ predictions_table()
 # %%
 from loralab.tables import provenance_table
 
-provenance_table(results)
+provenance_table([*results, *answers])

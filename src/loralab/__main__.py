@@ -30,19 +30,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(language: str, report: bool) -> int:
     # Imported here because they load torch, which fetching assets does not need.
+    from loralab.hardware import detect, resolve
     from loralab.lesson import start
     from loralab.report import Study, write_report
     from loralab.runner import results_dir, run_all
 
     try:
         profile = start(language)
+        plans = [(track.comparison(), track.rank_comparison(), track.margin) for track in (profile, profile.generation)]
+        for comparison, ranks, _ in plans:  # what this machine cannot do is said before anything is trained
+            for experiment in (*comparison, *ranks):
+                resolve(experiment, detect())
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
-    studies = [
-        Study(run_all(track.comparison()), run_all(track.rank_comparison()), track.margin)
-        for track in (profile, profile.generation)
-    ]
+    studies = [Study(run_all(comparison), run_all(ranks), margin) for comparison, ranks, margin in plans]
     if report:
         path = results_dir() / profile.name / "report.html"
         write_report(studies, path)

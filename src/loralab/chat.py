@@ -18,11 +18,11 @@ Turn = dict[str, str]
 
 def takes_system(tokenizer: Any) -> bool:
     """Whether the model's chat template has a place for a system message."""
+    mark = "a system message"
     try:
-        tokenizer.apply_chat_template([_turn("system", "s"), _turn("user", "u")], tokenize=False)
+        return mark in tokenizer.apply_chat_template([_turn("system", mark), _turn("user", "u")], tokenize=False)
     except jinja2.TemplateError:
         return False
-    return True
 
 
 def _turn(role: str, content: str) -> Turn:
@@ -56,8 +56,8 @@ def prompt_ids(tokenizer: Any, turns: list[Turn]) -> list[int]:
     return _ids(tokenizer, turns, asking=True)
 
 
-def answer_ids(tokenizer: Any, turns: list[Turn], answer: str) -> list[int]:
-    """The ids that follow the prompt when the model has answered: the answer's and its end-of-turn token's.
+def answer_ids(tokenizer: Any, turns: list[Turn], answer: str, end: int) -> list[int]:
+    """The ids that follow the prompt when the model has answered: the answer's and the end-of-turn token's, `end`.
 
     What the template adds after the end of the turn (a line break) is not among them: the model has stopped by then.
     Raises ValueError if the template writes an answered turn in another way than it asks for one.
@@ -66,7 +66,6 @@ def answer_ids(tokenizer: Any, turns: list[Turn], answer: str) -> list[int]:
     whole = _ids(tokenizer, [*turns, _turn("assistant", answer)], asking=False)
     if whole[: len(prompt)] != prompt:
         raise ValueError(message("template_not_prefix", given=tokenizer.name_or_path))
-    end = end_of_turn(tokenizer)
     rest = whole[len(prompt) :]
     return rest[: len(rest) - rest[::-1].index(end)]
 
@@ -92,19 +91,25 @@ def encode_pairs(
 
     Rows are cut at `max_length` tokens (None: not); one that would lose its whole answer is left out and counted.
     `examples` are question-answer pairs put before each question. Raises ValueError if the table is empty, if nothing
-    of any answer is left, or if the template cannot be used (see `answer_ids`).
+    of any answer is left, if the template cannot be used (see `answer_ids`), or if `max_length` or, naming it, an uncut
+    row is more than the model takes.
     """
     if frame.empty:
         raise ValueError(message("split_empty"))
     columns: dict[str, list[list[int]]] = {"input_ids": [], "attention_mask": [], "labels": []}
+    limit, end = tokenizer.model_max_length, end_of_turn(tokenizer)
+    if max_length is not None and max_length > limit:
+        raise ValueError(message("max_length_too_large", given=max_length, limit=limit))
     left_out, truncated = [], 0
     for position, (instruction, question, answer) in enumerate(
         zip(frame["instruction"], frame["input"], frame["output"], strict=True)
     ):
         turns = conversation(tokenizer, instruction, question, examples)
         prompt = prompt_ids(tokenizer, turns)
-        ids = prompt + answer_ids(tokenizer, turns, answer)
+        ids = prompt + answer_ids(tokenizer, turns, answer, end)
         kept = ids[:max_length]
+        if len(kept) > limit:
+            raise ValueError(message("row_too_long", row=frame.index[position], given=len(kept), limit=limit))
         truncated += len(kept) < len(ids)
         if len(kept) <= len(prompt):
             left_out.append(position)

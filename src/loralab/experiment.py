@@ -29,7 +29,7 @@ _TRAINING = _DATA | {
     "weight_decay", "warmup_ratio", "precision", "seed",
 }  # fmt: skip
 _LORA = {"rank", "alpha", "dropout", "target_modules"}
-_PROMPTED = _DATA | {"model", "max_length", "weights"}
+_PROMPTED = _DATA | {"model", "weights"}
 _GENERATION = _TRAINING | {"weights", "loss_on", "padding", "activation_checkpointing"}
 
 # What each task's methods read, and so what can change their outcome.
@@ -66,8 +66,8 @@ class Experiment:
     """One training run, described completely: run twice on one machine's CPU it gives the same scores.
 
     Sizes are numbers of examples, `max_length` is in tokens (None: never cut), `warmup_ratio` is a share of all
-    steps, `target_modules` is "default" (what suits the architecture), "all-linear", or
-    the names themselves. `profile` says where the experiment came from and is no part of its identity.
+    steps, `target_modules` is "default" (what suits the architecture), "all-linear", or the names themselves. `profile`
+    says where the experiment came from and is no part of its identity.
 
     For generation alone: `weights` is how the base is held in memory ("bf16" and "nf4" only where it stays frozen),
     `loss_on` the tokens that are trained on ("all": prompt and padding too), `padding` how far a batch is filled up,
@@ -168,11 +168,11 @@ class Outcome:
     test's `questions` in the split's order, `labels` the references, and `answer_nats` and `answer_tokens` the loss
     summed over each reference and its number of tokens.
 
-    `loss_by_step` (nats) and
-    `learning_rate_by_step` have one entry an optimizer step. `parameters` counts adapter, head, trainable and total.
-    `seconds` has training and evaluation apart. `memory` has peak_bytes and the method that measured it ("profiler" or
-    "cuda", see loralab.memory). `tokens` counts real and padded tokens and those trained on over the whole training,
-    and the training texts that were cut or left out because nothing of their answer would be left.
+    `loss_by_step` (nats) and `learning_rate_by_step` have one entry an optimizer step. `parameters` counts adapter,
+    head, trainable and total. `seconds` has training and evaluation apart. `memory` has peak_bytes and the method that
+    measured it ("profiler" or "cuda", see loralab.memory). `tokens` counts real and padded tokens and those trained on
+    over the whole training, and the training texts that were cut, or left out because nothing of their answer would be
+    left.
     """
 
     test: dict[str, float]

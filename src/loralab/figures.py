@@ -384,7 +384,7 @@ def token_boxes(tokens: Sequence[str], trained: Sequence[bool]) -> Picture:
             told = trained[position]
             axes.text(
                 column, -row, tokens[position], family="monospace", fontsize=9.6, va="center",
-                color="white" if told else "black",
+                color="white" if told else "black", parse_math=False,
                 bbox={"facecolor": BLUE if told else "#E8E8E8", "edgecolor": "none", "boxstyle": "square,pad=0.15"},
             )  # fmt: skip
             column += len(tokens[position]) + 1
@@ -398,34 +398,31 @@ def token_boxes(tokens: Sequence[str], trained: Sequence[bool]) -> Picture:
 
 @styled
 def gained_and_forgotten(base: Result, tuned: Sequence[Result]) -> Picture:
-    """Loss on the persona's answers against loss on editorials: an arrow from the base to each run."""
-    points = [_change(base, result) for result in _first_of_each(tuned)]
-    title = message("forgetting_title", points="; ".join(points))
+    """Loss on the persona's answers against loss on editorials: a line from the base to each run."""
+    groups: dict[str, list[Result]] = {}
+    for result in tuned:
+        groups.setdefault(_short(result), []).append(result)
+    title = message("forgetting_title", points="; ".join(_change(base, name, group) for name, group in groups.items()))
     figure, axes = new_axes(title, message("answer_loss_axis"), message("other_loss_axis"), height=4.4)
     start = (base.test["loss"], base.test["other_loss"])
     axes.plot(*start, "k*", markersize=14, label=_short(base))
-    styles = {name: style for name, style in zip(dict.fromkeys(map(_short, tuned)), LINES, strict=False)}
     texts = [f"{_short(base)}: {number(start[0], 3)}, {number(start[1], 3)}"]
-    for position, result in enumerate(tuned):
-        marker, line, colour = styles[_short(result)]
-        end = (result.test["loss"], result.test["other_loss"])
-        label = _short(result) if result in _first_of_each(tuned) else None
-        axes.plot([start[0], end[0]], [start[1], end[1]], line, color=colour, linewidth=1.2, zorder=position)
-        axes.plot(*end, marker, color=colour, markeredgecolor="black", markersize=9, label=label)
-        texts.append(f"{_short(result)}: {number(end[0], 3)}, {number(end[1], 3)}")
+    for (name, group), (marker, line, colour) in zip(groups.items(), LINES, strict=False):
+        for result in group:
+            end = (result.test["loss"], result.test["other_loss"])
+            axes.plot([start[0], end[0]], [start[1], end[1]], line, color=colour, linewidth=1.2)
+            label = name if result is group[0] else None
+            axes.plot(*end, marker, color=colour, markeredgecolor="black", markersize=9, label=label)
+            texts.append(f"{name}: {number(end[0], 3)}, {number(end[1], 3)}")
     axes.margins(0.12)
     figure.legend(**BELOW)
     return Picture(figure, f"{title}. {message('answer_loss_axis')}, {message('other_loss_axis')}: {'; '.join(texts)}.")
 
 
-def _first_of_each(results: Sequence[Result]) -> list[Result]:
-    return list({_short(result): result for result in reversed(results)}.values())[::-1]
-
-
-def _change(base: Result, result: Result) -> str:
-    gain, loss = (result.test[name] - base.test[name] for name in ("loss", "other_loss"))
-    signed = [("+" if value > 0 else "") + amount(value, "generation") for value in (gain, loss)]
-    return message("forgetting_point", name=_short(result), gain=signed[0], loss=signed[1])
+def _change(base: Result, name: str, group: Sequence[Result]) -> str:
+    changes = [float(np.mean([r.test[s] for r in group])) - base.test[s] for s in ("loss", "other_loss")]
+    signed = [("+" if change > 0 else "") + amount(change, "generation") for change in changes]
+    return message("forgetting_point", name=name, gain=signed[0], loss=signed[1])
 
 
 def _short(result: Result) -> str:

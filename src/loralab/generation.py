@@ -58,7 +58,7 @@ def answer_losses(model: nn.Module, tokenizer: Any, encoded: Encoded, batch_size
 def text_loss(model: nn.Module, tokenizer: Any, texts: Sequence[str], batch_size: int = 16) -> float:
     """Loss (nats a token) of plain texts, no chat template around them."""
     rows = [
-        {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": ids}
+        {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": [IGNORED, *ids[1:]]}
         for ids in tokenizer(list(texts))["input_ids"]
     ]
     lengths = [len(row["input_ids"]) for row in rows]
@@ -87,6 +87,7 @@ def generate(
             **batch.to(model.device),
             max_new_tokens=MAX_NEW_TOKENS,
             do_sample=False,
+            repetition_penalty=1.0,  # some models bring another: then it would not be greedy
             temperature=None, top_p=None, top_k=None,
             eos_token_id=end,
             pad_token_id=tokenizer.pad_token_id,

@@ -65,6 +65,8 @@ def resolve(experiment: Experiment, device: Device) -> Experiment:
 
 def check_weights(experiment: Experiment, device: Device) -> None:
     """Raises ValueError, naming the remedy, if the device cannot hold the base's weights as the experiment asks."""
+    if "weights" not in experiment.identity():
+        return
     if experiment.weights == "nf4" and (device.kind != "cuda" or find_spec("bitsandbytes") is None):
         raise ValueError(message("qlora_impossible", device=device.name))
     if experiment.weights == "bf16" and "bf16" not in precisions(device):

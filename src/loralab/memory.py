@@ -1,4 +1,4 @@
-"""Measure the peak memory of training. Planning it comes with a later lesson."""
+"""Measure the peak memory of training, and count what it needs at least before it is tried."""
 
 import gc
 import os
@@ -34,7 +34,10 @@ def static_need(experiment: Experiment) -> int:
         kept = experiment.weights if experiment.weights != "nf4" or id(parameter) in linear else "fp32"
         bits += BITS[kept] * parameter.numel()
     tuned = apply_method(model, experiment.but(weights="fp32"))
-    trained = sum(p.numel() for p in tuned.parameters() if p.requires_grad)
+    # What sees images gets no gradient from text.
+    unused = ("vision_tower", "multi_modal_projector")
+    parameters = [p for name, p in tuned.named_parameters() if not any(part in name for part in unused)]
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
     adapter = 4 * trained if experiment.method == "lora" else 0
     return round(bits / 8) + adapter + TRAINED_BYTES * trained
 

@@ -110,7 +110,7 @@ def load_language_model(name: str, weights: str = "fp32") -> nn.Module:
     """
     options: dict[str, Any] = {"dtype": DTYPES[weights]}
     if weights == "nf4":
-        # Dettmers et al. 2023 (arXiv 2305.14314), section 3; computes in fp32, see loralab.hardware.
+        # Dettmers et al. 2023 (arXiv 2305.14314), section 3. In fp32: Gemma overflows in fp16, and a T4 has no bf16.
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.float32,
@@ -233,8 +233,13 @@ def count_parameters(model: nn.Module) -> dict[str, int]:
         "adapter": adapter,
         "head": head,
         "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "total": sum(p.numel() for p in model.parameters()) - spare,
+        "total": sum(map(_weights_in, model.parameters())) - spare,
     }
+
+
+def _weights_in(parameter: nn.Parameter) -> int:
+    # bitsandbytes packs two 4-bit weights into an element.
+    return parameter.numel() * (2 if type(parameter).__name__ == "Params4bit" else 1)
 
 
 def lora_parameters(layers: Sequence[nn.Linear], rank: int) -> int:
@@ -270,7 +275,10 @@ def load_trained(experiment: Experiment, folder: Path) -> nn.Module:
 
 
 def merge(model: PeftModel) -> nn.Module:
-    """A plain model whose weights are W + (alpha/r)·BA: the adapter is in, and no module is left of it."""
+    """A plain model whose weights are W + (alpha/r)·BA: the adapter is in, and no module is left of it.
+
+    4-bit weights are rounded to 4 bits again.
+    """
     return model.merge_and_unload(safe_merge=True)
 
 

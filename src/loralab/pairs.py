@@ -44,15 +44,20 @@ def load_pairs(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
 
     Columns that the course does not know are dropped. Where there is no `topic`, the question's words stand for it,
     so that one question is never on both sides of a split. Raises ValueError, naming what is missing or the row, if a
-    column is missing or a question empty, AssetError if the data set cannot be had.
+    column is missing, a value no text or a question empty, AssetError if the data set cannot be had.
     """
     frame = _read(dataset)
     missing = [name for name in COLUMNS[:3] if name not in frame]
     if missing:
         raise ValueError(message("columns_missing", given=", ".join(map(str, frame)), missing=", ".join(missing)))
     if "topic" not in frame:
-        frame["topic"] = frame["input"].fillna("").map(lambda question: " ".join(words(question)))
-    frame = frame[COLUMNS].fillna("").map(str.strip)
+        frame["topic"] = frame["input"].fillna("").map(lambda question: " ".join(words(str(question))))
+    frame = frame[COLUMNS].fillna("")
+    for name in COLUMNS:
+        for row, text in frame[name].items():
+            if not isinstance(text, str):
+                raise ValueError(message("row_not_text", row=row, given=type(text).__name__))
+    frame = frame.map(str.strip)
     for row, question in frame["input"].items():
         if not question:
             raise ValueError(message("row_empty", row=row))

@@ -46,17 +46,22 @@ def difference(a: Sequence[Result], b: Sequence[Result]) -> Difference:
     """Score of `a` minus that of `b`, paired by seed and by test example: accuracy, or loss in nats a token.
 
     A model that was only prompted has no seed: it is set beside each of the other's. Raises ValueError if the two were
-    not run with the same seeds, in the same order, on the same test.
+    not run with the same seeds, in the same order, on the same test divided into the same tokens.
     """
-    if "seed" not in b[0].experiment.identity():
-        b = list(b) * len(a)
-    seeds = [[r.experiment.seed for r in group] for group in (a, b)]
-    unpaired = "seed" in b[0].experiment.identity() and seeds[0] != seeds[1]
-    if unpaired or len(a) != len(b) or any(r.labels != a[0].labels for r in (*a, *b)):
+    seeds = [[r.experiment.seed for r in group if _seeded(r)] for group in (a, b)]
+    a = a if seeds[0] else list(a) * len(b)
+    b = b if seeds[1] else list(b) * len(a)
+    unpaired = all(seeds) and seeds[0] != seeds[1]
+    exam = [(r.labels, r.answer_tokens) for r in (*a, *b)]
+    if unpaired or len(a) != len(b) or any(sat != exam[0] for sat in exam):
         raise ValueError(message("not_paired", a=method_name(a[0]), b=method_name(b[0]), seeds=seeds))
     if a[0].experiment.task == "generation":
         return loss_difference([r.answer_nats for r in a], [r.answer_nats for r in b], a[0].answer_tokens)
     return paired_difference([r.predictions for r in a], [r.predictions for r in b], a[0].labels)
+
+
+def _seeded(result: Result) -> bool:
+    return "seed" in result.experiment.identity()
 
 
 def compare(a: Sequence[Result], b: Sequence[Result], level: float = 0.95) -> str:
@@ -75,15 +80,16 @@ def compare(a: Sequence[Result], b: Sequence[Result], level: float = 0.95) -> st
         difference=amount(abs(middle), task),
         half=amount(half, task),
         examples=number(len(a[0].labels), 0),
-        runs=_runs(a),
+        runs=_runs(a, b),
     )
     return marked(text, (*a, *b))
 
 
-def _runs(group: Sequence[Result]) -> str:
-    if len(group) == 1:
-        return message("one_seed", seed=group[0].experiment.seed)
-    return message("many_seeds", seeds=len(group))
+def _runs(*groups: Sequence[Result]) -> str:
+    seeds = sorted({result.experiment.seed for group in groups for result in group if _seeded(result)})
+    if not seeds:
+        return message("no_training")
+    return message("one_seed", seed=seeds[0]) if len(seeds) == 1 else message("many_seeds", seeds=len(seeds))
 
 
 def margin_verdict(a: Sequence[Result], b: Sequence[Result], margin: float) -> str:
@@ -96,7 +102,7 @@ def margin_verdict(a: Sequence[Result], b: Sequence[Result], margin: float) -> s
         "a": method_name(a[0]),
         "b": method_name(b[0]),
         "margin": with_unit(margin, a[0].experiment.task),
-        "runs": _runs(a),
+        "runs": _runs(a, b),
     }
     return marked(message(f"verdict_{key}", **values), (*a, *b))
 
@@ -136,7 +142,7 @@ def sentences(full: Sequence[Result], lora: Sequence[Result]) -> list[str]:
     text = [
         compare(full, lora),
         message(
-            "parameters_sentence",
+            "parameters_sentence" if parameters["head"] else "parameters_sentence_no_head",
             trainable=number(parameters["trainable"], 0),
             share=percent(parameters["trainable"] / parameters["total"], 2),
             adapter=number(parameters["adapter"], 0),
@@ -155,9 +161,9 @@ def sentences(full: Sequence[Result], lora: Sequence[Result]) -> list[str]:
 
 
 def forgetting(base: Result, tuned: Sequence[Result]) -> str:
-    """One sentence: what fine-tuning did to the loss on text it never saw, in nats a token, mean over the seeds."""
+    """One sentence: what fine-tuning did to the loss on text of another kind, in nats a token, mean over the seeds."""
     before, after = base.test["other_loss"], mean(r.test["other_loss"] for r in tuned)
-    key = "forgot" if after > before else "kept"
+    key = "forgot" if round(after - before, 3) > 0 else "kept"
     values = {"before": number(before, 3), "after": number(after, 3), "change": number(after - before, 3)}
     return marked(message(key, method=method_name(tuned[0]), **values), [base, *tuned])
 
@@ -173,7 +179,7 @@ def promises(full: Sequence[Result], lora: Sequence[Result], ratios: Sequence[fl
     saved = 1 - mean(map(peak_bytes, lora)) / mean(map(peak_bytes, full))
     low, middle, high = np.quantile(ratios, [0.1, 0.5, 0.9])
     found = difference(full, lora)
-    gap = f"{number(100 * found.mean, 1)} ± {number(100 * found.half(), 1)} {message('unit_points')}"
+    gap = f"{amount(found.mean, 'classification')} ± {with_unit(found.half(), 'classification')}"
     same = {"equivalent": "yes", "negligible": "yes", "different": "no", "cannot_tell": "unclear"}
     rows = [
         ("share", percent(share, 2), "yes" if 0.005 <= share <= 0.02 else "fewer" if share < 0.005 else "no"),

@@ -64,21 +64,26 @@ def paired_difference(a: ArrayLike, b: ArrayLike, labels: Sequence[int]) -> Diff
 
     `a` and `b` are predicted classes, (examples) or (seeds × examples), row i of both trained with the same seed.
     Pairing counts: only the examples that one gets right and the other wrong move the difference. Exam luck is the
-    examples' component of variance in a two-way layout of k seeds × n examples, (k·V(means) - mean V)/(k - 1), over n
-    (Searle, Casella and McCulloch, Variance Components, 1992). Raises ValueError if the two have different
-    shapes.
+    examples' component of variance over their number (Searle, Casella and McCulloch, Variance Components, 1992).
+    Raises ValueError if the two have different shapes.
     """
     truth = np.asarray(labels)
     right_a, right_b = (np.atleast_2d(np.asarray(x)) == truth for x in (a, b))
     if right_a.shape != right_b.shape:
         raise ValueError(f"{right_a.shape} != {right_b.shape}")
     difference = right_a.astype(float) - right_b
-    seeds = len(difference)
-    variance = float(difference.mean(axis=0).var(ddof=1))
-    if seeds > 1:
-        within = float(difference.var(axis=1, ddof=1).mean())
-        variance = max(0.0, (seeds * variance - within) / (seeds - 1))
-    return Difference(tuple(float(d) for d in difference.mean(axis=1)), math.sqrt(variance / len(truth)))
+    exam = math.sqrt(_variance_of_examples(difference) / len(truth))
+    return Difference(tuple(float(d) for d in difference.mean(axis=1)), exam)
+
+
+def _variance_of_examples(values: np.ndarray) -> float:
+    """The examples' component of variance in a layout of k seeds × n examples: (k·V(means) - mean V)/(k - 1)."""
+    seeds = len(values)
+    variance = float(values.mean(axis=0).var(ddof=1))
+    if seeds == 1:
+        return variance
+    within = float(values.var(axis=1, ddof=1).mean())
+    return max(0.0, (seeds * variance - within) / (seeds - 1))
 
 
 def loss_difference(a: ArrayLike, b: ArrayLike, tokens: Sequence[int]) -> Difference:
@@ -86,7 +91,9 @@ def loss_difference(a: ArrayLike, b: ArrayLike, tokens: Sequence[int]) -> Differ
 
     `a` and `b` are losses summed over each answer, (answers) or (seeds × answers), row i of both trained with the same
     seed; `tokens` are the answers' lengths. Exam luck is that of a ratio estimate, whose residual for an answer is
-    d - D·tokens (Cochran, Sampling Techniques, 1977, section 6.3). Raises ValueError if the shapes differ.
+    d - D·tokens (Cochran, Sampling Techniques, 1977, section 6.3), the answers' component of it as in
+    `paired_difference`. Answers count as independent: what a topic does to all of its questions is left out. Raises
+    ValueError if the shapes differ.
     """
     lengths = np.asarray(tokens, dtype=float)
     nats_a, nats_b = (np.atleast_2d(np.asarray(x, dtype=float)) for x in (a, b))
@@ -94,8 +101,8 @@ def loss_difference(a: ArrayLike, b: ArrayLike, tokens: Sequence[int]) -> Differ
         raise ValueError(f"{nats_a.shape} != {nats_b.shape}")
     difference = nats_a - nats_b
     by_seed = difference.sum(axis=1) / lengths.sum()
-    residuals = difference.mean(axis=0) - by_seed.mean() * lengths
-    exam = float(residuals.std(ddof=1)) * math.sqrt(len(lengths)) / lengths.sum()
+    residuals = difference - by_seed[:, None] * lengths
+    exam = math.sqrt(_variance_of_examples(residuals) * len(lengths)) / float(lengths.sum())
     return Difference(tuple(float(d) for d in by_seed), exam)
 
 

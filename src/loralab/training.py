@@ -243,6 +243,8 @@ def train(
             "epochs": [{name: entry[f"eval_{name}"] for name in SCORES} for entry in evaluations],
         }
     else:
+        # Trainer leaves its mixed precision on the model; the base was examined without.
+        model = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         found = examine(model, tokenizer, experiment, splits.train, splits.test)
         found["epochs"] = [
             {"loss": entry["eval_token_loss"], "perplexity": entry["eval_perplexity"]} for entry in evaluations
