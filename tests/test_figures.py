@@ -126,9 +126,9 @@ def test_each_seed_is_a_dot(make):
 def test_losses_are_shown_in_nats(make_answers):
     picture = figures.score_against_rank([make_answers(), make_answers(rank=4, nats=50)], "verdict")
     assert "seed 0: r=16 2.000, r=4 2.500" in picture.alt
-    assert picture.figure.axes[0].get_ylabel() == "test loss (nats per token, n=20)"
+    assert picture.figure.axes[0].get_ylabel() == "test loss (nats, n=20)"
     panel = figures.comparison_panel([make_answers("full", nats=42)], [make_answers("lora")], "title")
-    assert "test loss (nats per token, n=20): 2.100 / 2.000" in panel.alt
+    assert "test loss (nats, n=20): 2.100 / 2.000" in panel.alt
     ruler = figures.ruler(Difference((0.1, 0.2), 0.0), 0.05, "verdict", "generation")
     assert "0.1500 ± 0.6353 (95%)" in ruler.alt and "0.1000, 0.2000" in ruler.alt
     assert ruler.figure.axes[0].get_xlabel() == "full minus LoRA (nats)"
@@ -143,7 +143,7 @@ def test_the_tokens_that_teach_are_counted_and_named():
 
 
 def test_a_dollar_sign_is_no_formula():
-    assert figures.token_boxes(["$", "5", "$", "^"], [True] * 4).png
+    assert figures.token_boxes(["$", "5", "$", "^", "$$", "$x_{$"], [True] * 6).png
 
 
 def test_what_was_gained_and_forgotten_has_its_sign(make_answers):
@@ -152,7 +152,7 @@ def test_what_was_gained_and_forgotten_has_its_sign(make_answers):
     picture = figures.gained_and_forgotten(base, [*tuned, make_answers("lora", seed=1, nats=50)])
     assert title(picture) == (
         "What is gained and what is forgotten: full \u22122.000 on answers and +0.500 on editorials; "
-        "LoRA \u22121.000 on answers and \u22120.250 on editorials"
+        "LoRA \u22121.250 on answers and \u22120.125 on editorials"
     )
     assert picture.alt.endswith("base: 4.000, 3.500; full: 2.000, 4.000; LoRA: 3.000, 3.250; LoRA: 2.500, 3.500.")
 

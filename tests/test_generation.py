@@ -183,7 +183,9 @@ def test_the_same_question_is_answered_the_same_way_twice(tiny, tokenizer, monke
     assert generate(tiny, tokenizer, frame()) == first
 
 
-def test_plain_texts_are_judged_whole(tiny, tokenizer):
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_plain_texts_are_judged_whole(tiny, tokenizer, monkeypatch, side):
+    monkeypatch.setattr(tokenizer, "padding_side", side)
     texts = ["The roof leaks.", "It rained all day, and nobody came."]
     total = tokens = 0.0
     for text in texts:

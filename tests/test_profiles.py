@@ -1,6 +1,7 @@
 import pytest
 
 from loralab.assets import asset
+from loralab.data import load_splits
 from loralab.profiles import load_profile
 
 
@@ -25,6 +26,16 @@ def test_a_profile_runs_what_exists(name):
             assert experiment.profile == name and experiment.task == track.task == task
             assert asset("dataset", experiment.dataset) and asset("model", experiment.model)
             assert resolvable(experiment)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_there_are_as_many_pairs_as_a_profile_asks_for(name):
+    track = load_profile(name).generation
+    for experiment in (track.experiment("lora"), *map(track.variant, track.variants)):
+        splits = load_splits(experiment)
+        assert [len(frame) for _, frame in splits.items()] == [
+            experiment.train_size, experiment.validation_size, experiment.test_size
+        ]  # fmt: skip
 
 
 def resolvable(experiment):

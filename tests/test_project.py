@@ -84,6 +84,12 @@ def test_what_needs_no_torch_loads_none(name):
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+def test_the_readme_lists_the_layers_in_order():
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    listed = text.split("import in one direction: ")[1].split(". ")[0]
+    assert listed.rstrip(".").split(", ") == LAYERS[:-1]
+
+
 def test_every_module_has_its_layer():
     assert {p.stem for p in (ROOT / "src" / "loralab").glob("*.py")} == {*LAYERS, "__init__"}
 

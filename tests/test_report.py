@@ -166,7 +166,7 @@ def test_a_prompted_model_stands_beside_each_seed(make_answers):
 
 def test_answers_to_other_questions_are_not_compared(make_answers):
     other = replace(make_answers("full"), questions=["another?"] * 20, labels=["another"] * 20)
-    with pytest.raises(ValueError, match="the test is not the same"):
+    with pytest.raises(ValueError, match="division into tokens"):
         compare([other], [make_answers()])
     with pytest.raises(ValueError, match=r"full fine-tuning, LoRA r=16 did not answer the same questions"):
         samples_table([other, make_answers()])
@@ -187,13 +187,26 @@ def test_forgetting_turns_with_the_results(make_answers):
     base = make_answers("base", other=3.5)
     worse = [make_answers(other=3.7, seed=0), make_answers(other=3.9, seed=1)]
     assert forgetting(base, worse) == (
-        "Forgetting: on newspaper editorials, which it never saw, the loss of LoRA r=16 rises from 3.500 to 3.800 nats "
-        "per token (0.300 more)."
+        "Forgetting: on sentences from newspaper editorials, not trained on here, the loss of LoRA r=16 rises from "
+        "3.500 to 3.800 nats per token (0.300 more). They are few, and there is no ±."
     )
+    assert "does not rise" in forgetting(base, [make_answers(other=3.5004)])
     assert "does not rise: from 3.500 to 3.250 nats per token (\u22120.250)" in forgetting(
         base, [make_answers(other=3.25)]
     )
     assert forgetting(base, [make_answers(profile="smoke")]).startswith("[smoke profile")
+
+
+def test_prompted_models_have_no_seed_to_speak_of(make_answers):
+    base, shots = make_answers("base", nats=80), make_answers("few-shot", nats=70)
+    assert "(nothing trained)" in compare([shots], [base])
+    tuned = [make_answers(seed=0, nats=50), make_answers(seed=1, nats=52)]
+    assert compare(tuned, [base]).startswith("Loss per answer token") and "(2 seeds)" in compare([base], tuned)
+
+
+def test_a_language_model_has_no_head_to_count(make_answers):
+    text = " ".join(sentences([make_answers("full")], [make_answers("lora")]))
+    assert "every one in the adapter" in text and "in the head" not in text
 
 
 def test_the_table_of_answers(make_answers):
@@ -236,7 +249,7 @@ def test_the_page_holds_both_studies(studies, tmp_path):
     write_report(studies, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     headings = [
-        "Classification: opinions on films",
+        "Classification: film reviews",
         "Generation: a persona that answers",
         "Where each number comes from",
     ]
