@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from loralab import figures
+from loralab import diagrams, figures
 from loralab.messages import set_language
+from loralab.plotting import LINES
 from loralab.stats import Difference
 
 
@@ -19,21 +20,21 @@ def every(make, make_answers):
     """Every figure there is, once."""
     ones = [make(seed=0), make(seed=1)]
     return {
-        "exam_luck": figures.exam_luck([0.8, 0.81, 0.82], 0.8, 800),
-        "accuracy_by_strength": figures.accuracy_by_strength(
+        "exam_luck": diagrams.exam_luck([0.8, 0.81, 0.82], 0.8, 800),
+        "accuracy_by_strength": diagrams.accuracy_by_strength(
             [0.1, 3.0, -3.0, 1.2, 0.7, 1.7, 2.2], {"x": [0.5] + [1] * 6}
         ),
-        "length_histogram": figures.length_histogram([5, 7, 9, 40], 16),
-        "padding_bars": figures.padding_bars({"512": 0.95, "batch": 0.5}),
-        "matrices": figures.matrices(torch.eye(6), torch.ones(6, 2), torch.ones(2, 6)),
-        "parameters_against_rank": figures.parameters_against_rank({1: 768, 8: 6144}, 384, 384),
+        "length_histogram": diagrams.length_histogram([5, 7, 9, 40], 16),
+        "padding_bars": diagrams.padding_bars({"512": 0.95, "batch": 0.5}),
+        "matrices": diagrams.matrices(torch.eye(6), torch.ones(6, 2), torch.ones(2, 6)),
+        "parameters_against_rank": diagrams.parameters_against_rank({1: 768, 8: 6144}, 384, 384),
         "loss_curves": figures.loss_curves([make("full"), make("lora")]),
         "accuracy_against_rate": figures.accuracy_against_rate([make("full"), make("lora")]),
         "who_is_right": figures.who_is_right(make(right=800), make(right=850), ("a", "b")),
-        "scale_rules": figures.scale_rules(
+        "scale_rules": diagrams.scale_rules(
             [1, 8], {"fixed": [0.1, 0.1], "proportional": [0.1, 0.8], "root": [0.1, 0.3]}
         ),
-        "winners_luck": figures.winners_luck([0.5, 0.6, 0.7], 5),
+        "winners_luck": diagrams.winners_luck([0.5, 0.6, 0.7], 5),
         "score_against_rank": figures.score_against_rank([*ones, make(rank=4, seed=0)], "The verdict"),
         "score_against_rank, generation": figures.score_against_rank(
             [make_answers(), make_answers(rank=4)], "The verdict"
@@ -44,7 +45,7 @@ def every(make, make_answers):
         ),
         "ruler": figures.ruler(Difference((0.01, 0.02), 0.004), 0.01, "The verdict"),
         "ruler, generation": figures.ruler(Difference((0.1, 0.2), 0.04), 0.05, "The verdict", "generation"),
-        "token_boxes": figures.token_boxes(["<|im_start|>", "user⏎", "Hi", "assistant⏎", "Yes"], [False] * 4 + [True]),
+        "token_boxes": diagrams.token_boxes(["<|im_start|>", "user⏎", "Hi", "assistant⏎", "Yes"], [False] * 4 + [True]),
         "gained_and_forgotten": figures.gained_and_forgotten(
             make_answers("base", nats=80), [make_answers("full", other=3.9), make_answers("lora", other=3.6)]
         ),
@@ -55,8 +56,9 @@ def every(make, make_answers):
 def test_no_figure_is_left_out(every):
     drawn = {
         name
-        for name, thing in vars(figures).items()
-        if callable(thing) and getattr(thing, "__module__", "") == "loralab.figures" and not name.startswith("_")
+        for module in (diagrams, figures)
+        for name, thing in vars(module).items()
+        if callable(thing) and getattr(thing, "__module__", "") == module.__name__ and not name.startswith("_")
     }
     assert drawn == {name.split(",")[0] for name in every}
 
@@ -76,23 +78,23 @@ def test_each_has_a_title_axes_with_names_and_a_text_with_numbers(language, requ
 
 
 def test_titles_say_what_the_data_shows(make):
-    assert title(figures.padding_bars({"512": 0.95, "batch": 0.5})) == (
+    assert title(diagrams.padding_bars({"512": 0.95, "batch": 0.5})) == (
         "Padding “to 512” processes 10.0 times as many tokens as “per batch”"
     )
-    assert "Above r = 192" in title(figures.parameters_against_rank({1: 768}, 384, 384))
-    assert "at most 8 tokens; texts cut at 16: 1" in title(figures.length_histogram([5, 7, 9, 40], 16))
+    assert "Above r = 192" in title(diagrams.parameters_against_rank({1: 768}, 384, 384))
+    assert "at most 8 tokens; texts cut at 16: 1" in title(diagrams.length_histogram([5, 7, 9, 40], 16))
     assert "12 numbers in all make one with 36" in title(
-        figures.matrices(torch.eye(6), torch.ones(6, 1), torch.ones(1, 6))
+        diagrams.matrices(torch.eye(6), torch.ones(6, 1), torch.ones(1, 6))
     )
     assert "24 numbers in all make one with 36" in title(
-        figures.matrices(torch.eye(6), torch.ones(6, 2), torch.ones(2, 6))
+        diagrams.matrices(torch.eye(6), torch.ones(6, 2), torch.ones(2, 6))
     )
     worse = replace(make("lora"), epochs=[{"loss": 0.4}, {"loss": 0.6}])
     assert title(figures.loss_curves([make("full"), worse])) == (
         "Validation loss after the last epoch: full: 0.500; LoRA: 0.600"
     )
-    assert "scores 0.60 points above the truth" in title(figures.winners_luck([0.5, 0.6, 0.7], 5))
-    strengths = figures.accuracy_by_strength([0.1, 0.2, 3.0], {"a judge": [0, 1, 1]})
+    assert "scores 0.60 points above the truth" in title(diagrams.winners_luck([0.5, 0.6, 0.7], 5))
+    strengths = diagrams.accuracy_by_strength([0.1, 0.2, 3.0], {"a judge": [0, 1, 1]})
     assert (
         title(strengths)
         == "Right on mild sentences (below 0.5): a judge: 50%. On strong ones (from 2.5): a judge: 100%"
@@ -135,7 +137,7 @@ def test_losses_are_shown_in_nats(make_answers):
 
 
 def test_the_tokens_that_teach_are_counted_and_named():
-    picture = figures.token_boxes(["user⏎", "Hi", "assistant⏎", "Yes", "!", "<end>"], [False] * 3 + [True] * 3)
+    picture = diagrams.token_boxes(["user⏎", "Hi", "assistant⏎", "Yes", "!", "<end>"], [False] * 3 + [True] * 3)
     assert title(picture) == "3 of 6 tokens teach the answer"
     assert picture.alt.endswith("Trained on: Yes ! <end>.")
     written = [text.get_text() for text in picture.figure.axes[0].texts]
@@ -143,7 +145,7 @@ def test_the_tokens_that_teach_are_counted_and_named():
 
 
 def test_a_dollar_sign_is_no_formula():
-    assert figures.token_boxes(["$", "5", "$", "^", "$$", "$x_{$"], [True] * 6).png
+    assert diagrams.token_boxes(["$", "5", "$", "^", "$$", "$x_{$"], [True] * 6).png
 
 
 def test_what_was_gained_and_forgotten_has_its_sign(make_answers):
@@ -158,11 +160,9 @@ def test_what_was_gained_and_forgotten_has_its_sign(make_answers):
 
 
 def test_series_differ_in_grey_and_not_by_colour_alone():
-    markers, lines, _ = zip(*figures.LINES, strict=True)
-    assert len(set(markers)) == len(set(lines)) == len(figures.LINES)
-    lightness = [
-        np.dot([0.299, 0.587, 0.114], [int(c[i : i + 2], 16) for i in (1, 3, 5)]) for *_, c in figures.LINES[:2]
-    ]
+    markers, lines, _ = zip(*LINES, strict=True)
+    assert len(set(markers)) == len(set(lines)) == len(LINES)
+    lightness = [np.dot([0.299, 0.587, 0.114], [int(c[i : i + 2], 16) for i in (1, 3, 5)]) for *_, c in LINES[:2]]
     assert abs(lightness[0] - lightness[1]) > 60
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 # A module imports only from those before it.
 LAYERS = ["messages", "experiment", "profiles", "assets", "hardware", "duplicates", "pairs", "data", "tokenization"]
 LAYERS += ["chat", "metrics", "generation", "models", "baselines", "memory", "training", "runner", "stats", "tables"]
-LAYERS += ["sentences", "plotting", "figures", "report", "lesson", "predictions", "__main__"]
+LAYERS += ["sentences", "plotting", "diagrams", "figures", "report", "lesson", "predictions", "__main__"]
 WITHOUT_TORCH = ["messages", "experiment", "profiles", "assets"]
 
 

@@ -183,7 +183,7 @@ guess_rater.compare(100 * agreement.mean(), mild=percent(mild), strong=percent(s
 # `number` and `percent` only write texts and numbers in the notebook's language.)
 
 # %%
-from loralab.figures import accuracy_by_strength
+from loralab.diagrams import accuracy_by_strength
 
 accuracy_by_strength(rated["rating"], {message("a_person"): agreement})
 
@@ -540,7 +540,7 @@ guess_width = predict("exam_half_width", None)
 # %%
 import numpy as np
 
-from loralab.figures import exam_luck
+from loralab.diagrams import exam_luck
 
 true_accuracy, questions = 0.83, 2000
 exams = np.random.default_rng(0).binomial(questions, true_accuracy, 1000) / questions

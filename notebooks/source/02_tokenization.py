@@ -85,7 +85,7 @@ assert tokenizer.decode(ids, skip_special_tokens=True) == "an unfunny, overlong 
 
 # %%
 from loralab.data import load_splits
-from loralab.figures import length_histogram
+from loralab.diagrams import length_histogram
 
 splits = load_splits(experiment)
 texts = list(splits.train["text"])
@@ -217,7 +217,7 @@ print()
 guess_batch.compare(100 * waste["batch"], mean=mean, longest=number(longest, 1))
 
 # %%
-from loralab.figures import padding_bars
+from loralab.diagrams import padding_bars
 
 assert waste["similar"] < waste["batch"] < waste["longest"] <= waste["512"]
 padding_bars(waste)
@@ -385,7 +385,7 @@ assert chat.decode(answer[:-1]).strip() == pairs["output"].iloc[0]
 print(dialogues.truncated, dialogues.left_out)
 
 # %%
-from loralab.figures import token_boxes
+from loralab.diagrams import token_boxes
 
 pieces = [chat.decode([token]).replace("\n", "⏎") for token in first["input_ids"]]
 token_boxes(pieces, told)

@@ -395,7 +395,7 @@ print(found["adapter"], "≠", 12 * one)
 # training, we give $B$ random values.
 
 # %%
-from loralab.figures import matrices
+from loralab.diagrams import matrices
 
 ours = [module for module in model.modules() if isinstance(module, LoRALinear)]
 torch.manual_seed(0)
@@ -427,7 +427,7 @@ guess_rank = predict("even_rank", None)
 # %%
 from peft import inject_adapter_in_model
 
-from loralab.figures import parameters_against_rank
+from loralab.diagrams import parameters_against_rank
 
 
 def count_by_peft(rank):

@@ -115,7 +115,7 @@ def fall_of_loss(rank, alpha, draws=3):
 
 
 # %%
-from loralab.figures import scale_rules
+from loralab.diagrams import scale_rules
 
 ranks = [1, 4, 16, 64]
 falls = {
@@ -244,7 +244,7 @@ guess_luck = predict("winner_luck", None)
 # %%
 import numpy as np
 
-from loralab.figures import winners_luck
+from loralab.diagrams import winners_luck
 
 studies = np.random.default_rng(0).normal(0, 0.5, size=(20_000, 5))
 leads = studies.max(axis=1)

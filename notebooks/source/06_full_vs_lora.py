@@ -336,7 +336,7 @@ Markdown("\n".join(f"- {line}" for line in one_by_one))
 
 # %%
 from loralab.data import film_reviews, load_splits, rater_agreement
-from loralab.figures import accuracy_by_strength
+from loralab.diagrams import accuracy_by_strength
 
 test = load_splits(lora[0].experiment).test
 picture = None

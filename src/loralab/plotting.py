@@ -10,6 +10,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import ScalarFormatter
 
 from loralab.messages import language
@@ -21,6 +22,13 @@ BELOW: dict[str, Any] = {"loc": "outside lower center", "ncols": 2, "frameon": F
 # Narrow with large letters: a phone shows it at about two thirds of this width.
 WIDTH, DOTS_PER_INCH, SHOWN_WIDTH = 5.6, 130, 600
 styled = rc_context({"font.size": 12, "axes.spines.top": False, "axes.spines.right": False, "lines.linewidth": 2})
+# A line that stands out on bars, in grey too.
+MARKED: dict[str, Any] = {
+    "color": ORANGE,
+    "linewidth": 3,
+    "path_effects": [withStroke(linewidth=7, foreground="white")],
+}
+LINES = (("o", "-", BLUE), ("s", "--", ORANGE), ("^", ":", GREEN), ("D", "-.", "black"))
 
 
 class Picture:
