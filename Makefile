@@ -10,7 +10,7 @@ OFFLINE := PYTHONPATH=$(CURDIR)/tests/offline CUDA_VISIBLE_DEVICES=
 CELL_TIMEOUT := 120
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint unit lessons test course report notebooks clean
+.PHONY: help setup lint unit lessons test test-all course report notebooks clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ lessons: setup ## run every Spanish lesson on tiny data, each one alone
 	$(OFFLINE) $(BIN)/pytest -x --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) notebooks/es
 
 test: lint unit lessons ## everything that CI checks
+
+test-all: lint lessons ## the same, and the checks that take minutes
+	$(OFFLINE) $(BIN)/pytest tests -m 'slow or not slow'
 
 course: setup ## run the six lessons on real data (PROFILE) and write results/PROFILE/report.html
 	LORALAB_PROFILE=$(PROFILE) $(BIN)/python notebooks/execute.py es

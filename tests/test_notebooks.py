@@ -228,6 +228,7 @@ def test_each_lesson_asks_for_predictions_and_compares_every_one(lesson):
     assert guesses and all(f"{guess}.compare(" in code for guess in guesses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_each_cell_can_be_run_twice(lesson, tmp_path, monkeypatch):
     monkeypatch.setenv("LORALAB_PROFILE", "smoke")
