@@ -79,7 +79,8 @@ def shown_table(call):
     """The cells, row by row, of the table that this call shows in lesson 6."""
     cell = next(c for c in code_cells(committed("en", "06_full_vs_lora")) if call in c.source)
     page = next(output.data["text/html"] for output in cell.outputs if "text/html" in output.get("data", {}))
-    return [html.unescape(value) for value in re.findall(r"<t[hd].*?>(.*?)</t[hd]>", page, re.DOTALL) if value]
+    values = re.findall(r"<t[hd](?: [^>]*)?>(.*?)</t[hd]>", page, re.DOTALL)
+    return [" ".join(html.unescape(value).split()) for value in values if value]
 
 
 def test_the_readmes_numbers_are_those_of_lesson_6():
