@@ -623,7 +623,7 @@ columns = {"A": [], "B": []}
 for row, swap in zip(last, swapped, strict=True):
     pair = [full_voice[0].predictions[row], lora_voice[0].predictions[row]]
     for letter, text in zip("AB", pair[::-1] if swap else pair, strict=True):
-        columns[letter].append(text)
+        columns[letter].append(" ".join(text.split()))
 pd.DataFrame(columns, index=[base.questions[row] for row in last])
 
 # %%

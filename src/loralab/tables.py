@@ -125,8 +125,8 @@ def training_seconds(result: Result) -> float:
 def samples_table(results: Sequence[Result], count: int = 10) -> pd.DataFrame:
     """The answers of several models to the same first questions of the test: one row a question, one column a model.
 
-    The first result of each method counts; the reference answer stands first. Raises ValueError if the results did
-    not answer the same questions.
+    The first result of each method counts; line breaks are left out; the reference answer stands first. Raises
+    ValueError if the results did not answer the same questions.
     """
     firsts = {name: group[0] for name, group in by_method(results).items()}
     asked = results[0].questions
@@ -134,7 +134,7 @@ def samples_table(results: Sequence[Result], count: int = 10) -> pd.DataFrame:
         raise ValueError(message("other_questions", names=", ".join(firsts)))
     table = pd.DataFrame(
         {message("reference_answer"): results[0].labels[:count]}
-        | {name: result.predictions[:count] for name, result in firsts.items()},
+        | {name: [" ".join(text.split()) for text in r.predictions[:count]] for name, r in firsts.items()},
         index=pd.Index(asked[:count], name=message("question")),
     )
     table.columns.name = message("smoke_mark") if is_smoke(results) else None
