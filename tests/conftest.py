@@ -37,6 +37,19 @@ PROVENANCE = {
 }
 
 
+def run_of(parameters, seconds, peak, losses):
+    """What a training run of these losses leaves besides its scores; without parameters nothing was trained."""
+    return {
+        "loss_by_step": losses if parameters else [],
+        "learning_rate_by_step": [1e-3] * len(losses) if parameters else [],
+        "parameters": parameters,
+        "seconds": {"training": seconds, "evaluation": 1.0},
+        "memory": {"peak_bytes": peak * 2**20, "method": "profiler"} if parameters else {},
+        "tokens": {},
+        "provenance": PROVENANCE,
+    }
+
+
 @pytest.fixture
 def make():
     cpu = load_profile("cpu")
@@ -51,13 +64,7 @@ def make():
             predictions=[1] * right + [0] * (1000 - right),
             labels=[1] * 1000,
             epochs=[{"accuracy": 0.7, "loss": 0.6}, {"accuracy": 0.8, "loss": 0.5}] if trained else [],
-            loss_by_step=[0.7 - 0.001 * i for i in range(100)] if trained else [],
-            learning_rate_by_step=[1e-3] * 100 if trained else [],
-            parameters=parameters if trained else {},
-            seconds={"training": seconds, "evaluation": 1.0},
-            memory={"peak_bytes": peak * 2**20, "method": "profiler"} if trained else {},
-            tokens={},
-            provenance=PROVENANCE,
+            **run_of(parameters if trained else {}, seconds, peak, [0.7 - 0.001 * i for i in range(100)]),
         )
 
     return result
@@ -84,13 +91,7 @@ def make_answers():
             answer_nats=losses if has_loss else [],
             answer_tokens=tokens if has_loss else [],
             epochs=[{"loss": 3.2, "perplexity": 24.5}, {"loss": 3.1, "perplexity": 22.2}] if trained else [],
-            loss_by_step=[4 - 0.01 * i for i in range(100)] if trained else [],
-            learning_rate_by_step=[1e-3] * 100 if trained else [],
-            parameters=parameters if trained else {},
-            seconds={"training": seconds, "evaluation": 1.0},
-            memory={"peak_bytes": peak * 2**20, "method": "profiler"} if trained else {},
-            tokens={},
-            provenance=PROVENANCE,
+            **run_of(parameters if trained else {}, seconds, peak, [4 - 0.01 * i for i in range(100)]),
         )
 
     return result

@@ -124,10 +124,10 @@ def encode_pairs(
 
 
 class PairCollator:
-    """Rows of `encode_pairs` to a batch of tensors (rows × longest row, or × `pad_to` tokens), padded on the right.
+    """Rows of `encode_pairs` to a batch of tensors (rows × longest row, or × `pad_to` tokens).
 
-    Padding gets label -100. With `loss_on` "all" every position is its own label instead, prompt and padding too: what
-    the course's original recipe did.
+    Padded on the tokenizer's side. Padding gets label -100. With `loss_on` "all" every position is its own label
+    instead, prompt and padding too: what the course's original recipe did.
     """
 
     def __init__(self, tokenizer: Any, loss_on: str = "answer", pad_to: int | None = None) -> None:
