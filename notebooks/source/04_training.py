@@ -517,7 +517,7 @@ samples_table([retrieval, base, shots, spoken])
 # ¿Se reconoce la voz? ¿Contesta a la pregunta? Son dos cosas distintas, y una puede llegar sin la otra. La tabla da
 # cuatro medidas más. **chrF** compara con la respuesta escrita. `distinct-1` y `distinct-2` son el número de palabras
 # distintas, y de parejas distintas, entre el total ([Li et al., 2016](https://aclanthology.org/N16-1014/)): si son
-# bajas, el modelo se repite. La **copia más larga** es la mayor racha de palabras que ya estaba en una respuesta de
+# bajos, el modelo se repite. La **copia más larga** es la mayor racha de palabras que ya estaba en una respuesta de
 # entrenamiento: si es mucho más larga que la de la base, el modelo no contesta: recuerda.
 
 # %% [markdown] lang="en"

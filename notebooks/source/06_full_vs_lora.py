@@ -534,11 +534,11 @@ chosen
 # %% [markdown] lang="es"
 # ## La otra tarea: don Quijote
 #
-# Ahora el modelo que escribe, con un margen propio, también fijado antes: 0,05 nats por *token*, más o menos un 5 % de
-# perplejidad. Ojo al signo: en la pérdida, menos es mejor, así que a la derecha del cero gana LoRA. Todo lo anterior
-# vale: cada método con su tasa, los mismos lotes, por pares. La diferencia está en las semillas: mira cuántas trae el
-# perfil antes de leer un veredicto. Y el examen son pocas preguntas, de pocos temas: el ± las toma por independientes,
-# así que con otros temas la diferencia podría moverse más.
+# Ahora el modelo que escribe, con un margen propio, también fijado antes, que la figura sombrea: un margen de $m$ nats
+# por *token* es, en perplejidad, un factor $e^m$. Ojo al signo: en la pérdida, menos es mejor, así que a la derecha del
+# cero gana LoRA. Todo lo anterior vale: cada método con su tasa, los mismos lotes, por pares. La diferencia está en las
+# semillas: mira cuántas trae el perfil antes de leer un veredicto. Y el examen son pocas preguntas, de pocos temas: el
+# ± las toma por independientes, así que con otros temas la diferencia podría moverse más.
 #
 # Una apuesta más, sobre lo que se olvida. La tabla lleva una fila con la pérdida en **editoriales de prensa**: frases
 # sueltas, sin plantilla, con las que nada se ha entrenado en el curso. ¿Cuánto subirá en LoRA respecto a la base?
@@ -546,11 +546,11 @@ chosen
 # %% [markdown] lang="en"
 # ## The other task: Don Quixote
 #
-# Now the model that writes, with a margin of its own, fixed beforehand too: 0.05 nats per token, about 5% of
-# perplexity. Mind the sign: in a loss, less is better, so to the right of zero LoRA wins. All of the above holds: each
-# method at its own rate, the same batches, in pairs. The difference is in the seeds: see how many the profile has
-# before you read a verdict. And the exam is a few questions on a few topics: the ± takes them as independent, so with
-# other topics the difference might move further.
+# Now the model that writes, with a margin of its own, fixed beforehand too, which the figure shades: a margin of $m$
+# nats per token is, in perplexity, a factor of $e^m$. Mind the sign: in a loss, less is better, so to the right of zero
+# LoRA wins. All of the above holds: each method at its own rate, the same batches, in pairs. The difference is in the
+# seeds: see how many the profile has before you read a verdict. And the exam is a few questions on a few topics: the ±
+# takes them as independent, so with other topics the difference might move further.
 #
 # One more bet, on what is forgotten. The table has a row with the loss on **newspaper editorials**: bare sentences,
 # without a template, which nothing in the course was trained on. How far will it rise for LoRA, compared with the base?
