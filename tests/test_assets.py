@@ -160,5 +160,5 @@ def test_what_a_killed_process_left_is_swept(index, tmp_path):
 def test_an_unknown_asset_names_the_choices():
     with pytest.raises(ValueError, match="minilm-l6, distilbert-base-uncased"):
         asset("model", "bert-huge")
-    with pytest.raises(ValueError, match="film-reviews, imdb"):
+    with pytest.raises(ValueError, match="film-reviews, amazon-reviews, tweets, film-pairs"):
         asset("dataset", "minilm-l6")

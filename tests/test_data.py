@@ -15,6 +15,7 @@ from loralab.data import (
     editorials,
     film_reviews,
     load_splits,
+    metric_of,
     rater_agreement,
     remove_duplicates,
 )
@@ -83,7 +84,7 @@ def test_splits_are_disjoint_stratified_and_without_copies(smoke):
 
 def test_the_split_depends_on_its_seed_alone(smoke):
     first = load_splits(smoke.experiment("lora"))
-    data._load_clean.cache_clear()
+    data._clean.cache_clear()
     random.seed(99)
     assert load_splits(smoke.experiment("full", seed=5)).fingerprint() == first.fingerprint()
     assert load_splits(smoke.experiment("lora", split_seed=1)).fingerprint() != first.fingerprint()
@@ -135,11 +136,13 @@ def hub_data(tmp_path, monkeypatch):
             "label": [-1 if part == "unsupervised" else i % 2 for i in range(count)],
         }
         datasets.Dataset.from_dict(rows).to_parquet(tmp_path / "hub" / f"{part}-00000-of-00001.parquet")
-    row = {"hub": str(tmp_path / "hub"), "revision": None}
+    row = {"hub": str(tmp_path / "hub"), "revision": None, "columns": ["text"]}
     monkeypatch.setattr(data, "asset", lambda kind, name: row)
-    data._load_clean.cache_clear()
+    data._load_known.cache_clear()
+    data._clean.cache_clear()
     yield
-    data._load_clean.cache_clear()
+    data._load_known.cache_clear()
+    data._clean.cache_clear()
 
 
 def test_a_hub_data_set_keeps_its_own_border(smoke, hub_data):
@@ -147,6 +150,57 @@ def test_a_hub_data_set_keeps_its_own_border(smoke, hub_data):
     assert all("review test" in text for text in splits.test["text"])
     assert all("review train" in text for text in (*splits.train["text"], *splits.validation["text"]))
     assert set(splits.train["label"]) == {0, 1}
+
+
+def test_other_training_sizes_sit_the_same_exam(smoke, hub_data):
+    sizes = {"dataset": "imdb", "validation_size": 10, "test_size": 20}
+    few, most = (load_splits(smoke.experiment("lora", train_size=size, **sizes)) for size in (30, "all"))
+    assert list(few.test["text"]) == list(most.test["text"])
+    assert len(most.train) == 80 - 10 and not set(most.train["text"]) & set(most.validation["text"])
+
+
+def test_all_takes_what_validation_and_test_leave(smoke):
+    splits = load_splits(smoke.experiment("lora", train_size="all", validation_size=1000, test_size=4000))
+    report = splits.report
+    assert report["train"] == 10605 - 37 - report["duplicates"] - report["near_duplicates"] - 5000
+    pairs = load_splits(smoke.generation.experiment("lora", train_size="all"))
+    assert len(pairs.train) == 28 * 16
+
+
+@pytest.mark.parametrize(
+    ("dataset", "rows", "positive", "metric"),
+    [
+        ("amazon-reviews", 3708, 2128, "accuracy"),
+        ("tweets", 4200, 2897, "mcc"),
+        ("film-reviews", 10605, 5242, "accuracy"),
+    ],
+)
+def test_the_other_rated_texts(dataset, rows, positive, metric):
+    frame, report = data.load_rows(dataset)
+    assert (report["rows"], frame["label"].sum(), metric_of(dataset)) == (rows, positive, metric)
+
+
+def test_pairs_of_snippets_hold_each_snippet_once_and_are_as_often_one_way():
+    frame, _ = data.load_rows("film-pairs")
+    used = [*frame["text"], *frame["text_pair"]]
+    rating = film_reviews().drop_duplicates("text").set_index("text")["rating"]
+    gap = rating[frame["text"]].to_numpy() - rating[frame["text_pair"]].to_numpy()
+    assert len(set(used)) == len(used)
+    assert (abs(gap) >= 1).all() and ((gap > 0) == frame["label"]).all()
+    assert 0.45 < frame["label"].mean() < 0.55
+    assert len(frame) > 3000
+
+
+def test_pairs_go_through_the_splits_with_both_texts(smoke):
+    splits = load_splits(smoke.experiment("lora", dataset="film-pairs"))
+    assert list(splits.train.columns) == ["text", "text_pair", "label"]
+    known = {*splits.train["text"], *splits.train["text_pair"]}
+    assert not known & {*splits.test["text"], *splits.test["text_pair"]}
+
+
+def test_a_data_set_without_labels_names_one_that_has_them(smoke):
+    with pytest.raises(ValueError, match=r"quixote-qa has no labelled texts.*film-reviews"):
+        load_splits(smoke.experiment("lora", dataset="quixote-qa"))
 
 
 @pytest.mark.parametrize(

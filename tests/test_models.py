@@ -1,9 +1,3 @@
-import os
-import subprocess
-import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 import torch
 from peft import PeftModel
@@ -19,7 +13,6 @@ from transformers import (
 )
 
 from loralab.models import (
-    UNGATED,
     apply_method,
     count_parameters,
     empty_model,
@@ -119,9 +112,25 @@ def test_all_linear_leaves_the_head_alone(lora):
     assert count_parameters(model)["adapter"] == lora_parameters(every, 8)
 
 
-@pytest.mark.parametrize("wanted", ["q_lin", ["query", "q_lin"]])
-def test_a_wrong_module_name_lists_the_names_there_are(lora, wanted):
-    with pytest.raises(ValueError, match=r"no linear module called 'q_lin'.*query, key, value, dense"):
+def test_a_path_tells_modules_of_one_name_apart(lora):
+    changed = lora.but(target_modules=("query", "attention.output.dense"))
+    names = [name for name, _ in apply_method(load_base("minilm-l6", seed=0), changed).named_modules()]
+    assert sum(name.endswith("attention.output.dense.lora_A") for name in names) == 6
+    assert sum(name.endswith("lora_A") for name in names) == 12
+
+
+@pytest.mark.parametrize(
+    ("wanted", "named"),
+    [
+        ("q_lin", "q_lin"),
+        (["query", "q_lin"], "q_lin"),
+        (["query", "self.dense"], "self.dense"),
+        (["classifier"], "classifier"),
+        ("uery", "uery"),
+    ],
+)
+def test_a_wrong_module_name_lists_the_names_there_are(lora, wanted, named):
+    with pytest.raises(ValueError, match=rf"no linear module called '{named}'.*query, key, value, dense"):
         apply_method(load_base("minilm-l6", 0), lora.but(target_modules=wanted))
 
 
@@ -302,37 +311,3 @@ def test_the_seed_decides_an_adapters_values(answering):
         return torch.cat([p.flatten() for name, p in model.named_parameters() if "lora_A" in name])
 
     assert torch.equal(values(0), values(0)) and not torch.equal(values(0), values(1))
-
-
-@pytest.fixture
-def gated_hub():
-    """A hub on this machine that lets nobody in."""
-
-    class Gate(BaseHTTPRequestHandler):
-        def refuse(self):
-            self.send_response(403)
-            self.send_header("X-Error-Code", "GatedRepo")
-            self.send_header("X-Error-Message", "Access to this model is restricted.")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        do_GET = do_HEAD = do_POST = refuse
-
-        def log_message(self, *arguments):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Gate)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-
-
-def test_a_gated_model_says_where_to_ask_and_what_to_use_meanwhile(gated_hub, tmp_path):
-    code = "from loralab.models import load_tokenizer; load_tokenizer('gemma-3-4b')"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    environment |= {"HF_ENDPOINT": gated_hub, "HF_HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    last = done.stderr.strip().splitlines()[-1]
-    assert done.returncode == 1 and last.startswith("loralab.assets.AssetError: google/gemma-3-4b-it is a gated model")
-    assert "https://huggingface.co/google/gemma-3-4b-it" in last and "https://huggingface.co/settings/tokens" in last
-    assert "HF_TOKEN" in last and UNGATED in last

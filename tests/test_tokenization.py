@@ -83,3 +83,22 @@ def test_a_bad_row_is_named_here_too(tokenizer):
 def test_an_empty_split(tokenizer):
     with pytest.raises(ValueError, match="no rows"):
         encode(frame(), tokenizer, max_length=8)
+
+
+def test_two_texts_are_told_apart(tokenizer):
+    encoded = encode(frame("one two").assign(text_pair=["three"]), tokenizer, 64)
+    row = encoded.dataset[0]
+    assert tokenizer.decode(row["input_ids"]) == "[CLS] one two [SEP] three [SEP]"
+    assert row["token_type_ids"] == [0, 0, 0, 0, 1, 1]
+    assert "token_type_ids" not in encode(frame("one two"), tokenizer, 64).dataset.column_names
+
+
+def test_of_two_texts_the_longer_one_is_cut_first(tokenizer):
+    encoded = encode(frame("one two three four").assign(text_pair=["five"]), tokenizer, 6)
+    assert tokenizer.decode(encoded.dataset[0]["input_ids"]) == "[CLS] one two [SEP] five [SEP]"
+    assert encoded.truncated == 1
+
+
+def test_an_empty_second_text_is_named(tokenizer):
+    with pytest.raises(ValueError, match="row 11 is empty"):
+        encode(frame("one", "two").assign(text_pair=["three", " "]), tokenizer, 64)

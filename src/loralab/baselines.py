@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from transformers import DataCollatorWithPadding
 
-from loralab.data import Splits
+from loralab.data import Splits, whole_texts
 from loralab.experiment import Experiment, Outcome
 from loralab.generation import examine, shots
 from loralab.hardware import Device
@@ -33,8 +33,8 @@ def tfidf(experiment: Experiment, train: pd.DataFrame, device: Device) -> Predic
     """Logistic regression on TF-IDF weights of words and word pairs."""
     features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     model = make_pipeline(features, LogisticRegression(C=10, max_iter=1000))
-    model.fit(train["text"], train["label"])
-    return lambda frame: [int(label) for label in model.predict(frame["text"])]
+    model.fit(whole_texts(train), train["label"])
+    return lambda frame: [int(label) for label in model.predict(whole_texts(frame))]
 
 
 def frozen(experiment: Experiment, train: pd.DataFrame, device: Device) -> Predictor:

@@ -133,7 +133,7 @@ class PairCollator:
     def __init__(self, tokenizer: Any, loss_on: str = "answer", pad_to: int | None = None) -> None:
         padding = "max_length" if pad_to else "longest"
         self.pad = DataCollatorForSeq2Seq(tokenizer, padding=padding, max_length=pad_to, label_pad_token_id=IGNORED)
-        self.loss_on, self.pad_to = loss_on, pad_to
+        self.loss_on = loss_on
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         batch = dict(self.pad(rows))

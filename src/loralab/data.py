@@ -8,28 +8,31 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-import datasets
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
-from loralab.assets import AssetError, asset, fetch
+from loralab.assets import asset, fetch
 from loralab.duplicates import find_duplicates, find_near_duplicates
-from loralab.experiment import Experiment
+from loralab.experiment import ALL, Experiment
+from loralab.files import CLASSES, is_file, last_change, read_labelled
+from loralab.hub import load_dataset
 from loralab.messages import message
-from loralab.pairs import question_answer_splits
+from loralab.pairs import part_sizes, question_answer_splits
 
-CLASSES = 2
+# Of a file of one's own: the least rows that the lessons need.
+FEWEST = {"classification": 150, "generation": 60}
 
 
 @dataclass(frozen=True)
 class Splits:
     """Three disjoint tables, and how they came about.
 
-    Classification: columns `text` and `label`; `report` counts rows: read, left out for a zero rating, duplicates and
-    near-duplicates left out, and the rows and the share of positives of each split. Generation: columns as in
-    loralab.pairs.COLUMNS; `report` is what loralab.pairs counts.
+    Classification: columns `text`, `text_pair` where there are two texts, and `label`; `report` counts rows: read, left
+    out for a zero rating, duplicates and near-duplicates left out, and the rows and the share of positives of each
+    split. Generation: columns as in loralab.pairs.COLUMNS; `report` is what loralab.pairs counts.
     """
 
     train: pd.DataFrame
@@ -60,6 +63,19 @@ def film_reviews() -> pd.DataFrame:
     return reviews
 
 
+def film_pairs() -> pd.DataFrame:
+    """Two snippets a row, `text` and `text_pair`; `label` is 1 if the first is the more favourable, by a point or more.
+
+    Each snippet stands in one row at most, copies left out, so that no split knows another's.
+    """
+    rated, _ = remove_duplicates(film_reviews().query("rating != 0").assign(part="all"))
+    rated = rated.sample(frac=1, random_state=0)
+    first, second = rated.iloc[0::2].reset_index(), rated.iloc[1::2].reset_index()
+    gap = first["rating"] - second["rating"]
+    pairs = pd.DataFrame({"text": first["text"], "text_pair": second["text"], "label": (gap > 0).astype(int)})
+    return pairs[gap.abs() >= 1]
+
+
 def editorials() -> list[str]:
     """Sentences of newspaper editorials, 5,190 of them: text that no experiment of the course trains on."""
     path = fetch(asset("dataset", "film-reviews")) / "nytEditorialSnippets_GroundTruth.txt"
@@ -83,47 +99,103 @@ def _read_tabs(path: Path, names: list[str]) -> pd.DataFrame:
 
 def check_rows(frame: pd.DataFrame) -> None:
     """Raises ValueError, naming the row, if a text is empty or no text, or a label is no class."""
-    for row, text, label in zip(frame.index, frame["text"], frame["label"], strict=True):
-        if not isinstance(text, str):
-            raise ValueError(message("row_not_text", row=row, given=type(text).__name__))
-        if not text.strip():
-            raise ValueError(message("row_empty", row=row))
+    texts = [frame[name] for name in ("text", "text_pair") if name in frame]
+    for column in texts:
+        for row, text in column.items():
+            if not isinstance(text, str):
+                raise ValueError(message("row_not_text", row=row, given=type(text).__name__))
+            if not text.strip():
+                raise ValueError(message("row_empty", row=row))
+    for row, label in frame["label"].items():
         if label not in range(CLASSES):
             raise ValueError(message("row_bad_label", row=row, given=label, classes=CLASSES))
+
+
+def whole_texts(frame: pd.DataFrame) -> list[str]:
+    """Each row's text, with its second text after it if there is one."""
+    return list(frame["text"] + "\n" + frame["text_pair"] if "text_pair" in frame else frame["text"])
+
+
+def metric_of(dataset: str) -> str:
+    """The score that a classification data set is usually judged by: "accuracy", "f1" or "mcc"."""
+    return "accuracy" if is_file(dataset) else asset("dataset", dataset).get("metric", "accuracy")
 
 
 def load_splits(experiment: Experiment) -> Splits:
     """The experiment's three splits: seeded, free of duplicates within and across.
 
-    Classification is stratified by label, and a hub data set keeps its own train/test border: the test split is drawn
-    from its test part alone. Generation is split by topic, see loralab.pairs.
+    Classification is stratified by label, and a hub data set keeps its own border: the test split is drawn from its
+    test part alone (its validation part, where the test's labels are hidden). Copies are looked for in what may be
+    drawn. Generation is split by topic, see loralab.pairs.
     Raises ValueError if a size exceeds what there is, AssetError if the data set cannot be had.
     """
     if experiment.task == "generation":
         sizes = (experiment.train_size, experiment.validation_size, experiment.test_size)
         return Splits(*question_answer_splits(experiment.dataset, sizes, experiment.split_seed))
-    frame, report = _load_clean(experiment.dataset)
     seed = experiment.split_seed
+    frame, report = _clean(experiment.dataset, seed, *_wanted(experiment), last_change(experiment.dataset))
     at_hand = frame[frame["part"] != "test"]
-    held_out = frame[frame["part"] == "test"] if (frame["part"] == "test").any() else None
-    if held_out is None:
+    held_out = frame[frame["part"] == "test"]
+    if held_out.empty:
         at_hand, test = _draw(at_hand, experiment.test_size, "test", seed)
     else:
         _, test = _draw(held_out, experiment.test_size, "test", seed)
     at_hand, validation = _draw(at_hand, experiment.validation_size, "validation", seed)
-    _, train = _draw(at_hand, experiment.train_size, "train", seed)
+    train_size = len(at_hand) if isinstance(experiment.train_size, str) else experiment.train_size
+    _, train = _draw(at_hand, train_size, "train", seed)
     splits = {"train": train, "validation": validation, "test": test}
     for name, part in splits.items():
         report = report | {name: len(part), f"{name}_positive": float(part["label"].mean())}
-    return Splits(**{name: part[["text", "label"]] for name, part in splits.items()}, report=report)
+    return Splits(**{name: part.drop(columns="part") for name, part in splits.items()}, report=report)
 
 
-@lru_cache(maxsize=2)
-def _load_clean(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
-    frame, report = _load(dataset)
-    check_rows(frame)
+@lru_cache(maxsize=4)
+def _clean(
+    dataset: str, seed: int, train: int | None, test: int, changed: float
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """The rows that may be drawn, without copies, and what was counted.
+
+    Of a data set with a border those are random rows of each part: as many as are asked for (None: all), and a tenth
+    more for the copies that go. To look for copies among all 50,000 reviews of IMDB takes minutes. The test's depend
+    on its own size alone, so that experiments of other training sizes sit the same exam.
+    """
+    frame, report = load_rows(dataset)
+    if (frame["part"] == "test").any():
+        parts = []
+        for name, size in (("train", train), ("test", test)):
+            part = frame[frame["part"] == name]
+            most = len(part) if size is None else min(int(1.1 * size) + 100, len(part))
+            parts.append(part.sample(most, random_state=seed).sort_index())
+        frame = pd.concat(parts)
     frame, removed = remove_duplicates(frame)
     return frame, report | removed
+
+
+def _wanted(experiment: Experiment) -> tuple[int | None, int]:
+    """How many rows are drawn from a training part (None: all), and how many from a test part."""
+    if isinstance(experiment.train_size, str):  # "all"
+        return None, experiment.test_size
+    return experiment.train_size + experiment.validation_size, experiment.test_size
+
+
+def fitting_sizes(experiment: Experiment) -> dict[str, int]:
+    """The experiment's split sizes, or what a file of one's own can give where that is less.
+
+    Raises ValueError if the file has too few rows for the lessons.
+    """
+    sizes = {name: getattr(experiment, f"{name}_size") for name in ("train", "validation", "test")}
+    if experiment.task == "generation":
+        parts = part_sizes(experiment.dataset, experiment.split_seed)
+        rows = sum(parts)
+        most = dict(zip(sizes, parts, strict=True))
+    else:
+        frame, _ = remove_duplicates(load_rows(experiment.dataset)[0])
+        rows, test, validation = len(frame), len(frame) // 4, len(frame) // 8
+        most = {"train": rows - validation - test, "validation": validation, "test": test}
+    if rows < FEWEST[experiment.task]:
+        name = experiment.dataset.rsplit("/", 1)[-1]
+        raise ValueError(message("file_too_small", path=name, rows=rows, least=FEWEST[experiment.task]))
+    return {f"{name}_size": most[name] if size == ALL else min(size, most[name]) for name, size in sizes.items()}
 
 
 def remove_duplicates(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, float]]:
@@ -132,25 +204,51 @@ def remove_duplicates(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, floa
     Rows of a test part come first, so that it is the training copy that goes.
     """
     frame = frame.sort_values("part", key=lambda part: part != "test", kind="stable")
-    exact = find_duplicates(list(frame["text"]))
+    exact = find_duplicates(whole_texts(frame))
     without = frame.drop(index=frame.index[[copy for _, copy in exact]])
-    near = find_near_duplicates(list(without["text"]))
+    near = find_near_duplicates(whole_texts(without))
     copies = sorted({j for _, j, _ in near})
     return without.drop(index=without.index[copies]), {"duplicates": len(exact), "near_duplicates": len(copies)}
 
 
-def _load(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
+def load_rows(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Every usable row of a classification data set, as `Splits` has them, with the `part` that it comes from.
+
+    `part` is "train" or "test" where the data set has such a border, else "all". Raises ValueError for a data set of
+    another kind, AssetError if it cannot be had.
+    """
+    if is_file(dataset):
+        frame = read_labelled(Path(dataset))
+        return frame.assign(part="all"), {"rows": len(frame), "zero_rating": 0}
+    frame, report = _load_known(dataset)
+    check_rows(frame)
+    return frame, report
+
+
+@lru_cache(maxsize=2)
+def _load_known(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
     row = asset("dataset", dataset)
-    if "package" in row:
-        reviews = film_reviews()
-        rated = reviews[reviews["rating"] != 0]
-        frame = pd.DataFrame({"text": rated["text"], "label": (rated["rating"] > 0).astype(int), "part": "all"})
-        return frame, {"rows": len(reviews), "zero_rating": len(reviews) - len(rated)}
-    try:
-        loaded = datasets.load_dataset(row["hub"], revision=row["revision"])
-    except Exception as error:  # the hub's libraries raise those of several network stacks
-        raise AssetError(message("hub_not_reached", name=row["hub"], error=error)) from error
-    parts = [loaded[part].to_pandas()[["text", "label"]].assign(part=part) for part in ("train", "test")]
+    if "hub" in row and "columns" in row:
+        return _load_hub(row)
+    if "rated" not in row:
+        raise ValueError(message("no_labels", given=dataset))
+    folder = fetch(asset("dataset", "film-reviews"))
+    reviews = _read_tabs(folder / row["rated"], ["id", "rating", "text"])
+    if row.get("pairs"):
+        frame = film_pairs().assign(part="all")
+        return frame, {"rows": len(reviews) // 2, "zero_rating": 0}
+    rated = reviews[reviews["rating"] != 0]
+    frame = pd.DataFrame({"text": rated["text"], "label": (rated["rating"] > 0).astype(int), "part": "all"})
+    return frame, {"rows": len(reviews), "zero_rating": len(reviews) - len(rated)}
+
+
+def _load_hub(row: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, float]]:
+    loaded = load_dataset(row)
+    names = dict(zip(row["columns"], ("text", "text_pair"), strict=False))
+    parts = [
+        loaded[split].to_pandas()[[*names, "label"]].rename(columns=names).assign(part=part)
+        for part, split in (("train", "train"), ("test", row.get("test", "test")))
+    ]
     frame = pd.concat(parts, ignore_index=True)
     return frame, {"rows": len(frame), "zero_rating": 0}
 

@@ -10,6 +10,7 @@ from typing import Any, get_origin, get_type_hints
 
 from loralab.messages import message
 
+ALL = "all"
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 SIZES = (
     "train_size", "validation_size", "test_size", "rank", "epochs", "batch_size", "gradient_accumulation_steps",
@@ -65,9 +66,10 @@ CHOICES = {
 class Experiment:
     """One training run, described completely: run twice on one machine's CPU it gives the same scores.
 
-    Sizes are numbers of examples, `max_length` is in tokens (None: never cut), `warmup_ratio` is a share of all
-    steps, `target_modules` is "default" (what suits the architecture), "all-linear", or the names themselves. `profile`
-    says where the experiment came from and is no part of its identity.
+    Sizes are numbers of examples (`train_size` "all": what validation and test leave), `max_length` is in tokens (None:
+    never cut), `warmup_ratio` is a share of all steps, `target_modules` is "default" (what suits the architecture),
+    "all-linear", or the names themselves. `dataset` is a name in data/assets.toml, or the path of a CSV or JSONL file.
+    `profile` says where the experiment came from and is no part of its identity.
 
     For generation alone: `weights` is how the base is held in memory ("bf16" and "nf4" only where it stays frozen),
     `loss_on` the tokens that are trained on ("all": prompt and padding too), `padding` how far a batch is filled up,
@@ -79,7 +81,7 @@ class Experiment:
     dataset: str
     model: str
     method: str
-    train_size: int
+    train_size: int | str
     validation_size: int
     test_size: int
     task: str = "classification"
@@ -114,7 +116,8 @@ class Experiment:
         if not isinstance(self.target_modules, str):
             object.__setattr__(self, "target_modules", tuple(self.target_modules))
         for name in SIZES:
-            self._check_integer(name, least=1)
+            if (name, getattr(self, name)) != ("train_size", ALL):
+                self._check_integer(name, least=1)
         for name in ("seed", "split_seed"):
             self._check_integer(name, least=0)
         if self.max_length is not None:

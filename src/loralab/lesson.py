@@ -3,36 +3,92 @@
 import logging
 import os
 import platform
+import sys
 import warnings
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TypeVar
 
 import datasets
 import torch
 import transformers
 
+from loralab.data import fitting_sizes
+from loralab.files import is_file, task_of
 from loralab.hardware import default_profile, detect
 from loralab.messages import message, number, set_language
-from loralab.profiles import Profile, load_profile
+from loralab.profiles import Profile, Track, load_profile
+
+T = TypeVar("T", bound=Track)
+DRIVE = "/content/drive"  # where Colab's own examples mount it
 
 
 def profile_name() -> str:
-    """The profile in force: LORALAB_PROFILE, else what suits the machine."""
+    """The name of the profile in force, and of the student's data if there are any: a folder of results has it."""
+    data = os.environ.get("LORALAB_DATA")
+    return Path(_wanted()).stem + (f"-{Path(data).stem}" if data else "")
+
+
+def _wanted() -> str:
     return os.environ.get("LORALAB_PROFILE") or default_profile(detect())
 
 
-def start(language: str) -> Profile:
+def chosen_profile() -> Profile:
+    """The profile in force: LORALAB_PROFILE (a name, or a TOML file), else what suits the machine.
+
+    LORALAB_DATA, a CSV or JSONL file, takes the place of the data of the track that its columns fit. Where a file of
+    one's own has fewer rows than the profile asks for, the splits are made smaller. Raises ValueError, saying what to
+    do, for a profile that there is not or a file that cannot be used.
+    """
+    profile = load_profile(_wanted())
+    if data := os.environ.get("LORALAB_DATA"):
+        path = Path(data).resolve()
+        own = str(path)
+        if task_of(path) == "classification":
+            profile = profile.on(own)
+        else:
+            profile = replace(profile, generation=profile.generation.on(own))
+    profile = replace(_fitted(profile), generation=_fitted(profile.generation))
+    return profile.named(profile_name())
+
+
+def _fitted(track: T) -> T:
+    """The track with splits that its data can fill, if they are a file."""
+    dataset = track.settings["dataset"]
+    if not is_file(dataset):
+        return track
+    sizes = fitting_sizes(track.experiment("lora"))
+    print(
+        message("file_sizes", path=Path(dataset).name, **{name.removesuffix("_size"): n for name, n in sizes.items()})
+    )
+    return track.on(dataset, **sizes)
+
+
+def start(language: str, data: str = "", drive: bool = False) -> Profile:
     """Choose the language, load the profile in force, and say so in one line.
 
-    Raises ValueError, naming the choices, for a language or a profile that there is not.
+    `data`, a file of one's own, is as LORALAB_DATA. With `drive`, in Colab, results and checkpoints are kept in Google
+    Drive from now on, in MyDrive/loralab.
+    Raises ValueError, naming the choices, for a language that there is not, and what `chosen_profile` raises.
     """
     set_language(language)
+    if data:
+        os.environ["LORALAB_DATA"] = data
+    if drive and "google.colab" in sys.modules:
+        import_module("google.colab.drive").mount(DRIVE)
+        os.environ["LORALAB_RESULTS"] = f"{DRIVE}/MyDrive/loralab"
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
     # peft 0.21 asks transformers 5.23 for an attribute by its old name; neither call is ours.
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+    # So does peft 0.20 with another, in Colab.
+    log = logging.getLogger("transformers.configuration_utils")
+    log.addFilter(lambda record: "use_return_dict" not in record.getMessage())
     # A run of seconds saves two checkpoints within one; Trainer then orders them by number, which is right, and warns.
     logging.getLogger("transformers.trainer_utils").addFilter(lambda record: "mtime" not in record.getMessage())
     device = detect()
-    profile = load_profile(profile_name())
+    profile = chosen_profile()
     memory = number(device.memory / 2**30, 0)
     python, version = platform.python_version(), torch.__version__
     print(message("start", python=python, torch=version, device=device.name, memory=memory, profile=profile.name))

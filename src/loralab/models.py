@@ -6,10 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import pandas as pd
 import torch
-from huggingface_hub.errors import GatedRepoError
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model, prepare_model_for_kbit_training
 from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import nn
@@ -24,17 +22,16 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from loralab.assets import AssetError, asset, fetch
-from loralab.data import CLASSES
+from loralab.assets import asset, fetch
 from loralab.experiment import Experiment
+from loralab.files import CLASSES
+from loralab.hub import download_model
 from loralab.messages import message
 from loralab.tokenization import encode
 
 ADAPTER, HEAD, WEIGHTS = "adapter", "head.safetensors", "model.safetensors"
 # Full fine-tuning leaves a whole model. Lessons load it again, so it is kept; above this many bytes it is not.
 KEPT_BYTES = 2**29
-# What to train while a gated model's owner has not let one in.
-UNGATED = "qwen2.5-0.5b"
 
 DECODER_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -63,13 +60,7 @@ def locate(name: str) -> Path:
     row = asset("model", name)
     if "package" in row:
         return fetch(row)
-    try:
-        patterns = ["*.json", "*.jinja", "*.txt", "*.safetensors", "*.model"]
-        return Path(huggingface_hub.snapshot_download(row["hub"], revision=row["revision"], allow_patterns=patterns))
-    except GatedRepoError as error:
-        raise AssetError(message("hub_gated", name=row["hub"], ungated=UNGATED)) from error
-    except Exception as error:  # the hub's libraries raise those of several network stacks
-        raise AssetError(message("hub_not_reached", name=row["hub"], error=error)) from error
+    return download_model(row)
 
 
 @lru_cache(maxsize=8)
@@ -115,7 +106,7 @@ def load_language_model(name: str, weights: str = "fp32") -> nn.Module:
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.float32,
         )  # fmt: skip
-        options["device_map"] = {"": 0}
+        options["device_map"] = {"": torch.cuda.current_device()}
     return AutoModelForCausalLM.from_pretrained(locate(name), **options)
 
 
@@ -181,6 +172,8 @@ def linear_names(model: nn.Module) -> dict[str, list[nn.Linear]]:
 def target_modules(model: nn.Module, wanted: str | Sequence[str]) -> str | list[str]:
     """Module names for LoRA: `wanted` itself, or the architecture's own for "default" ("all-linear" is peft's).
 
+    A name is the end of a module's path, as peft takes it: "query", or "attention.output.dense" where "dense" is many.
+
     Raises ValueError, naming the linear modules there are, if a name fits none or the architecture is not known.
     """
     if wanted == "all-linear":
@@ -193,8 +186,12 @@ def target_modules(model: nn.Module, wanted: str | Sequence[str]) -> str | list[
         known = DEFAULT_MODULES[kind]
         return known if isinstance(known, str) else list(known)
     names = [wanted] if isinstance(wanted, str) else list(wanted)
+    prefix = model.base_model_prefix + "."
+    paths = [
+        path for path, module in model.named_modules() if isinstance(module, nn.Linear) and path.startswith(prefix)
+    ]
     for name in names:
-        if name not in there:
+        if not any(path.endswith(f".{name}") for path in paths):
             raise ValueError(message("module_unknown", given=name, choices=", ".join(there)))
     return names
 

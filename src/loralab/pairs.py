@@ -2,13 +2,16 @@
 
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
 
-import datasets
 import pandas as pd
 from sklearn.model_selection import GroupShuffleSplit
 
-from loralab.assets import AssetError, asset
+from loralab.assets import asset
 from loralab.duplicates import find_duplicates, words
+from loralab.experiment import ALL
+from loralab.files import is_file, last_change, read_pairs
+from loralab.hub import load_dataset
 from loralab.messages import message
 
 COLUMNS = ["instruction", "input", "output", "topic"]
@@ -17,35 +20,44 @@ TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1
 
 
 def question_answer_splits(
-    dataset: str, sizes: tuple[int, int, int], seed: int
+    dataset: str, sizes: tuple[int | str, int, int], seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, float]]:
     """Train, validation and test (columns COLUMNS) of these sizes, no topic in two of them, and what was counted.
 
     A fifth of the topics is the test's, a tenth validation's; the seed says which. The first k rows of a split spread
-    over its topics as evenly as can be, for any k. The report counts rows read, left out because their answer was
-    empty or nothing but an address, copies left out, and the rows and topics of each split. Raises ValueError if a
-    size exceeds what there is, AssetError if the data set cannot be had.
+    over its topics as evenly as can be, for any k. A training size of "all" takes all there is. The report counts rows
+    read, incomplete ones and copies left out, and the rows and topics of each split. Raises ValueError if a size
+    exceeds what there is, AssetError if the data set cannot be had.
     """
-    frame, report = load_pairs(dataset)
-    rest, test = _part(frame, TEST_SHARE, seed)
-    train, validation = _part(rest, VALIDATION_SHARE / (1 - TEST_SHARE), seed)
+    _, report = load_pairs(dataset)
     drawn = []
-    for name, part, size in zip(("train", "validation", "test"), (train, validation, test), sizes, strict=True):
-        if size > len(part):
+    for name, part, size in zip(("train", "validation", "test"), _parts(dataset, seed), sizes, strict=True):
+        if size != ALL and int(size) > len(part):
             raise ValueError(message("split_too_small", split=name, given=size, available=len(part)))
-        drawn.append(_spread(part, seed).head(size)[COLUMNS])
-        report = report | {name: size, f"{name}_topics": drawn[-1]["topic"].nunique()}
+        drawn.append(_spread(part, seed).head(len(part) if size == ALL else int(size))[COLUMNS])
+        report = report | {name: len(drawn[-1]), f"{name}_topics": drawn[-1]["topic"].nunique()}
     return drawn[0], drawn[1], drawn[2], report
 
 
-@lru_cache(maxsize=4)
+def part_sizes(dataset: str, seed: int) -> tuple[int, int, int]:
+    """How many pairs there are to draw train, validation and test from. Raises what `load_pairs` raises."""
+    train, validation, test = map(len, _parts(dataset, seed))
+    return train, validation, test
+
+
 def load_pairs(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
     """Every usable pair of a data set (columns COLUMNS), and how many were read and left out.
 
     Columns that the course does not know are dropped. Where there is no `topic`, the question's words stand for it,
-    so that one question is never on both sides of a split. Raises ValueError, naming what is missing or the row, if a
-    column is missing, a value no text or a question empty, AssetError if the data set cannot be had.
+    so that one question is never on both sides of a split. Rows without a question, or whose answer is empty or nothing
+    but an address, are incomplete and left out. Raises ValueError, naming what is missing or the row, if a column is
+    missing or a value no text, AssetError if the data set cannot be had.
     """
+    return _load(dataset, last_change(dataset))
+
+
+@lru_cache(maxsize=4)
+def _load(dataset: str, changed: float) -> tuple[pd.DataFrame, dict[str, float]]:
     frame = _read(dataset)
     missing = [name for name in COLUMNS[:3] if name not in frame]
     if missing:
@@ -58,27 +70,30 @@ def load_pairs(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
             if not isinstance(text, str):
                 raise ValueError(message("row_not_text", row=row, given=type(text).__name__))
     frame = frame.map(str.strip)
-    for row, question in frame["input"].items():
-        if not question:
-            raise ValueError(message("row_empty", row=row))
-    useless = frame["output"].str.fullmatch(r"(https?://\S+\s*)*")
-    kept = frame[~useless]
+    incomplete = (frame["input"] == "") | frame["output"].str.fullmatch(r"(https?://\S+\s*)*")
+    kept = frame[~incomplete]
     copies = {copy for _, copy in find_duplicates(list(kept["input"] + " \n " + kept["output"]))}
     kept = kept.drop(index=kept.index[sorted(copies)])
-    return kept, {"rows": len(frame), "without_answer": int(useless.sum()), "duplicates": len(copies)}
+    return kept, {"rows": len(frame), "incomplete": int(incomplete.sum()), "duplicates": len(copies)}
 
 
 def _read(dataset: str) -> pd.DataFrame:
+    if is_file(dataset):
+        return read_pairs(Path(dataset))
     row = asset("dataset", dataset)
     if "path" in row:
         return pd.read_json(files("loralab_data").joinpath(row["path"]).open(encoding="utf-8"), lines=True)
-    if "hub" not in row:
+    if "hub" not in row or "columns" in row:
         raise ValueError(message("no_pairs", given=dataset))
-    try:
-        loaded = datasets.load_dataset(row["hub"], revision=row["revision"])
-    except Exception as error:  # the hub's libraries raise those of several network stacks
-        raise AssetError(message("hub_not_reached", name=row["hub"], error=error)) from error
-    return pd.concat([part.to_pandas() for part in loaded.values()], ignore_index=True)
+    return pd.concat([part.to_pandas() for part in load_dataset(row).values()], ignore_index=True)
+
+
+def _parts(dataset: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The pairs of the topics of train, validation and test."""
+    frame, _ = load_pairs(dataset)
+    rest, test = _part(frame, TEST_SHARE, seed)
+    train, validation = _part(rest, VALIDATION_SHARE / (1 - TEST_SHARE), seed)
+    return train, validation, test
 
 
 def _part(frame: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:

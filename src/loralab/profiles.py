@@ -1,15 +1,21 @@
 """profiles.toml read into experiments."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from importlib.resources import files
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from loralab.experiment import METHOD_FIELDS, Experiment
+from loralab.files import is_file
 from loralab.messages import message
 
 BASELINES = {"classification": ("majority", "tfidf", "frozen"), "generation": ("retrieval", "base", "few-shot")}
 TRAINED = {"classification": ("head", "full", "lora"), "generation": ("full", "lora")}
+# What a profile may set: a learning rate for each method, and whatever an experiment has but its method, task and seed.
+FIELDS = {field.name for field in fields(Experiment)} - {"task", "method", "seed", "profile"} | {
+    "ranks", "seeds", "margin", "variants",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,10 @@ class Track:
             raise ValueError(message("unknown", what="variant", given=name, choices=", ".join(self.variants)))
         return self.experiment("lora", **{**self.variants[name], **changes})
 
+    def on(self, dataset: str, **sizes: int) -> Self:
+        """The same track on another data set, with these split sizes."""
+        return replace(self, settings={**self.settings, "dataset": dataset, **sizes})
+
     def rank_comparison(self) -> list[Experiment]:
         """Lesson 5's list: each rank with each seed, alpha fixed."""
         return [self.experiment("lora", rank=rank, seed=seed) for rank in self.ranks for seed in self.seeds]
@@ -70,16 +80,50 @@ class Profile(Track):
 
     generation: Track
 
+    def named(self, name: str) -> "Profile":
+        """The same profile under another name, which its experiments carry."""
+        return replace(self, name=name, generation=replace(self.generation, name=name))
+
 
 def load_profile(name: str) -> Profile:
-    """The profile of that name. Raises ValueError, naming the profiles there are, if there is none."""
+    """The profile of that name, or the one in a TOML file of one's own.
+
+    Such a file names the profile it starts from (`base = "cpu"`) and what differs, as profiles.toml does; a `dataset`
+    may be a CSV or JSONL file beside it. Raises ValueError, naming the choices, for a profile or a field that there is
+    not.
+    """
     table = tomllib.loads(files("loralab").joinpath("profiles.toml").read_text(encoding="utf-8"))
     defaults = table.pop("defaults")
-    if name not in table:
+    if name.endswith(".toml"):
+        path = Path(name)
+        name, row = path.stem, _own(path, tuple(table))
+        row = _merged(table[row.pop("base")], row)
+    elif name in table:
+        row = table[name]
+    else:
         raise ValueError(message("unknown", what="profile", given=name, choices=", ".join(table)))
-    row = table[name]
     generation = _merged(defaults.pop("generation"), row.pop("generation", {}))
     return Profile(**vars(_track(name, _merged(defaults, row))), generation=_track(name, generation))
+
+
+def _own(path: Path, known: tuple[str, ...]) -> dict[str, Any]:
+    """A profile of one's own as its file has it, data files with their whole path."""
+    try:
+        row = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(message("profile_not_toml", path=path.name, error=error)) from error
+    if path.stem in known:
+        raise ValueError(message("profile_name_taken", name=path.stem, path=path.name))
+    if row.get("base") not in known:
+        raise ValueError(message("profile_base", path=path.name, choices=", ".join(known)))
+    for track in (row, row.get("generation", {})):
+        unknown = set(track) - FIELDS - ({"base", "generation"} if track is row else set())
+        if unknown:
+            listed, choices = ", ".join(sorted(unknown)), ", ".join(sorted(FIELDS))
+            raise ValueError(message("profile_field", path=path.name, given=listed, choices=choices))
+        if is_file(track.get("dataset", "")):
+            track["dataset"] = str((path.parent / track["dataset"]).resolve())
+    return row
 
 
 def _merged(defaults: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
@@ -93,8 +137,12 @@ def _merged(defaults: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
 def _track(name: str, row: dict[str, Any]) -> Track:
     rates = row.pop("learning_rate")
     methods = METHOD_FIELDS[row["task"]]
+    if not isinstance(rates, dict):
+        raise ValueError(message("profile_rates", given=rates, choices=", ".join(methods)))
     unknown = set(rates) - set(methods)
     if unknown:
         raise ValueError(message("unknown", what="method", given=unknown, choices=", ".join(methods)))
+    if row["rank"] not in row["ranks"]:  # the others are compared with it
+        raise ValueError(message("profile_rank", rank=row["rank"], ranks=", ".join(map(str, row["ranks"]))))
     ranks, seeds, variants = tuple(row.pop("ranks")), tuple(row.pop("seeds")), row.pop("variants", {})
     return Track(name, ranks, seeds, rates, row.pop("margin"), row, variants)

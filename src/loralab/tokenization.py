@@ -28,8 +28,9 @@ class Encoded:
 
 
 def encode(frame: pd.DataFrame, tokenizer: Any, max_length: int | None) -> Encoded:
-    """Encode a table with `text` and `label`, cutting each text at `max_length` tokens (None: cutting none).
+    """Encode a table with `text`, `text_pair` if there are two texts a row, and `label`.
 
+    Each row is cut at `max_length` tokens (None: none is); of two texts the longer one loses first.
     Raises ValueError if the table is empty, if `max_length` is more than the model takes, or, naming the row, if a
     text is empty, no text, or longer than the model takes where nothing may be cut, or a label is no class.
     """
@@ -39,15 +40,16 @@ def encode(frame: pd.DataFrame, tokenizer: Any, max_length: int | None) -> Encod
     check_rows(frame)
     if max_length is not None and max_length > limit:
         raise ValueError(message("max_length_too_large", given=max_length, limit=limit))
-    whole = tokenizer(list(frame["text"]), truncation=False, verbose=False, return_token_type_ids=False)
+    texts = [frame[name].tolist() for name in ("text", "text_pair") if name in frame]
+    # Which of two texts a token belongs to, where the model is told; for a single one it would be zeros throughout.
+    types = None if len(texts) == 2 else False
+    whole = tokenizer(*texts, truncation=False, verbose=False, return_token_type_ids=False)
     whole_lengths = [len(ids) for ids in whole["input_ids"]]
     if max_length is None:
         for row, length in zip(frame.index, whole_lengths, strict=True):
             if length > limit:
                 raise ValueError(message("row_too_long", row=row, given=length, limit=limit))
-    cut = tokenizer(
-        list(frame["text"]), truncation=max_length is not None, max_length=max_length, return_token_type_ids=False
-    )
+    cut = tokenizer(*texts, truncation=max_length is not None, max_length=max_length, return_token_type_ids=types)
     lengths = [len(ids) for ids in cut["input_ids"]]
     columns = {**cut, "labels": [int(label) for label in frame["label"]]}
     truncated = sum(after < before for after, before in zip(lengths, whole_lengths, strict=True))
