@@ -1,3 +1,5 @@
+import pytest
+
 from loralab.__main__ import main
 
 
@@ -8,6 +10,7 @@ def test_assets_are_named_with_their_licences(capsys):
     assert "smollm2-135m: en la caché · Apache-2.0" in shown
 
 
+@pytest.mark.slow
 def test_a_whole_profile_from_nothing_to_the_report(results, monkeypatch, capsys):
     monkeypatch.setenv("LORALAB_PROFILE", "smoke")
     assert main(["report", "--language", "es"]) == 0

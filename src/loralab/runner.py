@@ -6,18 +6,21 @@ import hashlib
 import os
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from torch import nn
 from transformers import TrainerCallback
 
 from loralab.baselines import BASELINES, run_baseline
 from loralab.data import load_splits
-from loralab.experiment import DamagedResult, Experiment, Result
+from loralab.experiment import DamagedResult, Experiment, Outcome, Result
 from loralab.hardware import detect, resolve
 from loralab.messages import message, number, percent
 from loralab.models import save_trained, weights_fingerprint
@@ -29,6 +32,9 @@ OUTCOME_MODULES = (
     "tokenization", "training",
 )  # fmt: skip
 VERSIONED = ("accelerate", "datasets", "peft", "sacrebleu", "scikit-learn", "torch", "transformers")
+# How long processes wait for the main one, which alone runs baselines: torch's 10 minutes do not do for a large model.
+PATIENCE = datetime.timedelta(hours=12)
+T = TypeVar("T")
 
 
 def results_dir() -> Path:
@@ -45,35 +51,64 @@ def run_folder(experiment: Experiment) -> Path:
     return results_dir() / "runs" / resolve(experiment, detect()).key
 
 
+def processes() -> PartialState:
+    """The processes that `accelerate launch` started to run the experiments together; mostly this one alone."""
+    return PartialState(cpu=detect().kind == "cpu", timeout=PATIENCE)
+
+
+def check_processes(experiment: Experiment) -> None:
+    """Raises ValueError, naming the remedy, if a batch has too few rows for every process to get one."""
+    launched = processes().num_processes
+    if experiment.method not in BASELINES and experiment.batch_size < launched:
+        raise ValueError(message("too_many_processes", given=experiment.batch_size, processes=launched))
+
+
 def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> Result:
     """The experiment's result: loaded if it is there, else trained, from the last whole epoch if one was saved.
 
-    A result of other code, data or weights, or one that cannot be read, is named and moved aside first.
-    `callbacks` are handed to Trainer. Raises ValueError for an experiment that this machine or the data cannot do,
+    A result of other code, data or weights, or one that cannot be read, is named and moved aside first. Where several
+    processes were launched all of them call this: they train together, the main one alone prints and writes, and each
+    gets the same result. On several machines the results folder has to be a shared one. `callbacks` are handed to
+    Trainer. Raises ValueError for an experiment that this machine, the data or the number of processes rule out,
     AssetError if data or weights cannot be had.
     """
     device = detect()
     experiment = resolve(experiment, device)
+    check_processes(experiment)
     folder = run_folder(experiment)
-    provenance = fingerprints(experiment)
-    known = existing_result(folder, provenance)
+    with processes().local_main_process_first():  # so that what has to be fetched is fetched once
+        provenance = fingerprints(experiment)
+    known = from_main(lambda: existing_result(folder, provenance))
     if known is not None:
-        print(message("loaded", name=experiment.key, headline=headline(known)))
         return known
-    folder.mkdir(parents=True, exist_ok=True)
     splits = load_splits(experiment)
     about = {
         **provenance,
         "device": device.name,
+        "processes": processes().num_processes,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
     }
     if experiment.method in BASELINES:
-        outcome = run_baseline(experiment, splits, device)
-    else:
-        model, outcome = train(experiment, splits, device, folder, provenance, callbacks)
+        return from_main(lambda: keep(experiment, run_baseline(experiment, splits, device), None, folder, about))
+    model, outcome = train(experiment, splits, device, folder, provenance, callbacks)
+    return from_main(lambda: keep(experiment, outcome, model, folder, about))
+
+
+def from_main(make: Callable[[], T]) -> T:
+    """What `make` returns on the main process, which alone calls it, on all processes."""
+    made = [make() if processes().is_main_process else None]
+    return broadcast_object_list(made)[0]
+
+
+def keep(
+    experiment: Experiment, outcome: Outcome, model: nn.Module | None, folder: Path, provenance: dict[str, Any]
+) -> Result:
+    """Write the result and what was trained, and remove the checkpoints, which are of no more use."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if model is not None:
         save_trained(model, experiment, folder)
-    result = Result(experiment=experiment, provenance=about, **vars(outcome))
+    result = Result(experiment=experiment, provenance=provenance, **vars(outcome))
     result.save(folder / "result.json")
     for checkpoint in folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
@@ -102,7 +137,7 @@ def run_all(experiments: Sequence[Experiment]) -> list[Result]:
 
 
 def existing_result(folder: Path, provenance: dict[str, str]) -> Result | None:
-    """The folder's result if it is whole and current; what is damaged or stale is named and moved aside."""
+    """The folder's result if it is whole and current, saying so; what is damaged or stale is named and moved aside."""
     result, reason = None, ""
     stamps = [stamp["provenance"] for path in folder.glob("checkpoint-*") if (stamp := read_stamp(path))]
     if (folder / "result.json").exists():
@@ -115,6 +150,8 @@ def existing_result(folder: Path, provenance: dict[str, str]) -> Result | None:
     if other:
         reason = message("stale_because", what=", ".join(message(name) for name in sorted(other)))
     if not reason:
+        if result is not None:
+            print(message("loaded", name=folder.name, headline=headline(result)))
         return result
     moment = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S-%f")
     aside = folder.parent.parent / "aside" / f"{folder.name}-{moment}"

@@ -2,12 +2,16 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate import PartialState
+from accelerate.data_loader import prepare_data_loader
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import (
@@ -19,7 +23,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from loralab.chat import PairCollator, encode_pairs
+from loralab.chat import IGNORED, PairCollator, encode_pairs
 from loralab.data import Splits
 from loralab.experiment import Experiment, Outcome, write_atomically
 from loralab.generation import examine, row_losses, token_losses
@@ -50,8 +54,24 @@ def summed_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Te
     return nn.functional.cross_entropy(outputs.logits.float(), labels, reduction="sum") / num_items_in_batch
 
 
+def share(rows: list[Any], collate: Callable[[Any], Any], process: int, processes: int) -> dict[str, torch.Tensor]:
+    """One process's part of a batch: its rows `process`, `process + processes`, …, as wide as the whole batch.
+
+    A process for which no row is left gets the first one with every label -100. It has to take part in the step, and
+    such a row adds neither loss nor item.
+    """
+    mine = slice(process, None, processes) if process < len(rows) else slice(1)
+    part = {name: values[mine] for name, values in collate(rows).items()}
+    if process >= len(rows):
+        part["labels"] = torch.full_like(part["labels"], IGNORED)
+    return part
+
+
 class LengthTrainer(Trainer):
-    """Trainer with batches of similar length, the same for every method with the same seed."""
+    """Trainer with batches of similar length, the same for every method with the same seed.
+
+    `per_device_train_batch_size` is that of all processes together: each takes its share of every batch.
+    """
 
     def __init__(self, *, lengths: list[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -60,8 +80,27 @@ class LengthTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader[Any]:
         """The training batches, as `batches_by_length` orders them."""
         batches = BatchesByLength(self.lengths, self.args.per_device_train_batch_size, self.args.seed)
-        loader = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
-        return self.accelerator.prepare(loader)
+        accelerator = self.accelerator
+        collate = partial(
+            share, collate=self.data_collator, process=accelerator.process_index, processes=accelerator.num_processes
+        )
+        loader = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=collate)
+        # Shared out already. Left to accelerator.prepare, processes would take whole batches in turn, so that a step
+        # is larger the more there are, and a short batch that is not the last would be dropped.
+        return prepare_data_loader(loader, accelerator.device, num_processes=1, process_index=0, put_on_device=True)
+
+    def evaluation_loop(self, *arguments: Any, **named: Any) -> Any:
+        """Trainer's, with a classifier's loss (nats) over each row once, however many processes there are.
+
+        Processes fill up their last batches with rows that were there before. Trainer takes those out of predictions
+        and labels, but has averaged the loss with them.
+        """
+        output = super().evaluation_loop(*arguments, **named)
+        if self.accelerator.num_processes > 1 and output.label_ids.ndim == 1:
+            logits, labels = torch.from_numpy(output.predictions), torch.from_numpy(output.label_ids)
+            loss = nn.functional.cross_entropy(logits.float(), labels)
+            output.metrics[f"{named['metric_key_prefix']}_loss"] = loss.item()
+        return output
 
 
 class Clock(TrainerCallback):
@@ -92,20 +131,24 @@ class Clock(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Say now and then how far it is and how long it will take."""
-        if state.global_step % max(1, state.max_steps // 50) == 0:
+        if state.is_world_process_zero and state.global_step % max(1, state.max_steps // 50) == 0:
             done = state.global_step - self._steps_done_before
             left = (time.perf_counter() - self._started) / done * (state.max_steps - state.global_step)
             line = message("progress", name=self.name, step=state.global_step, steps=state.max_steps, left=clock(left))
             print(f"\r{line:<78}", end="", flush=True)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Stamp the checkpoint that has just been written."""
+        """Stamp the checkpoint once every process has written its part."""
+        PartialState().wait_for_everyone()
+        if not state.is_world_process_zero:
+            return
         stamp = {"provenance": self.provenance, "seconds": self.seconds, "memory": self.memory.result}
         write_atomically(Path(args.output_dir) / f"checkpoint-{state.global_step}" / STAMP, json.dumps(stamp))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Clear the progress line."""
-        print("\r" + " " * 78 + "\r", end="", flush=True)
+        if state.is_world_process_zero:
+            print("\r" + " " * 78 + "\r", end="", flush=True)
 
 
 def training_arguments(experiment: Experiment, device: Device, folder: Path) -> TrainingArguments:
@@ -134,6 +177,7 @@ def training_arguments(experiment: Experiment, device: Device, folder: Path) -> 
         report_to="none",
         use_cpu=device.kind == "cpu",
         dataloader_pin_memory=device.kind == "cuda",
+        ddp_find_unused_parameters=True,  # what sees images gets no gradient from text
     )
 
 
@@ -202,7 +246,9 @@ def train(
 ) -> tuple[nn.Module, Outcome]:
     """Train, evaluate on validation after each epoch, and on test once at the end; the model and what was measured.
 
-    Resumes from the last whole checkpoint in `folder` if there is one. `callbacks` are added to Trainer's.
+    Resumes from the last whole checkpoint in `folder` if there is one. `callbacks` are added to Trainer's. Where
+    several processes were launched, all of them have to call this with the same arguments, and each gets the same in
+    return but for times and memory, which are its own.
     """
     tokenizer = load_tokenizer(experiment.model)
     classifies = experiment.task == "classification"
@@ -215,7 +261,6 @@ def train(
     timer = Clock(experiment.key, provenance, memory)
     resume = last_whole_checkpoint(folder, provenance)
     if resume:
-        print(message("resuming", name=experiment.key, checkpoint=resume[0].name))
         timer.seconds, memory.result = resume[1]["seconds"], resume[1]["memory"]
     trainer = LengthTrainer(
         lengths=lengths,
@@ -230,6 +275,8 @@ def train(
         callbacks=[timer, memory, *callbacks],
     )
     trainer.remove_callback(PrinterCallback)
+    if resume and trainer.is_world_process_zero():
+        print(message("resuming", name=experiment.key, checkpoint=resume[0].name))
     trainer.train(resume_from_checkpoint=str(resume[0]) if resume else None)
     history = trainer.state.log_history
     evaluations = [entry for entry in history if "eval_loss" in entry]
