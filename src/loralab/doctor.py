@@ -1,0 +1,493 @@
+"""What could go wrong on this machine, and what to do about it: facts are read in one place, decisions are pure."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from loralab.assets import assets, cache_dir, folder_name
+from loralab.experiment import Experiment
+from loralab.messages import message, number
+
+# What loads torch or pandas is imported where a fact or a check needs it: where that is broken, the others still tell.
+if TYPE_CHECKING:
+    from loralab.hardware import Device
+    from loralab.profiles import Profile
+
+LEAST_PYTHON = (3, 11)
+PATIENCE = 5  # seconds to wait for the hub, and for the driver
+# Bytes of disk: embedded assets while they are unpacked, and allowances for a data set of the hub and for what a run
+# keeps beside its checkpoints.
+EMBEDDED, HUB_DATA, KEPT = 0.7e9, 0.5e9, 1e9
+# Allowed for a model whose configuration is not at hand: the course's other models have fewer.
+ALLOWED_PARAMETERS = 150_000_000
+CHECKPOINTS = 3  # of a run: two are kept, and the oldest is removed once the newest is there
+TIGHT = 0.8  # a share of the memory: activations come on top
+VARIABLES = {"cache": "LORALAB_CACHE", "hub": "HF_HOME", "results": "LORALAB_RESULTS"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's. `level` is "ok", "warn" or "fail"; `remedy` is empty where there is nothing to do."""
+
+    check: str
+    level: str
+    text: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Where something is to be written: `free` bytes on the file system of that number, and whether one may write."""
+
+    path: str
+    free: int
+    disk: int
+    writable: bool
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that the checks rest on; `unread` has the facts that could not be read, with the reason.
+
+    `torch` is its version, the CUDA it was built for and the CUDA that the driver knows. `gpus` are those that the
+    driver lists. `profile` is a text, why not, if there is none. `missing` are the embedded assets that are not there,
+    `cached` the hub's models that are. `silence` is why the hub does not answer: "" if it does, None if it was not
+    asked. `torchao` is what peft says against the one that is installed.
+    """
+
+    python: tuple[int, ...] = ()
+    requirements: tuple[str, ...] = ()
+    installed: dict[str, str] = field(default_factory=dict)
+    torch: tuple[str, str | None, str | None] = ("", None, None)
+    device: Any = None
+    gpus: tuple[str, ...] = ()
+    profile: "Profile | str" = ""
+    folders: dict[str, Folder] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    cached: tuple[str, ...] = ()
+    hub: str = ""
+    silence: str | None = None
+    token: bool = False
+    torchao: str = ""
+    unread: dict[str, str] = field(default_factory=dict)
+
+
+def _requirements() -> tuple[str, ...]:
+    return tuple(line for line in metadata.requires("loralab") or [] if "extra ==" not in line)
+
+
+def _installed() -> dict[str, str]:
+    names = [line.split(">=")[0] for line in _requirements()]
+    return {name: version for name in names if (version := _version(name))}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _torch() -> tuple[str, str | None, str | None]:
+    import torch
+
+    driver = getattr(torch._C, "_cuda_getDriverVersion", int)()  # 12040 is 12.4, 0 is none
+    return torch.__version__, torch.version.cuda, f"{driver // 1000}.{driver % 1000 // 10}" if driver else None
+
+
+def _device() -> "Device":
+    from loralab.hardware import detect
+
+    return detect()
+
+
+def _gpus() -> tuple[str, ...]:
+    if shutil.which("nvidia-smi") is None:
+        return ()
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=PATIENCE)
+    return tuple(re.findall(r"^GPU \d+: (.+?) \(UUID", listed.stdout, re.MULTILINE))
+
+
+def _profile() -> "Profile | str":
+    from loralab.lesson import chosen_profile
+
+    try:
+        return chosen_profile()
+    except ValueError as error:
+        return str(error)
+
+
+def _folders() -> dict[str, Folder]:
+    from huggingface_hub import constants
+
+    from loralab.runner import results_dir
+
+    paths = {"cache": cache_dir(), "hub": Path(constants.HF_HUB_CACHE), "results": results_dir()}
+    return {name: _folder(path.absolute()) for name, path in paths.items()}
+
+
+def _folder(path: Path) -> Folder:
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            writable = True
+    except OSError:
+        writable = False
+    return Folder(str(path), shutil.disk_usage(there).free, there.stat().st_dev, writable)
+
+
+def _missing() -> tuple[str, ...]:
+    rows = {name: row for name, row in (assets("model") | assets("dataset")).items() if "package" in row}
+    return tuple(name for name, row in rows.items() if not (cache_dir() / folder_name(row)).is_dir())
+
+
+def _cached() -> tuple[str, ...]:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = {
+        name: try_to_load_from_cache(row["hub"], "config.json", revision=row["revision"])
+        for name, row in assets("model").items()
+        if "hub" in row
+    }
+    return tuple(name for name, path in found.items() if isinstance(path, str))
+
+
+def _hub() -> str:
+    from huggingface_hub import constants
+
+    return urlsplit(constants.ENDPOINT).hostname or ""
+
+
+def _silence() -> str | None:
+    from huggingface_hub import constants, get_session
+
+    profile = _profile()
+    if isinstance(profile, str) or not any(hub_assets(experiments(profile)).values()):
+        return None
+    try:
+        get_session().head(constants.ENDPOINT, timeout=PATIENCE)
+    except Exception as error:  # those of several network stacks
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _token() -> bool:
+    from huggingface_hub import get_token
+
+    return get_token() is not None
+
+
+def _torchao() -> str:
+    from peft.import_utils import is_torchao_available
+
+    try:
+        is_torchao_available()  # looks for it and at its version, and does not import it
+    except ImportError as error:
+        return str(error)
+    return ""
+
+
+READERS: dict[str, Callable[[], Any]] = {
+    "python": lambda: sys.version_info[:3],
+    "requirements": _requirements,
+    "installed": _installed,
+    "torch": _torch,
+    "device": _device,
+    "gpus": _gpus,
+    "profile": _profile,
+    "folders": _folders,
+    "missing": _missing,
+    "cached": _cached,
+    "hub": _hub,
+    "silence": _silence,
+    "token": _token,
+    "torchao": _torchao,
+}
+
+
+def read_facts() -> Facts:
+    """Read every fact about this machine; one that cannot be read is noted, with the reason."""
+    found, unread = {}, {}
+    for name, read in READERS.items():
+        try:
+            found[name] = read()
+        except Exception as error:  # whatever it is, it concerns only the checks that need this fact
+            unread[name] = f"{type(error).__name__}: {error}"
+    return Facts(**found, unread=unread)
+
+
+def experiments(profile: "Profile | str") -> list[Experiment]:
+    """All that a profile compares, in both tracks. Raises LookupError if there is no profile."""
+    if isinstance(profile, str):
+        raise LookupError(message("doctor_no_profile"))
+    return [e for track in (profile, profile.generation) for e in (*track.comparison(), *track.rank_comparison())]
+
+
+def hub_assets(wanted: list[Experiment]) -> dict[str, dict[str, dict[str, Any]]]:
+    """The rows of data/assets.toml of what experiments need from the hub: by kind ("model", "dataset") and name."""
+    names = {kind: {getattr(e, kind) for e in wanted} for kind in ("model", "dataset")}
+    return {
+        kind: {name: row for name, row in assets(kind).items() if name in names[kind] and "hub" in row}
+        for kind in names
+    }
+
+
+def parameters(experiment: Experiment, missing: tuple[str, ...]) -> int:
+    """The model's parameters, counted if its configuration is at hand; else an allowance. Fetches nothing."""
+    from loralab.estimate import model_size
+
+    row = assets("model")[experiment.model]
+    at_hand = "config" in row or ("package" in row and experiment.model not in missing)
+    return model_size(experiment.model, experiment.task).parameters if at_hand else ALLOWED_PARAMETERS
+
+
+def largest(facts: Facts) -> Experiment:
+    """The experiment that trains the most parameters."""
+    full = [e for e in experiments(facts.profile) if e.method == "full"]
+    return max(full, key=lambda e: parameters(e, facts.missing))
+
+
+def disk_needs(facts: Facts) -> dict[str, float]:
+    """Bytes that are still to be written to each folder, at most."""
+    wanted, trained = experiments(facts.profile), largest(facts)
+    from_hub, by_model = hub_assets(wanted), {e.model: e for e in wanted}
+    weights = [4.0 * parameters(by_model[name], ()) for name in from_hub["model"] if name not in facts.cached]
+    checkpoint = 12.0 * parameters(trained, facts.missing)  # weights and AdamW's two averages
+    return {
+        "cache": EMBEDDED if facts.missing else 0.0,
+        "hub": sum(weights) + HUB_DATA * len(from_hub["dataset"]),
+        "results": checkpoint * min(trained.epochs, CHECKPOINTS) + KEPT,
+    }
+
+
+def found(level: str, text: str, remedy: str = "", **values: object) -> Finding:
+    """A finding in the language in force, from the keys of its text and its remedy; `diagnose` names the check."""
+    texts = [message(f"doctor_{key}", **values) if key else "" for key in (text, remedy)]
+    return Finding("", level, *texts)
+
+
+def gigabytes(size: float) -> str:
+    """A size in GB, as disks are sold."""
+    return number(size / 1e9, 1)
+
+
+def gibibytes(size: float, digits: int = 0) -> str:
+    """A size in GiB, as memory is counted."""
+    return number(size / 2**30, digits)
+
+
+def capability(device: "Device") -> str:
+    """A GPU's compute capability as NVIDIA writes it, such as 7.5."""
+    return ".".join(map(str, device.capability or ()))
+
+
+def release(version: str) -> tuple[int, ...]:
+    """A version's numbers, as they compare: (2, 13, 0) of "2.13.0+cpu"."""
+    return tuple(map(int, re.findall(r"\d+", re.split(r"[^\d.]", version)[0])))
+
+
+def check_python(facts: Facts) -> Iterator[Finding]:
+    """Is Python recent enough?"""
+    version = ".".join(map(str, facts.python))
+    if facts.python < LEAST_PYTHON:
+        yield found("fail", "python_old", "python_remedy", version=version)
+    else:
+        yield found("ok", "python_ok", version=version)
+
+
+def check_packages(facts: Facts) -> Iterator[Finding]:
+    """Is each requirement there, and recent enough? One line if so, else one for each that is not."""
+    unmet = False
+    for requirement in facts.requirements:
+        name, _, least = requirement.partition(">=")
+        installed = facts.installed.get(name)
+        if installed is None or release(installed) < release(least):
+            unmet, problem = True, "packages_missing" if installed is None else "packages_old"
+            values = {"name": name, "installed": installed, "least": least, "requirement": requirement}
+            yield found("fail", problem, "packages_remedy", **values)
+    if not unmet:
+        yield found("ok", "packages_ok", count=len(facts.requirements))
+
+
+def check_device(facts: Facts) -> Iterator[Finding]:
+    """What will train, and with which torch? Is there a GPU that torch does not see?"""
+    device, (version, build, driver) = facts.device, facts.torch
+    built = message("doctor_built", build=build, driver=driver or "–") if build else ""
+    values = {"torch": version + built, "device": device.name, "memory": gibibytes(device.memory)}
+    if device.kind == "cuda":
+        yield found("ok", "device_gpu", capability=capability(device), **values)
+    elif facts.gpus:
+        yield found("warn", "device_unseen", "device_remedy", gpus=", ".join(facts.gpus), **values)
+    else:
+        yield found("ok", "device_cpu", **values)
+
+
+def check_gpus(facts: Facts) -> Iterator[Finding]:
+    """Do GPUs stand idle? Says nothing if not."""
+    if len(facts.gpus) > 1 and facts.device.kind == "cuda":
+        yield found("warn", "gpus_idle", "gpus_remedy", count=len(facts.gpus))
+
+
+def check_torchao(facts: Facts) -> Iterator[Finding]:
+    """Is there a torchao with which peft raises as soon as it makes a LoRA layer?"""
+    if facts.torchao:
+        yield found("fail", "torchao_old", "torchao_remedy", error=facts.torchao)
+    else:
+        yield found("ok", "torchao_ok")
+
+
+def check_profile(facts: Facts) -> Iterator[Finding]:
+    """Is there such a profile, and can its data be used?"""
+    if isinstance(facts.profile, str):
+        yield Finding("", "fail", facts.profile, message("doctor_profile_remedy"))
+    else:
+        yield found("ok", "profile_ok", name=facts.profile.name)
+
+
+def check_precision(facts: Facts) -> Iterator[Finding]:
+    """Which precision will be chosen, and why? Can the device do what the profile asks for?"""
+    from loralab.hardware import precisions, resolve
+
+    device, wanted = facts.device, experiments(facts.profile)
+    try:
+        resolved = [resolve(e, device) for e in wanted]
+    except ValueError as error:
+        yield Finding("", "fail", str(error), message("doctor_precision_remedy"))
+        return
+    chosen = sorted({e.precision for e in resolved if "precision" in e.identity()})
+    reasons = {"fp16": "why_fp16", "bf16": "why_bf16", "fp32": "why_cpu" if device.kind == "cpu" else "why_old"}
+    automatic = any(e.precision == "auto" for e in wanted)
+    why = reasons[precisions(device)[-1]] if automatic else "why_fixed"
+    yield found("ok", why, precision=", ".join(chosen), device=device.name, capability=capability(device))
+
+
+def check_memory(facts: Facts) -> Iterator[Finding]:
+    """Does the largest experiment fit, as far as that can be counted?"""
+    from loralab.memory import static_need
+
+    trained, memory = largest(facts), facts.device.memory
+    size = parameters(trained, facts.missing)
+    counted = trained.task == "generation" and size != ALLOWED_PARAMETERS
+    need = static_need(trained) if counted else 16 * size  # a weight, its gradient and two averages
+    values = {"model": trained.model, "need": gibibytes(need, 1), "memory": gibibytes(memory)}
+    if not memory:
+        yield found("warn", "memory_unknown", **values)
+    elif need > memory:
+        yield found("fail", "memory_short", "memory_remedy", **values)
+    elif need > TIGHT * memory:
+        yield found("warn", "memory_ok", "memory_tight", **values)
+    else:
+        yield found("ok", "memory_ok", **values)
+
+
+def check_disk(name: str, facts: Facts) -> Iterator[Finding]:
+    """Can a folder be written, if there is need, and does its disk have room for all that goes there?"""
+    folder, needs = facts.folders[name], disk_needs(facts)
+    total = sum(needs[other] for other, its in facts.folders.items() if its.disk == folder.disk)
+    values = {"path": folder.path, "variable": VARIABLES[name], "free": gigabytes(folder.free)}
+    values |= {"need": gigabytes(needs[name]), "total": gigabytes(total)}
+    if not needs[name]:
+        yield found("ok", "disk_unneeded", **values)
+    elif not folder.writable:
+        yield found("fail", "disk_read_only", "disk_elsewhere", **values)
+    elif total > folder.free:
+        yield found("fail", "disk_full", "disk_remedy", **values)
+    else:
+        yield found("ok", "disk_ok", **values)
+
+
+def check_assets(facts: Facts) -> Iterator[Finding]:
+    """Are the embedded weights and data there?"""
+    if facts.missing:
+        yield found("warn", "assets_missing", "assets_remedy", names=", ".join(facts.missing))
+    else:
+        yield found("ok", "assets_ok")
+
+
+def check_hub(facts: Facts) -> Iterator[Finding]:
+    """Does the hub answer, if the profile needs it?"""
+    if facts.silence is None:
+        yield found("ok", "hub_unneeded")
+    elif not facts.silence:
+        yield found("ok", "hub_answers", host=facts.hub)
+    else:
+        models = hub_assets(experiments(facts.profile))["model"]
+        level, remedy = ("warn", "hub_cached") if set(models) <= set(facts.cached) else ("fail", "hub_remedy")
+        yield found(level, "hub_silent", remedy, host=facts.hub, error=facts.silence)
+
+
+def check_token(facts: Facts) -> Iterator[Finding]:
+    """Is there a key for the hub, if a model is gated? Of the key nothing is shown."""
+    models = hub_assets(experiments(facts.profile))["model"]
+    gated = [row["hub"] for name, row in models.items() if row.get("gated") and name not in facts.cached]
+    values = {"models": ", ".join(gated)}
+    if not gated:
+        yield found("ok", "token_there" if facts.token else "token_unneeded")
+    elif facts.token:
+        yield found("ok", "token_gated", **values)
+    else:
+        yield found("fail", "token_missing", "token_remedy", **values)
+
+
+def check_estimate(facts: Facts) -> Iterator[Finding]:
+    """How long will the course take on a T4? Says nothing of other profiles."""
+    from loralab.estimate import course_seconds, peak_bytes
+
+    if not isinstance(facts.profile, str) and facts.profile.name == "t4":
+        minutes = course_seconds(facts.profile) / 60
+        need = peak_bytes(facts.profile.generation.experiment("full"))
+        yield found("ok", "estimate_t4", minutes=number(minutes, 0), memory=gibibytes(need, 1))
+
+
+# Each check, and the facts without which it cannot be carried out.
+CHECKS: dict[str, tuple[Callable[[Facts], Iterator[Finding]], tuple[str, ...]]] = {
+    "python": (check_python, ("python",)),
+    "packages": (check_packages, ("requirements", "installed")),
+    "device": (check_device, ("device", "torch", "gpus")),
+    "gpus": (check_gpus, ("device", "gpus")),
+    "torchao": (check_torchao, ("torchao",)),
+    "profile": (check_profile, ("profile",)),
+    "precision": (check_precision, ("device", "profile")),
+    "memory": (check_memory, ("device", "profile", "missing")),
+    **{f"disk_{name}": (partial(check_disk, name), ("folders", "profile", "missing", "cached")) for name in VARIABLES},
+    "assets": (check_assets, ("missing",)),
+    "hub": (check_hub, ("hub", "silence", "profile", "cached")),
+    "token": (check_token, ("token", "profile", "cached")),
+    "estimate": (check_estimate, ("profile",)),
+}
+
+
+def diagnose(facts: Facts) -> list[Finding]:
+    """What each check finds, in order. One that cannot be carried out is a warning with the reason."""
+    findings = []
+    for name, (check, needed) in CHECKS.items():
+        try:
+            reasons = [facts.unread[fact] for fact in needed if fact in facts.unread]
+            told = [found("warn", "not_checked", reason=reasons[0])] if reasons else list(check(facts))
+        except Exception as error:  # of this check alone: the next ones still tell
+            told = [found("warn", "not_checked", reason=f"{type(error).__name__}: {error}")]
+        findings += [replace(finding, check=name) for finding in told]
+    return findings
+
+
+def doctor(as_json: bool) -> int:
+    """Print a line for each finding, or all as JSON; 1 if something failed, else 0."""
+    with redirect_stdout(sys.stderr):  # what reading the student's own data says is none of the findings
+        findings = diagnose(read_facts())
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=1))
+    else:
+        for finding in findings:
+            print(f"[{finding.level}] {message(f'doctor_{finding.check}')}: {finding.text} {finding.remedy}".rstrip())
+    return int(any(finding.level == "fail" for finding in findings))
