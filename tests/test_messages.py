@@ -20,7 +20,7 @@ def test_both_languages_say_the_same_values(key):
 
 def test_every_message_is_used_and_every_used_one_exists():
     patterns = []
-    for path in (*SOURCE.glob("*.py"), *LESSONS.glob("*.py")):
+    for path in (*SOURCE.rglob("*.py"), *LESSONS.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "message":
                 key = node.args[0]
@@ -34,7 +34,7 @@ def test_every_message_is_used_and_every_used_one_exists():
 
 
 def _mentioned(key):
-    texts = (path.read_text(encoding="utf-8") for path in (*SOURCE.glob("*.py"), *LESSONS.glob("*.py")))
+    texts = (path.read_text(encoding="utf-8") for path in (*SOURCE.rglob("*.py"), *LESSONS.glob("*.py")))
     quoted = re.compile(rf"""["']{key}["']""")
     return any(quoted.search(text) for text in texts)
 

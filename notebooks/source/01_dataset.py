@@ -596,3 +596,121 @@ guess_width.compare(100 * formula)
 #   the ± belongs to one score, and comparing two that sit the same exam takes another calculation (lessons 5 and 6).
 #
 # Next lesson: what the model really reads.
+
+# %% [markdown] lang="es"
+# ## Ejercicios
+#
+# Escribe tu respuesta en lugar de `...` o de `None` y ejecuta la celda: `check` te dice si es correcta y, si no, qué
+# error has cometido. Puedes intentarlo tantas veces como quieras. Antes de calcular, haz la predicción que pide cada
+# ejercicio, aunque sea a ojo. No hay que entrenar nada.
+
+# %% [markdown] lang="en"
+# ## Exercises
+#
+# Write your answer in place of `...` or `None` and run the cell: `check` tells you whether it is right and, if not,
+# which mistake you have made. Try as often as you like. Before you compute, make the prediction that each exercise asks
+# for, if only by eye. Nothing has to be trained.
+
+# %% [markdown] lang="es"
+# ### Un modelo que casi siempre dice lo mismo
+#
+# Un test tiene 967 críticas favorables y 33 desfavorables. Un modelo contesta «desfavorable» 10 veces, y en 3 de ellas
+# acierta; en todas las demás críticas contesta «favorable». Averigua las cuatro cuentas (TP, TN, FP y FN, con
+# 1 = favorable) y calcula con ellas su MCC.
+#
+# **Predice.** ¿Será alta la exactitud? ¿Y el MCC, estará cerca de 0 o de 1? Piensa en cuántas de las 33 desfavorables
+# encuentra: eso es lo que tiene que notar una buena métrica.
+
+# %% [markdown] lang="en"
+# ### A model that nearly always says the same
+#
+# A test set has 967 favourable reviews and 33 unfavourable ones. A model answers “unfavourable” 10 times, and is right
+# in 3 of them; for all other reviews it answers “favourable”. Find the four counts (TP, TN, FP and FN, with
+# 1 = favourable) and work out its MCC from them.
+#
+# **Predict.** Will the accuracy be high? And the MCC, will it be near 0 or near 1? Think of how many of the 33
+# unfavourable reviews it finds: that is what a good metric has to notice.
+
+# %% exercise="unbalanced_mcc"
+from loralab.exercises import check
+
+mcc = None
+### BEGIN SOLUTION
+tn, fn = 3, 10 - 3
+tp, fp = 967 - fn, 33 - tn
+mcc = (tp * tn - fp * fn) / ((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)) ** 0.5
+### END SOLUTION
+
+check("unbalanced_mcc", mcc)
+
+# %% [markdown] lang="es"
+# ### Quitar las copias y dejar una
+#
+# `without_copies` recibe una lista de críticas y devuelve otra sin copias: de cada grupo deja la primera, tal como
+# estaba escrita, y conserva el orden. Son copias las que tienen las mismas palabras en el mismo orden, sin contar
+# mayúsculas ni puntuación.
+#
+# **Predice.** ¿Cuántas de estas cinco quedarán? *Horrible. / HORRIBLE! / Not horrible. / Horrible, not funny. / Funny,
+# not horrible.* Si la regla es muy estricta, se escapan copias; si es muy amplia, se juntan opiniones contrarias.
+
+# %% [markdown] lang="en"
+# ### Remove the copies and leave one
+#
+# `without_copies` takes a list of reviews and returns another without copies: of each group it leaves the first, as it
+# was written, and it keeps the order. Copies are those with the same words in the same order, case and punctuation
+# aside.
+#
+# **Predict.** How many of these five will be left? *Horrible. / HORRIBLE! / Not horrible. / Horrible, not funny. /
+# Funny, not horrible.* If the rule is very strict, copies escape it; if it is very broad, opposite opinions are merged.
+
+# %% exercise="without_copies"
+import re
+
+from loralab.exercises import check
+
+
+def without_copies(texts):
+    """The texts without copies: the first of each group, as written, in order."""
+    ### BEGIN SOLUTION
+    first = {}
+    for text in texts:
+        key = tuple(re.findall(r"\w+", text.lower()))
+        first.setdefault(key, text)
+    return list(first.values())
+    ### END SOLUTION
+
+
+check("without_copies", without_copies)
+
+# %% [markdown] lang="es"
+# ### ¿Cuántas preguntas hacen falta?
+#
+# La lección va del número de preguntas al ±. Haz ahora el camino inverso, que es el que necesita quien prepara un
+# examen: `questions_needed` recibe lo que acierta el modelo (`p`, una proporción de 0 a 1) y el ± que se quiere al 95 %
+# (`points`, en puntos), y devuelve cuántas preguntas hacen falta. Puedes redondear hacia arriba o dejar los decimales.
+#
+# **Predice.** Con 2000 preguntas y un 83 % de aciertos, el ± es de 1,65 puntos. ¿Cuántas harán falta para bajarlo a
+# 0,55, la tercera parte? Apuesta por un número y después pregúntaselo a tu función.
+
+# %% [markdown] lang="en"
+# ### How many questions does it take?
+#
+# The lesson goes from the number of questions to the ±. Now go the other way, as whoever sets an exam has to:
+# `questions_needed` takes what the model gets right (`p`, a share from 0 to 1) and the ± that is wanted at 95%
+# (`points`, in points), and returns how many questions it takes. You may round up or leave the decimals.
+#
+# **Predict.** With 2,000 questions and 83% right, the ± is 1.65 points. How many will it take to bring it down to 0.55,
+# a third? Bet on a number, and then ask your function.
+
+# %% exercise="questions_needed"
+from loralab.exercises import check
+
+
+def questions_needed(p, points):
+    """How many questions give a share p of hits a ± of so many points, at 95%."""
+    ### BEGIN SOLUTION
+    return p * (1 - p) * (1.96 / (points / 100)) ** 2
+    ### END SOLUTION
+
+
+check("questions_needed", questions_needed)

@@ -219,7 +219,7 @@ guess_batch.compare(100 * waste["batch"], mean=mean, longest=number(longest, 1))
 # %%
 from loralab.diagrams import padding_bars
 
-assert waste["similar"] < waste["batch"] < waste["longest"] <= waste["512"]
+assert waste["similar"] <= waste["batch"] <= waste["longest"] <= waste["512"]
 padding_bars(waste)
 
 # %% [markdown] lang="es"
@@ -628,3 +628,127 @@ assert sorted(row for batch in next_epoch for row in batch) == list(range(rows))
 # - Batches depend only on lengths, batch size, seed and epoch: two methods can be compared on the same ones.
 #
 # Next lesson: what exactly LoRA adds to a layer.
+
+# %% [markdown] lang="es"
+# ## Ejercicios
+#
+# Escribe tu respuesta en lugar de `...` y ejecuta la celda: `check` te dice si es correcta y, si no, qué error has
+# cometido. Puedes intentarlo tantas veces como quieras. Antes de programar, haz la predicción que pide cada ejercicio,
+# aunque sea a ojo. No hay que entrenar nada.
+
+# %% [markdown] lang="en"
+# ## Exercises
+#
+# Write your answer in place of `...` and run the cell: `check` tells you whether it is right and, if not, which mistake
+# you have made. Try as often as you like. Before you program, make the prediction that each exercise asks for, if only
+# by eye. Nothing has to be trained.
+
+# %% [markdown] lang="es"
+# ### El relleno, lote a lote
+#
+# `waste` recibe las longitudes de unas frases, en *tokens*, y el tamaño de lote. Los lotes se forman con las frases en
+# el orden en que vienen, y cada uno se rellena hasta su frase más larga; el último puede tener menos frases. Devuelve
+# qué parte de los *tokens* que se procesan es relleno, de 0 a 1.
+#
+# **Predice.** Las longitudes son 10, 10, 10, 50, 10 y 10. ¿Se desperdicia más con lotes de 2 frases o de 3? Responde
+# antes de echar cuentas y compruébalo después con tu función.
+
+# %% [markdown] lang="en"
+# ### Padding, batch by batch
+#
+# `waste` takes the lengths of some sentences, in tokens, and the batch size. Batches are made of the sentences in the
+# order in which they come, and each is padded to its longest sentence; the last may have fewer sentences. It returns
+# what share of the tokens processed is padding, from 0 to 1.
+#
+# **Predict.** The lengths are 10, 10, 10, 50, 10 and 10. Is more wasted with batches of 2 sentences or of 3? Decide
+# before you do any sums, and check it afterwards with your function.
+
+# %% exercise="waste"
+from loralab.exercises import check
+
+
+def waste(lengths, batch_size):
+    """The share of the tokens in the batches that is padding, 0 to 1."""
+    ### BEGIN SOLUTION
+    processed = 0
+    for first_row in range(0, len(lengths), batch_size):
+        batch = lengths[first_row : first_row + batch_size]
+        processed += len(batch) * max(batch)
+    return 1 - sum(lengths) / processed
+    ### END SOLUTION
+
+
+check("waste", waste)
+
+# %% [markdown] lang="es"
+# ### Qué se juzga en una fila
+#
+# `answer_labels` recibe una fila de un lote de conversaciones, `ids`: una lista con los números de sus *tokens*. Los
+# `prompt_length` primeros son la pregunta con su plantilla; después vienen la respuesta y su final, hasta completar
+# `length` en total; lo que quede es relleno. El final y el relleno llevan el mismo número, el 2. Devuelve una lista
+# igual de larga con las etiquetas: el propio número en la respuesta y en su final, y −100 en lo demás. A una fila que
+# `max_length` haya cortado le falta el final, y la función tiene que valer también para ella.
+#
+# **Predice.** En la fila `[1, 4, 2, 9, 8, 2, 2, 2]`, con `prompt_length=3` y `length=6`, ¿qué es cada uno de los cuatro
+# doses, y cuál se juzga? Escribe las ocho etiquetas en un papel antes de programar.
+
+# %% [markdown] lang="en"
+# ### What is judged in a row
+#
+# `answer_labels` takes one row of a batch of conversations, `ids`: a list with the numbers of its tokens. The first
+# `prompt_length` are the question with its template; then come the answer and its end, up to `length` in all; what is
+# left is padding. The end and the padding have the same number, 2. It returns a list of the same length with the
+# labels: the number itself in the answer and its end, and −100 elsewhere. A row that `max_length` has cut lacks its
+# end, and the function has to work for that one too.
+#
+# **Predict.** In the row `[1, 4, 2, 9, 8, 2, 2, 2]`, with `prompt_length=3` and `length=6`, what is each of the four
+# twos, and which one is judged? Write down the eight labels on paper before you program.
+
+# %% exercise="answer_labels"
+from loralab.exercises import check
+
+
+def answer_labels(ids, prompt_length, length):
+    """The labels of one padded row: its ids in the answer and its end, else -100."""
+    ### BEGIN SOLUTION
+    answer = ids[prompt_length:length]
+    padding = len(ids) - length
+    return [-100] * prompt_length + answer + [-100] * padding
+    ### END SOLUTION
+
+
+check("answer_labels", answer_labels)
+
+# %% [markdown] lang="es"
+# ### La pérdida de varias respuestas
+#
+# `token_loss` recibe la pérdida media de cada respuesta de un lote (`losses`, en nats por *token*) y cuántos *tokens*
+# se juzgan en cada una (`tokens`). Devuelve la pérdida del lote, que se calcula como en la lección: con todos los
+# *tokens* que se juzgan, sean de la respuesta que sean.
+#
+# **Predice.** Tres respuestas, de 4, 10 y 30 *tokens*, tienen pérdidas de 5,0; 2,5 y 1,5. ¿La del lote será
+# mayor o menor que 3, la media de las tres? Quien compara pérdidas tiene que saber qué respuestas pesan más.
+
+# %% [markdown] lang="en"
+# ### The loss of several answers
+#
+# `token_loss` takes the mean loss of each answer in a batch (`losses`, in nats per token) and how many tokens are
+# judged in each (`tokens`). It returns the loss of the batch, which is computed as in the lesson: over all tokens that
+# are judged, whichever answer they belong to.
+#
+# **Predict.** Three answers, of 4, 10 and 30 tokens, have losses of 5.0, 2.5 and 1.5. Will the batch's be larger
+# or smaller than 3, the mean of the three? Whoever compares losses has to know which answers weigh most.
+
+# %% exercise="token_loss"
+from loralab.exercises import check
+
+
+def token_loss(losses, tokens):
+    """The loss of a batch, from each answer's mean loss and number of tokens."""
+    ### BEGIN SOLUTION
+    nats = [loss * count for loss, count in zip(losses, tokens, strict=True)]
+    return sum(nats) / sum(tokens)
+    ### END SOLUTION
+
+
+check("token_loss", token_loss)

@@ -787,3 +787,113 @@ print(len(by_name), in_vision, len(by_pattern))
 #   answer, except for rounding.
 #
 # Next lesson: training it.
+
+# %% [markdown] lang="es"
+# ## Ejercicios
+#
+# Escribe tu respuesta en lugar de `...` o de `None` y ejecuta la celda: `check` te dice si es correcta y, si no, qué
+# error has cometido. Puedes intentarlo tantas veces como quieras. Antes de calcular, haz la predicción que pide cada
+# ejercicio, aunque sea a ojo. No hay que entrenar nada.
+
+# %% [markdown] lang="en"
+# ## Exercises
+#
+# Write your answer in place of `...` or `None` and run the cell: `check` tells you whether it is right and, if not,
+# which mistake you have made. Try as often as you like. Before you compute, make the prediction that each exercise asks
+# for, if only by eye. Nothing has to be trained.
+
+# %% [markdown] lang="es"
+# ### El tamaño de otro adaptador
+#
+# Pon LoRA con $r = 16$ en la consulta, la clave y el valor de los seis bloques de MiniLM. Las tres son capas de
+# 384×384. ¿Cuántos parámetros tiene el adaptador? (La cabeza se cuenta aparte.)
+#
+# **Predice.** ¿Cuántas veces mayor será que el de la lección, de $r = 8$ y solo con la consulta y el valor? Responde
+# sin multiplicar tamaños de capas: lo que importa es saber qué lo hace crecer.
+
+# %% [markdown] lang="en"
+# ### The size of another adapter
+#
+# Put LoRA with $r = 16$ on the query, the key and the value of MiniLM's six blocks. All three are layers of 384×384.
+# How many parameters does the adapter have? (The head is counted apart.)
+#
+# **Predict.** How many times larger will it be than the lesson's, of $r = 8$ and with query and value only? Answer
+# without multiplying sizes of layers: what matters is to know what makes it grow.
+
+# %% exercise="adapter_size"
+from loralab.exercises import check
+
+parameters = None
+### BEGIN SOLUTION
+parameters = 6 * 3 * 16 * (384 + 384)
+### END SOLUTION
+
+check("adapter_size", parameters)
+
+# %% [markdown] lang="es"
+# ### Fusionar a mano
+#
+# `merge` recibe los pesos de una capa y su adaptador, como tensores, y devuelve los pesos de la capa ya fusionada. Las
+# formas son las de PyTorch: `W` es `(d_out, d_in)`; `A`, `(r, d_in)`; y `B`, `(d_out, r)`. El rango no se da aparte: lo
+# dicen las formas. Tiene que valer para cualquier capa, también para una de 384 entradas y 1536 salidas.
+#
+# **Predice.** En esa capa, con $r = 8$, ¿qué forma tiene $BA$? ¿Se puede calcular $AB$? ¿Y si la capa fuera de 384×384?
+# Mirar las formas antes de ejecutar descubre muchos errores, pero en una capa cuadrada alguno pasa sin avisar.
+
+# %% [markdown] lang="en"
+# ### Merging by hand
+#
+# `merge` takes the weights of a layer and its adapter, as tensors, and returns the weights of the merged layer. The
+# shapes are PyTorch's: `W` is `(d_out, d_in)`; `A`, `(r, d_in)`; and `B`, `(d_out, r)`. The rank is not given: the
+# shapes tell it. It has to work for any layer, also for one of 384 inputs and 1,536 outputs.
+#
+# **Predict.** In that layer, with $r = 8$, what shape is $BA$? Can $AB$ be computed? And if the layer were 384×384?
+# Looking at shapes before you run finds many mistakes, but in a square layer some slip through without a warning.
+
+# %% exercise="merge"
+from loralab.exercises import check
+
+
+def merge(W, A, B, alpha):
+    """The weights of the layer with its adapter merged in."""
+    ### BEGIN SOLUTION
+    rank = A.shape[0]
+    return W + alpha / rank * B @ A
+    ### END SOLUTION
+
+
+check("merge", merge)
+
+# %% [markdown] lang="es"
+# ### Solo la atención, y solo la del texto
+#
+# La lección adapta dos proyecciones del modelo de lenguaje de Gemma 3. Escribe el patrón que adapta las cuatro de su
+# atención (`q_proj`, `k_proj`, `v_proj` y `o_proj`) y nada más: ni la torre de visión, ni las otras tres proyecciones
+# de cada bloque. Vale lo que `peft` acepta en `target_modules`: una expresión regular, que tiene que casar con el
+# nombre entero de cada capa, o una lista con finales de nombre. Un nombre entero es
+# `model.language_model.layers.0.self_attn.q_proj`. Para comprobarlo bastan los nombres: no se descarga ningún peso.
+#
+# **Predice.** ¿Cuántas capas serán? Parte de los tres números que ha impreso la última celda de la lección. Si no sabes
+# cuántas esperas, no notarás si sobran o faltan.
+
+# %% [markdown] lang="en"
+# ### Attention only, and only that of the text
+#
+# The lesson adapts two projections of Gemma 3's language model. Write the pattern that adapts the four of its attention
+# (`q_proj`, `k_proj`, `v_proj` and `o_proj`) and nothing else: neither the vision tower nor the other three projections
+# of each block. Anything that `peft` accepts in `target_modules` will do: a regular expression, which has to match the
+# whole name of each layer, or a list with ends of names. A whole name is
+# `model.language_model.layers.0.self_attn.q_proj`. No weights are downloaded: the names are enough for the check.
+#
+# **Predict.** How many layers will it be? Start from the three numbers that the lesson's last cell printed. If you do
+# not know how many you expect, you will not notice whether there are too many or too few.
+
+# %% exercise="gemma_pattern"
+from loralab.exercises import check
+
+pattern = None
+### BEGIN SOLUTION
+pattern = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj)"
+### END SOLUTION
+
+check("gemma_pattern", pattern)

@@ -859,3 +859,244 @@ assert differing <= (0 if detect().kind == "cpu" else 1)
 # - The result can be repeated, loaded and taken elsewhere in ten lines.
 #
 # Next lesson: does the rank matter?
+
+# %% [markdown] lang="es"
+# ## Ejercicios
+#
+# Escribe tu respuesta en lugar de `...` o de `None` y ejecuta la celda: `check` te dice si es correcta y, si no, qué
+# error has cometido. Puedes intentarlo tantas veces como quieras. Antes de calcular, haz la predicción que pide cada
+# ejercicio, aunque sea a ojo. Todos se hacen con los modelos y los datos de tu perfil. Los que entrenan dicen cuántos
+# entrenamientos son; `run` carga los que ya estén hechos.
+
+# %% [markdown] lang="en"
+# ## Exercises
+#
+# Write your answer in place of `...` or `None` and run the cell: `check` tells you whether it is right and, if not,
+# which mistake you have made. Try as often as you like. Before you compute, make the prediction that each exercise asks
+# for, if only by eye. All of them work with your profile's models and data. Those that train say how many runs it
+# takes; `run` loads the ones already done.
+
+# %% [markdown] lang="es"
+# ### Tres clases
+#
+# A «favorable» y «desfavorable» les añades una tercera clase: «ni una cosa ni la otra». La base es la misma, con una
+# cabeza nueva de tres salidas. ¿Cuánto valdrá, más o menos, la pérdida antes del primer paso, en nats?
+#
+# **Predice.** ¿Será mayor o menor que con dos clases? Quien sabe por dónde tiene que empezar la pérdida descubre un
+# montaje equivocado antes de gastar en él una hora de GPU.
+
+# %% [markdown] lang="en"
+# ### Three classes
+#
+# To “favourable” and “unfavourable” you add a third class: “neither”. The base is the same, with a fresh head of three
+# outputs. About how large will the loss be before the first step, in nats?
+#
+# **Predict.** Larger or smaller than with two classes? Whoever knows where the loss has to start finds a faulty set-up
+# before spending an hour of GPU time on it.
+
+# %% exercise="first_loss_three"
+import math
+
+from loralab.exercises import check
+
+loss = None
+### BEGIN SOLUTION
+loss = math.log(3)
+### END SOLUTION
+
+check("first_loss_three", loss)
+
+# %% [markdown] lang="es"
+# ### RoBERTa, sin descargarla
+#
+# `roberta-base` tiene 12 bloques, y sus matrices de consulta y de valor son de 768 × 768. Vas a poner LoRA en las dos,
+# con $r = 16$. Calcula con la fórmula de la lección 3 cuántos parámetros añade a una matriz (`matrix`), a un bloque
+# (`block`) y al modelo entero (`adapter`), sin la cabeza. Después cuéntalos (`counted`): pon LoRA en `model` con
+# `get_peft_model` y suma los parámetros que llevan `lora_` en el nombre. La celda crea el modelo a partir de su
+# configuración en el dispositivo `meta`, que apunta los tamaños y no guarda ningún peso.
+#
+# **Predice.** ¿Qué tendrá más parámetros, el adaptador o la cabeza, que en RoBERTa es de dos capas?
+
+# %% [markdown] lang="en"
+# ### RoBERTa, without downloading it
+#
+# `roberta-base` has 12 blocks, and its query and value matrices are 768 × 768. You are going to put LoRA on both, with
+# $r = 16$. Work out with lesson 3's formula how many parameters it adds to one matrix (`matrix`), to a block (`block`)
+# and to the whole model (`adapter`), without the head. Then count them (`counted`): put LoRA on `model` with
+# `get_peft_model` and add up the parameters with `lora_` in their name. The cell makes the model from its configuration
+# on the `meta` device, which records sizes and keeps no weights.
+#
+# **Predict.** Which will have more parameters, the adapter or the head, which in RoBERTa is of two layers?
+
+# %% exercise="roberta_adapter"
+import peft
+import torch
+from transformers import RobertaConfig, RobertaForSequenceClassification
+
+from loralab.exercises import check
+
+with torch.device("meta"):
+    model = RobertaForSequenceClassification(RobertaConfig(num_labels=2))
+
+matrix = block = adapter = None  # by the formula
+counted = None  # in peft's model
+### BEGIN SOLUTION
+matrix = 16 * (768 + 768)
+block = 2 * matrix
+adapter = 12 * block
+modules = ["query", "value"]
+config = peft.LoraConfig(task_type="SEQ_CLS", r=16, target_modules=modules)
+with torch.device("meta"):
+    tuned = peft.get_peft_model(model, config)
+counted = sum(p.numel() for name, p in tuned.named_parameters() if "lora_" in name)
+### END SOLUTION
+
+check("roberta_adapter", matrix, block, adapter, counted)
+
+# %% [markdown] lang="es"
+# ### Otro modelo
+#
+# ¿Sirve la misma receta para otro modelo? Entrena LoRA en cada uno de los de `MODELS`, con todo lo demás como en el
+# perfil: los mismos datos, el mismo rango, la misma tasa, la misma semilla. Guarda en `results` el resultado de cada
+# modelo, y en `adapters` los parámetros de su adaptador según la fórmula, sin la cabeza. MiniLM tiene 6 bloques de 384;
+# `bert-base-uncased` y `roberta-base`, 12 de 768. LoRA va en consulta y valor; cómo se llaman en cada arquitectura lo
+# sabe `run`.
+#
+# Sin conexión, deja `MODELS` como está: en el perfil `cpu` es el entrenamiento de la lección, y `run` lo carga. Con
+# conexión, y mejor con una GPU, pon `MODELS = ["bert-base-uncased", "roberta-base"]`: un entrenamiento por modelo. Ten
+# cuidado con lo que concluyes: la tasa es la del modelo del perfil, y puede no convenir a los otros.
+#
+# **Predice.** BERT tiene casi cinco veces los parámetros de MiniLM. ¿Será también casi cinco veces mayor su adaptador?
+# ¿Y cuántos puntos más acertará?
+
+# %% [markdown] lang="en"
+# ### Another model
+#
+# Does the same recipe do for another model? Train LoRA on each of `MODELS`, with everything else as in the profile: the
+# same data, the same rank, the same rate, the same seed. Put each model's result into `results`, and the parameters of
+# its adapter by the formula, without the head, into `adapters`. MiniLM has 6 blocks of 384; `bert-base-uncased` and
+# `roberta-base`, 12 of 768. LoRA goes on query and value; what they are called in each architecture, `run` knows.
+#
+# Offline, leave `MODELS` as it is: in the `cpu` profile it is the lesson's run, and `run` loads it. Online, and better
+# with a GPU, set `MODELS = ["bert-base-uncased", "roberta-base"]`: one run for each model. Be careful what you
+# conclude: the rate is that of the profile's model, and may not suit the others.
+#
+# **Predict.** BERT has almost five times as many parameters as MiniLM. Will its adapter be almost five times as large,
+# too? And how many points more will it score?
+
+# %% exercise="another_model"
+from loralab.exercises import check
+from loralab.runner import run
+
+MODELS = ["minilm-l6"]  # online: ["bert-base-uncased", "roberta-base"]
+adapters = None  # {model: parameters of its adapter, by the formula}
+results = None  # {model: its result}
+### BEGIN SOLUTION
+shapes = {"minilm-l6": (6, 384)}  # blocks, width
+shapes |= dict.fromkeys(["bert-base-uncased", "roberta-base"], (12, 768))
+adapters, results = {}, {}
+for name in MODELS:
+    chosen = profile.experiment("lora", model=name)
+    blocks, width = shapes[name]
+    adapters[name] = blocks * 2 * chosen.rank * (width + width)
+    results[name] = run(chosen)
+### END SOLUTION
+
+check("another_model", profile, MODELS, adapters, results)
+
+# %% [markdown] lang="es"
+# ### Dos textos en una fila
+#
+# Hay tareas en las que cada ejemplo son dos textos: ¿dicen lo mismo?, ¿se deduce uno del otro? Escribe `encode_pair`,
+# que recibe un tokenizador y los dos textos y devuelve los `input_ids` de la única fila que leerá el modelo. `check` la
+# prueba con dos tokenizadores pequeños, uno que separa los textos como BERT y otro que los separa como RoBERTa, y no lo
+# hacen igual.
+#
+# **Predice.** Si unes los dos textos con un espacio, ¿qué deja de saber el modelo?
+
+# %% [markdown] lang="en"
+# ### Two texts in a row
+#
+# There are tasks in which each example is two texts: do they say the same? does one follow from the other? Write
+# `encode_pair`, which takes a tokenizer and the two texts and returns the `input_ids` of the one row that the model
+# will read. `check` tries it with two small tokenizers, one that sets texts apart as BERT does and one that does so as
+# RoBERTa does, and they do not do it alike.
+#
+# **Predict.** If you join the two texts with a space, what does the model no longer know?
+
+# %% exercise="pair_encoding"
+from loralab.exercises import check
+
+
+def encode_pair(tokenizer, first, second):
+    """The ids, with their special tokens, of one row that holds both texts."""
+    ### BEGIN SOLUTION
+    return tokenizer(first, second)["input_ids"]
+    ### END SOLUTION
+
+
+check("pair_encoding", encode_pair)
+
+# %% [markdown] lang="es"
+# ### Tres tareas, cada una con su medida
+#
+# GLUE ([Wang et al., 2019](https://arxiv.org/abs/1804.07461)) reúne tareas de clasificación y fija cómo se mide cada
+# una. `sst2` (¿es favorable esta crítica?) se mide con la exactitud; `mrpc` (¿dicen lo mismo estas dos frases?), con
+# F1; `cola` (¿es gramatical esta frase?), con MCC. Sin conexión las sustituyen tres conjuntos de datos del curso, con
+# las mismas medidas y en el mismo orden: `amazon-reviews`; `film-pairs` (¿es más favorable la primera crítica que la
+# segunda?); y `tweets`, en los que abundan los favorables. Con conexión, pon `DATASETS = ["sst2", "mrpc", "cola"]`.
+#
+# Para cada uno, con los tamaños de `SIZES` y lo demás como en el perfil, entrena LoRA y examina también la clase
+# mayoritaria (el método `majority`). En `results` van los dos resultados, primero el de LoRA. En `table`, tres valores:
+# el nombre de la medida, que da `metric_of`; la nota de LoRA en test, y la de la clase mayoritaria, ambas con esa
+# medida y sin pasarlas a porcentaje. Son tres entrenamientos.
+#
+# GLUE no publica las etiquetas de su test: todas valen −1. Por eso el curso examina con la validación de GLUE, y la
+# suya la aparta de los datos de entrenamiento.
+#
+# **Predice.** ¿En cuál de las tres sacará mejor nota la clase mayoritaria, que no lee nada? ¿Y en cuál no puede sacar
+# más que un cero?
+
+# %% [markdown] lang="en"
+# ### Three tasks, each with its own measure
+#
+# GLUE ([Wang et al., 2019](https://arxiv.org/abs/1804.07461)) gathers classification tasks and fixes how each is
+# measured. `sst2` (is this review favourable?) is measured by accuracy; `mrpc` (do these two sentences say the same?),
+# by F1; `cola` (is this sentence grammatical?), by MCC. Offline, three data sets of the course stand in for them, with
+# the same measures and in the same order: `amazon-reviews`; `film-pairs` (is the first review more favourable than the
+# second?); and `tweets`, most of which are favourable. Online, set `DATASETS = ["sst2", "mrpc", "cola"]`.
+#
+# For each, with the sizes in `SIZES` and the rest as in the profile, train LoRA and examine the majority class too (the
+# method `majority`). Both results go into `results`, LoRA's first. Into `table` go three values: the name of the
+# measure, which `metric_of` gives; LoRA's score on the test; and that of the majority class, both by that measure and
+# not turned into percentages. It takes three runs.
+#
+# GLUE does not publish its test labels: all of them are −1. So the course examines on GLUE's validation split, and
+# takes its own from the training data.
+#
+# **Predict.** In which of the three will the majority class, which reads nothing, score best? And in which can it score
+# no more than zero?
+
+# %% exercise="glue_study"
+from loralab.data import metric_of
+from loralab.exercises import check
+from loralab.runner import run
+
+DATASETS = ["amazon-reviews", "film-pairs", "tweets"]
+SIZES = {"train_size": 1000, "validation_size": 200, "test_size": 300}
+if profile.name == "smoke":
+    SIZES = {"train_size": 64, "validation_size": 32, "test_size": 64}
+
+results = None  # {dataset: (LoRA's result, the majority's)}
+table = None  # {dataset: (measure, LoRA's score, the majority's)}
+### BEGIN SOLUTION
+results, table = {}, {}
+for name in DATASETS:
+    methods = ("lora", "majority")
+    both = [run(profile.experiment(m, dataset=name, **SIZES)) for m in methods]
+    measure = metric_of(name)
+    results[name] = both
+    table[name] = (measure, *(result.test[measure] for result in both))
+### END SOLUTION
+
+check("glue_study", profile, SIZES, DATASETS, results, table)

@@ -496,3 +496,204 @@ comparison_table(spoken).drop(message("other_loss"))
 # - The best of several gets a bonus it has not earned; that is why one chooses on validation.
 #
 # Next lesson: full fine-tuning, at last, beside LoRA.
+
+# %% [markdown] lang="es"
+# ## Ejercicios
+#
+# Escribe tu respuesta en lugar de `None` y ejecuta la celda: `check` te dice si es correcta y, si no, qué error has
+# cometido. Puedes intentarlo tantas veces como quieras. Antes de calcular, haz la predicción que pide cada ejercicio,
+# aunque sea a ojo. Todos se hacen con los modelos y los datos de tu perfil. Los que entrenan dicen cuántos
+# entrenamientos son; `run_all` carga los que ya estén hechos.
+
+# %% [markdown] lang="en"
+# ## Exercises
+#
+# Write your answer in place of `None` and run the cell: `check` tells you whether it is right and, if not, which
+# mistake you have made. Try as often as you like. Before you compute, make the prediction that each exercise asks for,
+# if only by eye. All of them work with your profile's models and data. Those that train say how many runs it takes;
+# `run_all` loads the ones already done.
+
+# %% [markdown] lang="es"
+# ### Los rangos, con la otra regla
+#
+# En la lección, $\alpha$ era fija. Repite la comparación con $\alpha = 2r$: entrena $r = 4$, 8 y 16, cada uno con todas
+# las semillas del perfil y lo demás igual. Entrega:
+#
+# - `results`: todos los resultados, en una lista;
+# - `table`: para cada rango, tres medias sobre sus semillas: la exactitud en test (de 0 a 1), los segundos de
+#   entrenamiento (sin la evaluación) y la memoria máxima, en MiB;
+# - `gap`: para 4 y para 16, los dos extremos del intervalo de su exactitud menos la de $r = 8$, por pares y en puntos,
+#   con el nivel que toca cuando se hacen dos comparaciones;
+# - `against_8`: para 4 y para 16, lo que dice ese intervalo: `"better"`, `"worse"` o `"cannot tell"`.
+#
+# La celda trae las funciones del curso: `difference(a, b)` es la diferencia por pares de dos grupos de resultados;
+# `.mean` da su media y `.half(level)`, la mitad de su intervalo, en tanto por uno. Es un entrenamiento por rango y
+# semilla; los de $r = 8$ ya están hechos, porque ahí las dos reglas coinciden.
+#
+# **Predice.** Con esta regla, subir el rango agranda también el primer paso. ¿Se separarán los rangos más que con
+# $\alpha$ fija? ¿Y cambiará lo que cuesta cada uno?
+
+# %% [markdown] lang="en"
+# ### The ranks, by the other rule
+#
+# In the lesson $\alpha$ was fixed. Repeat the comparison with $\alpha = 2r$: train $r = 4$, 8 and 16, each with all the
+# profile's seeds and the rest as it was. Hand in:
+#
+# - `results`: all the results, in a list;
+# - `table`: for each rank, three means over its seeds: test accuracy (0 to 1), training seconds (without evaluation)
+#   and peak memory, in MiB;
+# - `gap`: for 4 and for 16, both ends of the interval of its accuracy minus that of $r = 8$, in pairs and in points, at
+#   the level that goes with two comparisons;
+# - `against_8`: for 4 and for 16, what that interval says: `"better"`, `"worse"` or `"cannot tell"`.
+#
+# The cell brings the course's functions: `difference(a, b)` is the paired difference of two groups of results; `.mean`
+# gives its mean and `.half(level)` half of its interval, as shares. It takes one run for each rank and seed;
+# those of $r = 8$ are done already, because there the two rules agree.
+#
+# **Predict.** By this rule, raising the rank also enlarges the first step. Will the ranks lie further apart than with
+# $\alpha$ fixed? And will what each costs change?
+
+# %% exercise="rank_study"
+from loralab.exercises import check
+from loralab.runner import run_all
+from loralab.sentences import difference
+from loralab.tables import peak_bytes, training_seconds
+
+results = None  # every result, in a list
+table = None  # {rank: (test accuracy, training seconds, peak MiB)}
+gap = None  # {rank: (low, high)}, points
+against_8 = None  # {rank: "better", "worse" or "cannot tell"}
+### BEGIN SOLUTION
+results = run_all(
+    [
+        profile.experiment("lora", rank=r, alpha=2 * r, seed=seed)
+        for r in (4, 8, 16)
+        for seed in profile.seeds
+    ]
+)
+groups = {r: [x for x in results if x.experiment.rank == r] for r in (4, 8, 16)}
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+table = {
+    r: (
+        mean([x.test["accuracy"] for x in group]),
+        mean([training_seconds(x) for x in group]),
+        mean([peak_bytes(x) for x in group]) / 2**20,
+    )
+    for r, group in groups.items()
+}
+gap, against_8 = {}, {}
+for r in (4, 16):
+    found = difference(groups[r], groups[8])
+    half = found.half(1 - 0.05 / 2)
+    low, high = 100 * (found.mean - half), 100 * (found.mean + half)
+    gap[r] = (low, high)
+    against_8[r] = "better" if low > 0 else "worse" if high < 0 else "cannot tell"
+### END SOLUTION
+
+check("rank_study", profile, results, table, gap, against_8)
+
+# %% [markdown] lang="es"
+# ### Más matrices o más rango
+#
+# Con los mismos parámetros puedes poner $r = 8$ en dos matrices de cada bloque, consulta y valor, o $r = 4$ en las
+# cuatro de la atención: consulta, clave, valor y salida. ¿Qué conviene más aquí? Entrena las dos opciones con todas las
+# semillas del perfil, con su $\alpha$ y lo demás igual. Entrega:
+#
+# - `few`: los resultados con dos matrices, que son los de la lección;
+# - `many`: los resultados con las cuatro, un entrenamiento por semilla;
+# - `gap`: los dos extremos del intervalo del 95 % de la exactitud de `many` menos la de `few`, por pares y en puntos;
+# - `outcome`: lo que dice ese intervalo de `many`: `"better"`, `"worse"` o `"cannot tell"`.
+#
+# Las matrices se piden con `target_modules`, por el final de su nombre. Míralos con `named_modules()` en la base del
+# perfil, que da `load_base`. En un BERT hay que fijarse bien: la de salida comparte la última palabra con otras capas.
+# Comprueba en `parameters["adapter"]` que los dos adaptadores tienen el mismo tamaño.
+#
+# **Predice.** ¿Ganará quien llega a más matrices o quien tiene más rango en cada una?
+
+# %% [markdown] lang="en"
+# ### More matrices or more rank
+#
+# With the same parameters you can put $r = 8$ on two matrices of each block, query and value, or $r = 4$ on all four of
+# the attention: query, key, value and output. Which is better here? Train both options with all the profile's seeds,
+# with its $\alpha$ and the rest as it is. Hand in:
+#
+# - `few`: the results with two matrices, which are the lesson's;
+# - `many`: the results with all four, one run for each seed;
+# - `gap`: both ends of the 95% interval of the accuracy of `many` minus that of `few`, in pairs and in points;
+# - `outcome`: what that interval says of `many`: `"better"`, `"worse"` or `"cannot tell"`.
+#
+# Matrices are asked for with `target_modules`, by the end of their name. Look at the names with `named_modules()` in
+# the profile's base, which `load_base` gives. In a BERT one has to look closely: the output matrix shares its last word
+# with other layers. Check in `parameters["adapter"]` that both adapters are of the same size.
+#
+# **Predict.** Which will win, reaching more matrices or having more rank in each?
+
+# %% exercise="modules_study"
+from loralab import models
+from loralab.exercises import check
+from loralab.runner import run_all
+from loralab.sentences import difference
+
+few = None  # results with query and value, r = 8
+many = None  # results with all four, r = 4
+gap = None  # (low, high), points
+outcome = None  # "better", "worse" or "cannot tell"
+### BEGIN SOLUTION
+base = models.load_base(profile.experiment("lora").model, seed=0)
+names = {
+    "bert": ("query", "key", "value", "attention.output.dense"),
+    "distilbert": ("q_lin", "k_lin", "v_lin", "out_lin"),
+}[base.config.model_type]
+
+
+def seeded(**changes):
+    seeds = profile.seeds
+    return run_all([profile.experiment("lora", seed=s, **changes) for s in seeds])
+
+
+few = seeded(rank=8)
+many = seeded(rank=4, target_modules=names)
+found = difference(many, few)
+low, high = 100 * (found.mean - found.half()), 100 * (found.mean + found.half())
+gap = (low, high)
+outcome = "better" if low > 0 else "worse" if high < 0 else "cannot tell"
+### END SOLUTION
+
+check("modules_study", profile, few, many, gap, outcome)
+
+# %% [markdown] lang="es"
+# ### El premio al mejor de tres
+#
+# Ahora son tres rangos idénticos, y la desviación típica entre entrenamientos es de 0,8 puntos. Entrenas cada uno una
+# vez y te quedas con el mejor. ¿Cuántos puntos por encima de la exactitud verdadera quedará su nota, de media? Puedes
+# simularlo.
+#
+# **Predice.** Hay menos candidatos que en la lección, pero cada nota se mueve más. ¿Será el premio mayor o menor que
+# aquel?
+
+# %% [markdown] lang="en"
+# ### The bonus of the best of three
+#
+# Now there are three identical ranks, and the standard deviation between runs is 0.8 points. You train each once and
+# keep the best. How many points above the true accuracy will its score lie, on average? You may simulate it.
+#
+# **Predict.** There are fewer candidates than in the lesson, but each score moves further. Will the bonus be larger or
+# smaller than that one?
+
+# %% exercise="winner_bonus"
+import numpy as np
+
+from loralab.exercises import check
+
+bonus = None  # points
+### BEGIN SOLUTION
+scores = np.random.default_rng(0).normal(0, 0.8, size=(100_000, 3))
+bonus = scores.max(axis=1).mean()
+### END SOLUTION
+
+check("winner_bonus", bonus)

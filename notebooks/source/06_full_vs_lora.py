@@ -1013,3 +1013,163 @@ predictions_table()
 from loralab.tables import provenance_table
 
 provenance_table([*results, *answers])
+
+# %% [markdown] lang="es"
+# ## Ejercicios
+#
+# Escribe tu respuesta en lugar de `...` o de `None` y ejecuta la celda: `check` te dice si es correcta y, si no, qué
+# error has cometido. Puedes intentarlo tantas veces como quieras. Antes de calcular, haz la predicción que pide cada
+# ejercicio, aunque sea a ojo. Todos se hacen con los modelos y los datos de tu perfil. El que entrena dice cuántos
+# entrenamientos son; `run` carga los que ya estén hechos.
+
+# %% [markdown] lang="en"
+# ## Exercises
+#
+# Write your answer in place of `...` or `None` and run the cell: `check` tells you whether it is right and, if not,
+# which mistake you have made. Try as often as you like. Before you compute, make the prediction that each exercise asks
+# for, if only by eye. All of them work with your profile's models and data. The one that trains says how many runs it
+# takes; `run` loads the ones already done.
+
+# %% [markdown] lang="es"
+# ### Cuatro veredictos
+#
+# Escribe `judge`, la función que da el veredicto de la regla graduada. Recibe los extremos de la barra gruesa (`low90`,
+# `high90`), los de la fina (`low95`, `high95`) y el margen, todo en puntos. Devuelve `"equivalent"`, `"different"`,
+# `"negligible"` (distintos, pero en algo que no importa) o `"cannot_tell"`.
+#
+# **Predice.** La barra gruesa va de −0,2 a 0,9; la fina, de −0,4 a 1,1; el margen es 1. ¿Qué veredicto toca?
+
+# %% [markdown] lang="en"
+# ### Four verdicts
+#
+# Write `judge`, the function that gives the ruler's verdict. It takes the ends of the thick bar (`low90`, `high90`),
+# those of the thin one (`low95`, `high95`) and the margin, all in points. It returns `"equivalent"`, `"different"`,
+# `"negligible"` (different, but by something that does not matter) or `"cannot_tell"`.
+#
+# **Predict.** The thick bar runs from −0.2 to 0.9, the thin one from −0.4 to 1.1; the margin is 1. Which verdict is it?
+
+# %% exercise="four_verdicts"
+from loralab.exercises import check
+
+
+def judge(low90, high90, low95, high95, margin):
+    """Return "equivalent", "different", "negligible" or "cannot_tell"."""
+    ### BEGIN SOLUTION
+    within = -margin < low90 and high90 < margin
+    apart = low95 > 0 or high95 < 0
+    if within:
+        return "negligible" if apart else "equivalent"
+    return "different" if apart else "cannot_tell"
+    ### END SOLUTION
+
+
+check("four_verdicts", judge)
+
+# %% [markdown] lang="es"
+# ### Con todos los datos
+#
+# ¿Mejora la exactitud con muchos más ejemplos? ¿Cuánto más se tarda? ¿Sigue valiendo la pena LoRA? Entrena el completo
+# y LoRA con los dos tamaños de `SIZES` y lo demás como en el perfil: el mismo test, la misma partición, las mismas
+# épocas. `"all"` es todo lo que dejan la validación y el test. Entrega:
+#
+# - `runs`: el resultado de cada pareja de método y tamaño;
+# - `steps`: los pasos del optimizador con el conjunto grande, divididos entre los del pequeño (`loss_by_step` tiene una
+#   entrada por paso);
+# - `times`: para cada método, los segundos de entrenamiento con el grande, divididos entre los del pequeño;
+# - `gain`: para cada método, los dos extremos del intervalo del 95 % de lo que gana la exactitud al pasar del pequeño
+#   al grande, por pares y en puntos;
+# - `outcome`: con el conjunto grande, el veredicto sobre el completo menos LoRA, con el margen del perfil. Es uno de
+#   los cuatro de `judge`, y puede dártelo `stats.verdict`.
+#
+# Son cuatro entrenamientos. En el perfil `cpu`, el conjunto grande son unas 6000 frases; en el `t4`, unas 24 000
+# críticas enteras. Calcula antes cuánto tardarán, a partir de lo que tardaron los de la lección. Hay un solo
+# entrenamiento de cada, así que el ± no recoge la suerte del entrenamiento.
+#
+# **Predice.** ¿Cuántos puntos ganará cada método? Ojo: con las mismas épocas, más datos son también más pasos, y una
+# parte de la mejora puede venir de ahí.
+
+# %% [markdown] lang="en"
+# ### With all the data
+#
+# Does accuracy improve with many more examples? How much longer does it take? Is LoRA still worth it? Train full
+# fine-tuning and LoRA with the two sizes in `SIZES` and the rest as in the profile: the same test, the same split, the
+# same epochs. `"all"` is everything that validation and test leave. Hand in:
+#
+# - `runs`: the result of each pair of method and size;
+# - `steps`: the optimizer's steps with the large set, divided by those with the small one (`loss_by_step` has one entry
+#   per step);
+# - `times`: for each method, the training seconds with the large set, divided by those with the small one;
+# - `gain`: for each method, both ends of the 95% interval of what accuracy gains from the small set to the large one,
+#   in pairs and in points;
+# - `outcome`: with the large set, the verdict on full fine-tuning minus LoRA, with the profile's margin. It is one of
+#   `judge`'s four, and `stats.verdict` can give it to you.
+#
+# It takes four runs. In the `cpu` profile the large set is about 6,000 sentences; in `t4`, about 24,000 whole reviews.
+# Work out beforehand how long they will take, from how long the lesson's took. There is a single run of each, so the ±
+# leaves out training luck.
+#
+# **Predict.** How many points will each method gain? Mind that at the same number of epochs more data also means more
+# steps, and part of the improvement may come from there.
+
+# %% exercise="more_data"
+from loralab import stats
+from loralab.exercises import check
+from loralab.runner import run
+from loralab.sentences import difference
+from loralab.tables import training_seconds
+
+SIZES = {"small": 1000, "large": "all"}
+if profile.name == "smoke":
+    SIZES = {"small": 64, "large": 256}
+
+runs = None  # {("full", "small"): result, ("lora", "large"): …}: four of them
+steps = None  # large / small
+times = None  # {"full": large / small, "lora": …}
+gain = None  # {"full": (low, high), "lora": …}, points
+outcome = None  # "equivalent", "different", "negligible" or "cannot_tell"
+### BEGIN SOLUTION
+runs, times, gain = {}, {}, {}
+for method in ("full", "lora"):
+    for size, rows in SIZES.items():
+        runs[method, size] = run(profile.experiment(method, train_size=rows))
+    small, large = runs[method, "small"], runs[method, "large"]
+    times[method] = training_seconds(large) / training_seconds(small)
+    found = difference([large], [small])
+    middle, half = 100 * found.mean, 100 * found.half()
+    gain[method] = (middle - half, middle + half)
+steps = len(large.loss_by_step) / len(small.loss_by_step)
+found = difference([runs["full", "large"]], [runs["lora", "large"]])
+outcome = stats.verdict(found, profile.margin)
+### END SOLUTION
+
+check("more_data", profile, SIZES, runs, steps, times, gain, outcome)
+
+# %% [markdown] lang="es"
+# ### La memoria fija de SmolLM2
+#
+# `SmolLM2-135M` tiene 134 515 008 parámetros, y LoRA con $r = 16$ en sus siete proyecciones le añade 4 884 480 (lección
+# 3). Todo está en `float32`. ¿Cuántos MiB ocupan los pesos, los gradientes y los dos promedios de AdamW, sin contar
+# ninguna activación? Da el número del completo (`full_mib`) y el de LoRA (`lora_mib`).
+#
+# **Predice.** LoRA entrena menos del 4 % de los parámetros. ¿Ocupará también menos del 4 % de la memoria?
+
+# %% [markdown] lang="en"
+# ### SmolLM2's fixed memory
+#
+# `SmolLM2-135M` has 134,515,008 parameters, and LoRA with $r = 16$ on its seven projections adds 4,884,480 (lesson 3).
+# Everything is in `float32`. How many MiB do the weights, the gradients and AdamW's two averages take, leaving out all
+# activations? Give the number for full fine-tuning (`full_mib`) and that for LoRA (`lora_mib`).
+#
+# **Predict.** LoRA trains less than 4% of the parameters. Will it also take less than 4% of the memory?
+
+# %% exercise="static_memory"
+from loralab.exercises import check
+
+full_mib = lora_mib = None
+### BEGIN SOLUTION
+base, adapter = 134_515_008, 4_884_480
+full_mib = 16 * base / 2**20
+lora_mib = (4 * base + 16 * adapter) / 2**20
+### END SOLUTION
+
+check("static_memory", full_mib, lora_mib)
