@@ -1,29 +1,70 @@
 VENV ?= .venv
 PYTHON ?= python3
 PROFILE ?= cpu
+# Exact versions; /dev/null for the newest (in a VENV of their own).
+CONSTRAINTS ?= constraints.txt
+# Where Colab gets the course: a GitHub address, else git's remote origin; and a tag, else v + version.
+REPO ?=
+REF ?=
+export REPO REF
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+GRADING := $(VENV)/.grading
+COLAB := $(VENV)-colab
 # Tests talk to this machine only, and so do the kernels and processes that they start; and they train on the CPU.
 OFFLINE := PYTHONPATH=$(CURDIR)/tests/offline CUDA_VISIBLE_DEVICES=
 # A cell of a lesson in the smoke profile takes seconds; a kernel that died is found out after this many.
 CELL_TIMEOUT := 120
+# Tests of files that no library's version can change.
+UNVERSIONED := $(foreach name,colab notebooks project prose solutions,--ignore=tests/test_$(name).py)
+TEST_TOOLS := pytest ipykernel jupytext nbclient
+SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint unit lessons test test-all course report notebooks clean
+.PHONY: help setup lint unit unit-colab unit-lowest lessons test test-all course report notebooks solutions wheel clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "make %-16s %s\n", $$1, $$2}'
-	@echo 'Settings: VENV=$(VENV) PYTHON=$(PYTHON) PROFILE=$(PROFILE)'
+	@echo 'Settings: VENV=$(VENV) PYTHON=$(PYTHON) PROFILE=$(PROFILE) CONSTRAINTS=$(CONSTRAINTS) REPO=$(REPO) REF=$(REF)'
 
 setup: $(READY) ## make the virtual environment, install the course, fetch weights and data
 
 $(READY): pyproject.toml requirements.txt constraints.txt data/assets.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "LoRA Lab needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[dev]'
 	$(BIN)/python -m loralab assets
 	@touch $(READY)
+
+$(GRADING): $(READY)
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[grading]'
+	@touch $(GRADING)
+
+# Colab's libraries without the course; and the packages that Colab lacks, for the first cell to install.
+$(COLAB)/.ready: tests/colab.txt
+	rm -rf $(COLAB)
+	$(PYTHON) -m venv $(COLAB)
+	$(COLAB)/bin/pip install --quiet --requirement tests/colab.txt
+	$(COLAB)/bin/pip download --quiet --no-deps --dest $(COLAB)/wheels evaluate sacrebleu portalocker colorama gguf 'setuptools>=77'
+	@touch $@
+
+# The course on top of them.
+$(COLAB)-unit/.ready: $(COLAB)/.ready requirements.txt pyproject.toml
+	rm -rf $(COLAB)-unit
+	$(PYTHON) -m venv --without-pip $(COLAB)-unit
+	$(COLAB)/bin/python $(SITE) > $$($(COLAB)-unit/bin/python $(SITE))/colab.pth
+	$(COLAB)-unit/bin/python -m pip install --quiet --constraint tests/colab.txt --editable '.[embedded]' $(TEST_TOOLS)
+	@touch $@
+
+# The lowest versions that the course allows; torch as in constraints.txt.
+$(VENV)-lowest/.ready: requirements.txt pyproject.toml constraints.txt
+	rm -rf $(VENV)-lowest
+	$(PYTHON) -m venv $(VENV)-lowest
+	sed -E '/^torch>/d; s/>=/==/' requirements.txt > $(VENV)-lowest/versions.txt
+	grep '^torch==' constraints.txt >> $(VENV)-lowest/versions.txt
+	$(VENV)-lowest/bin/pip install --quiet --constraint $(VENV)-lowest/versions.txt --editable '.[embedded]' $(TEST_TOOLS)
+	@touch $@
 
 lint: setup ## check style and types
 	$(BIN)/ruff format --check .
@@ -33,12 +74,18 @@ lint: setup ## check style and types
 unit: setup ## run the unit tests
 	$(OFFLINE) $(BIN)/pytest tests
 
+unit-colab: setup $(COLAB)-unit/.ready ## run the unit tests with Colab's versions
+	$(OFFLINE) $(COLAB)-unit/bin/python -m pytest tests $(UNVERSIONED)
+
+unit-lowest: setup $(VENV)-lowest/.ready ## run the unit tests with the lowest versions allowed
+	$(OFFLINE) $(VENV)-lowest/bin/python -m pytest tests $(UNVERSIONED)
+
 lessons: setup ## run every Spanish lesson on tiny data, each one alone
 	$(OFFLINE) $(BIN)/pytest -x --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) notebooks/es
 
 test: lint unit lessons ## everything that CI checks
 
-test-all: lint lessons ## the same, and the checks that take minutes
+test-all: lint lessons unit-colab unit-lowest $(GRADING) ## the same, and the checks that take minutes, with other versions too
 	$(OFFLINE) $(BIN)/pytest tests -m 'slow or not slow'
 
 course: setup ## run the six lessons on real data (PROFILE) and write results/PROFILE/report.html
@@ -52,5 +99,13 @@ notebooks: setup ## build both editions of the lessons and run them in place (PR
 	$(BIN)/python notebooks/build.py
 	LORALAB_PROFILE=$(PROFILE) $(BIN)/python notebooks/execute.py es en --in-place
 
-clean: ## remove the virtual environment and what tools left behind; results stay
-	rm -rf $(VENV) build *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
+solutions: setup ## build both editions with solutions, for nbgrader, into results/solutions
+	$(BIN)/python notebooks/build.py --solutions results/solutions
+	cp notebooks/nbgrader_config.py results/solutions
+
+wheel: setup ## build dist/loralab-VERSION-py3-none-any.whl, to upload to Colab
+	rm -rf build
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## remove the virtual environments and what tools left behind; results stay
+	rm -rf $(VENV) $(COLAB) $(COLAB)-unit $(VENV)-lowest build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,14 +1,23 @@
 """Write the lessons in both languages from their one source.
 
 A source is in jupytext's percent format: code once, prose in markdown cells marked lang="es" or lang="en". What is
-built keeps the outputs of the committed notebook as long as the code up to them is unchanged.
+built keeps the outputs of the committed notebook as long as the code up to them is unchanged. Exercises (code cells
+marked exercise="key") lose what stands between `### BEGIN SOLUTION` and `### END SOLUTION`, unless asked for.
 
-    python notebooks/build.py
+    python notebooks/build.py                       both editions, where they stand
+    python notebooks/build.py --solutions FOLDER    the editions with solutions, for nbgrader, into FOLDER/es and /en
 """
 
+import argparse
+import ast
 import hashlib
+import os
+import re
+import subprocess
+import tomllib
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import jupytext
 import nbformat
@@ -17,6 +26,45 @@ from nbformat import NotebookNode
 NOTEBOOKS = Path(__file__).parent
 LANGUAGES = ("es", "en")
 SETUP = 'LANGUAGE = "es"'
+# The cell with which every source starts. What is built starts with setup.py's text, which ends in the same call.
+START = f"from loralab.lesson import start\n\n{SETUP}\nprofile = start(LANGUAGE)"
+GITHUB = "https://github.com/"
+COLAB = "https://colab.research.google.com"
+OPEN = {"es": "Abrir en Colab", "en": "Open in Colab"}
+REGION = re.compile(r"^( *)### BEGIN SOLUTION\n(?:.*\n)*?\1### END SOLUTION\n", re.MULTILINE)
+
+
+class Address(NamedTuple):
+    """Where the course is published: its repository's address, and a tag, branch or commit of it."""
+
+    repository: str
+    ref: str
+
+
+def github(remote: str) -> str:
+    """A GitHub remote (https or ssh) as https://github.com/OWNER/NAME, without credentials; "" for any other."""
+    form = r"(?:https://(?:[^/@]*@)?github\.com/|ssh://git@github\.com/|git@github\.com:)([\w.-]+/[\w.-]+?)(?:\.git)?/?"
+    found = re.fullmatch(form, remote.strip())
+    return GITHUB + found[1] if found else ""
+
+
+def published() -> Address | None:
+    """Where the lessons get the course from in Colab, or None: no address is invented.
+
+    The repository is REPO from the environment, else git's remote `origin` if that is on GitHub; so what a fork builds
+    points at the fork. The ref is REF, else the tag v + version of pyproject.toml. Raises ValueError for a REPO that is
+    not on GitHub.
+    """
+    given = os.environ.get("REPO", "")
+    git = subprocess.run(
+        ["git", "-C", NOTEBOOKS, "remote", "get-url", "origin"], capture_output=True, text=True, check=False
+    )
+    repository = github(given or git.stdout)
+    if given and not repository:
+        raise ValueError(f"REPO is {given!r}, and has to be a GitHub address such as {GITHUB}OWNER/NAME")
+    project = tomllib.loads((NOTEBOOKS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    ref = os.environ.get("REF") or f"v{project['version']}"
+    return Address(repository, ref) if repository else None
 
 
 def sources() -> list[Path]:
@@ -34,34 +82,123 @@ def code_hashes(notebook: NotebookNode) -> list[str]:
     digest, hashes = hashlib.sha256(), []
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            digest.update(cell.source.encode() + b"\0")
+            digest.update(without_colab(cell.source).encode() + b"\0")
         hashes.append(digest.hexdigest()[:16])
     return hashes
 
 
-def build(source: Path, language: str) -> NotebookNode:
-    """One lesson in one language, without outputs.
+def without_colab(code: str) -> str:
+    """A cell's code; of the set-up cell only what its output depends on, not where Colab gets the course."""
+    language = re.search(r'^LANGUAGE = "\w+"$', code, re.MULTILINE)
+    return START.replace(SETUP, language[0]) if language and "google.colab" in code else code
 
-    Raises ValueError if a markdown cell has no language, or if the set-up line is not there exactly once.
+
+def setup_code(language: str, address: Address | None) -> str:
+    """The code of a lesson's first cell: in Colab it installs the course from that address, or an uploaded wheel."""
+    code = (NOTEBOOKS / "source" / "setup.py").read_text(encoding="utf-8").strip()
+    course = f"git+{address.repository}@{address.ref}" if address else ""
+    return code.replace(SETUP, f'LANGUAGE = "{language}"').replace('COURSE = ""', f'COURSE = "{course}"')
+
+
+def badge(source: Path, language: str, address: Address | None) -> str:
+    """The link that opens this lesson in Colab, or "" if the course is not on GitHub."""
+    if address is None or not address.repository.startswith(GITHUB):
+        return ""
+    name = address.repository.removeprefix(GITHUB)
+    page = f"{COLAB}/github/{name}/blob/{address.ref}/notebooks/{language}/{source.stem}.ipynb"
+    return f"[![{OPEN[language]}]({COLAB}/assets/colab-badge.svg)]({page})\n\n"
+
+
+def blank(code: str) -> str:
+    """An exercise's code without its solution: `...` in place of an indented one, nothing in place of another."""
+    emptied = REGION.sub(lambda region: f"{region[1]}...\n" if region[1] else "", f"{code}\n")
+    return re.sub(r"\n{4,}", "\n\n\n", emptied).strip()
+
+
+def answers(code: str, key: str) -> str:
+    """The arguments with which an exercise's last statement calls `check`, after the key.
+
+    Raises ValueError if the cell's markers are not in pairs or not there, or if it does not end in its one such call.
     """
-    read = jupytext.read(source)
-    cells, seen = [], Counter[str]()
-    for cell in read.cells:
-        marked = cell.metadata.get("lang")
-        if cell.cell_type == "markdown" and marked not in LANGUAGES:
+    marks = [len(re.findall(f"{mark} SOLUTION", code)) for mark in ("BEGIN", "END")]
+    if not marks[0] or marks != [len(REGION.findall(f"{code}\n"))] * 2:
+        raise ValueError("an exercise needs ### BEGIN SOLUTION and ### END SOLUTION, in pairs and equally indented")
+    tree = ast.parse(blank(code))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "check"]
+    last = tree.body[-1]
+    if len(calls) != 1 or not isinstance(last, ast.Expr) or last.value is not calls[0]:
+        raise ValueError("an exercise has to end in its one call of check")
+    first, *rest = calls[0].args
+    if ast.unparse(first) != repr(key):
+        raise ValueError(f"the call of check has to be for {key!r}")
+    return "".join(f", {ast.unparse(argument)}" for argument in rest)
+
+
+def grading_cells(code: str, key: str, given: str) -> list[NotebookNode]:
+    """An exercise's cell and its grader, a point if it is right, as nbgrader wants them."""
+    test = "from loralab.exercises import verdict\n\n"
+    test += f'outcome = verdict("{key}"{given})\nassert outcome.right, outcome.text'
+    cells = [nbformat.v4.new_code_cell(code), nbformat.v4.new_code_cell(test)]
+    common = {"schema_version": 3, "task": False}
+    answer = {"grade_id": key, "grade": False, "solution": True, "locked": False}
+    grader = {"grade_id": f"{key}_test", "grade": True, "solution": False, "locked": True, "points": 1}
+    for cell, marks in zip(cells, (answer, grader), strict=True):
+        cell.metadata["nbgrader"] = common | marks
+    return cells
+
+
+def made_from(cell: NotebookNode, language: str, solutions: bool) -> list[NotebookNode]:
+    """What becomes of a source's cell: an exercise is blanked, or gets its grader. Raises what `answers` raises."""
+    text = cell.source.replace(SETUP, f'LANGUAGE = "{language}"')
+    if cell.cell_type == "markdown":
+        return [nbformat.v4.new_markdown_cell(text)]
+    cells = [nbformat.v4.new_code_cell(text)]
+    if key := cell.metadata.get("exercise"):
+        given = answers(text, key)
+        cells = grading_cells(text, key, given) if solutions else [nbformat.v4.new_code_cell(blank(text))]
+        cells[0].metadata["exercise"] = key
+    if tags := cell.metadata.get("tags"):
+        cells[0].metadata["tags"] = tags
+    return cells
+
+
+def read(source: Path) -> list[NotebookNode]:
+    """A source's cells.
+
+    Raises ValueError, naming it, if a markdown cell has no language, the set-up line is not there exactly once, or a
+    solution stands outside an exercise.
+    """
+    cells: list[NotebookNode] = jupytext.read(source).cells
+    for cell in cells:
+        if cell.cell_type == "markdown" and cell.metadata.get("lang") not in LANGUAGES:
             raise ValueError(f'{source.name}: a markdown cell has no lang="es" or lang="en": {cell.source[:60]!r}')
-        if cell.cell_type == "markdown" and marked != language:
-            continue
-        text = cell.source.replace(SETUP, f'LANGUAGE = "{language}"')
-        make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
-        new = make(text)
-        seen[text] += 1
-        new.id = hashlib.sha256(f"{source.stem}{seen[text]}{text}".encode()).hexdigest()[:12]
-        if tags := cell.metadata.get("tags"):
-            new.metadata["tags"] = tags
-        cells.append(new)
-    if sum(cell.source.count(SETUP) for cell in read.cells) != 1:
+        if "exercise" not in cell.metadata and re.search("(BEGIN|END) SOLUTION", cell.source):
+            raise ValueError(f"{source.name}: a solution outside an exercise: {cell.source[:60]!r}")
+    if sum(cell.source.count(SETUP) for cell in cells) != 1:
         raise ValueError(f"{source.name}: the line {SETUP!r} has to stand in it once")
+    return cells
+
+
+def build(source: Path, language: str, address: Address | None = None, solutions: bool = False) -> NotebookNode:
+    """One lesson in one language, without outputs; with `solutions`, for nbgrader.
+
+    Raises what `read` raises, and ValueError, naming source and exercise, for one that cannot be blanked.
+    """
+    cells: list[NotebookNode] = []
+    for cell in read(source):
+        if cell.metadata.get("lang", language) == language:
+            try:
+                cells += made_from(cell, language, solutions)
+            except (ValueError, SyntaxError) as error:
+                raise ValueError(f"{source.name}: {cell.metadata['exercise']!r}: {error}") from error
+    seen = Counter[str]()
+    for cell in cells:
+        seen[cell.source] += 1
+        cell.id = hashlib.sha256(f"{source.stem}{seen[cell.source]}{cell.source}".encode()).hexdigest()[:12]
+        if cell.source == START.replace(SETUP, f'LANGUAGE = "{language}"'):
+            cell.source = setup_code(language, address)  # only now: the address is no part of a cell's identity
+    if cells[0].cell_type == "markdown":
+        cells[0].source = badge(source, language, address) + cells[0].source
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebook.metadata = nbformat.from_dict(
         {
@@ -92,12 +229,17 @@ def text_of(notebook: NotebookNode) -> str:
 
 def main() -> None:
     """Write every edition that differs from its source."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--solutions", type=Path, metavar="FOLDER")
+    folder = parser.parse_args().solutions
+    address = published()
     for source in sources():
         for language in LANGUAGES:
-            path = target(source, language)
-            text = text_of(with_outputs(build(source, language), path))
+            path = folder / language / f"{source.stem}.ipynb" if folder else target(source, language)
+            built = build(source, language, address, solutions=folder is not None)
+            text = text_of(built if folder else with_outputs(built, path))
             if not path.exists() or path.read_text(encoding="utf-8") != text:
-                path.parent.mkdir(exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
                 print(f"{language}/{path.name}: written")
 

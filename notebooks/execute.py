@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import nbformat
-from build import LANGUAGES, build, code_hashes, sources, target, text_of
+from build import LANGUAGES, build, code_hashes, published, sources, target, text_of
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
@@ -87,7 +87,7 @@ def main() -> int:
         folder = results_dir() / profile_name() / "notebooks" / language
         for source in sources():
             path = target(source, language) if options.in_place else folder / f"{source.stem}.ipynb"
-            failed = execute(build(source, language), path)
+            failed = execute(build(source, language, published()), path)
             if failed:
                 print(failed)
                 return 1

@@ -14,10 +14,17 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[1]
 
 # A module imports only from those before it.
-LAYERS = ["messages", "experiment", "profiles", "assets", "hardware", "duplicates", "pairs", "data", "tokenization"]
-LAYERS += ["chat", "metrics", "generation", "models", "baselines", "memory", "training", "runner", "stats", "tables"]
-LAYERS += ["sentences", "plotting", "diagrams", "figures", "report", "lesson", "predictions", "__main__"]
-WITHOUT_TORCH = ["messages", "experiment", "profiles", "assets"]
+LAYERS = ["messages", "files", "experiment", "profiles", "assets", "hub", "hardware", "duplicates", "pairs", "data"]
+LAYERS += ["tokenization", "chat", "metrics", "generation", "models", "baselines", "memory", "training", "runner"]
+LAYERS += ["stats", "tables", "sentences", "plotting", "diagrams", "figures", "report", "lesson", "predictions"]
+LAYERS += ["exercises", "estimate", "doctor", "__main__"]
+WITHOUT_TORCH = ["messages", "files", "experiment", "profiles", "assets"]
+PACKAGE = ROOT / "src" / "loralab"
+
+
+def sources(layer):
+    """The files of a layer: a module, or a package's."""
+    return [PACKAGE / f"{layer}.py"] if (PACKAGE / f"{layer}.py").exists() else sorted((PACKAGE / layer).glob("*.py"))
 
 
 def lines(name):
@@ -59,7 +66,7 @@ def test_what_the_package_imports_is_required():
     embedded = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["embedded"]
     required = {Requirement(line).name for line in [*lines("requirements.txt"), *embedded]}
     used = set()
-    for path in (ROOT / "src" / "loralab").glob("*.py"):
+    for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 used |= {alias.name.split(".")[0] for alias in node.names}
@@ -72,10 +79,12 @@ def test_what_the_package_imports_is_required():
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_imports_go_one_way(name):
-    source = ROOT / "src" / "loralab" / f"{name}.py"
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module.startswith("loralab."):
-            assert node.module.removeprefix("loralab.") in LAYERS[: LAYERS.index(name)]
+    below = LAYERS[: LAYERS.index(name)]
+    for source in sources(name):
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("loralab."):
+                layer = node.module.split(".")[1]
+                assert layer in below or (layer == name and source.stem != "__init__"), source.name
 
 
 @pytest.mark.parametrize("name", WITHOUT_TORCH)
@@ -91,7 +100,11 @@ def test_the_readme_lists_the_layers_in_order():
 
 
 def test_every_module_has_its_layer():
-    assert {p.stem for p in (ROOT / "src" / "loralab").glob("*.py")} == {*LAYERS, "__init__"}
+    modules = {path.parent.name if path.name == "__init__.py" else path.stem for path in PACKAGE.glob("*.py")}
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert modules | packages == {*LAYERS, "loralab"}
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert set(setuptools["packages"]) == {"loralab", "loralab_data", *(f"loralab.{name}" for name in packages)}
 
 
 def make(*arguments):
