@@ -8,6 +8,7 @@ DATA = ""  # @param {type:"string"}
 DRIVE = False  # @param {type:"boolean"}
 COURSE = ""
 
+# In Colab, this gets the course, once. Elsewhere it does nothing.
 if "google.colab" in sys.modules and not any(metadata.distributions(name="loralab")):
     advice = "Sube loralab-….whl y repite la celda · Upload loralab-….whl and run again"
     wheels = [path.resolve().as_uri() for path in Path().glob("loralab-*.whl")]
