@@ -113,7 +113,7 @@ def test_without_an_address_there_is_no_badge_and_none_is_invented(source, langu
 def test_the_first_cell_is_short_and_comes_before_any_other_code(source, language):
     notebook = build.build(source, language, COURSE)
     lines = first_code(notebook).source.splitlines()
-    assert len([line for line in lines if line]) <= 23 and max(map(len, lines)) <= 88
+    assert len([line for line in lines if line and line[0] != "#"]) <= 23 and max(map(len, lines)) <= 88
     assert not [line for line in lines if line.lstrip().startswith(("!", "%"))]
     assert 'DRIVE = False  # @param {type:"boolean"}' in lines
     assert f'LANGUAGE = "{language}"' in lines

@@ -294,6 +294,7 @@ def test_a_machine_with_much_wrong(tmp_path):
     fake = tmp_path / "torchao-0.10.0.dist-info"
     fake.mkdir()
     (fake / "METADATA").write_text("Metadata-Version: 2.1\nName: torchao\nVersion: 0.10.0\n", encoding="utf-8")
+    (fake / "RECORD").write_text("torchao/__init__.py,,\n", encoding="utf-8")
     (tmp_path / "torchao").mkdir()
     (tmp_path / "torchao" / "__init__.py").write_text("raise RuntimeError('imported')", encoding="utf-8")
     smi = tmp_path / "nvidia-smi"
