@@ -152,9 +152,9 @@ def test_two_processes_resume_and_the_next_two_load(tmp_path):
 
 @pytest.mark.slow
 def test_the_command_line_runs_a_profile_on_two_processes(tmp_path):
-    sizes = "train_size = {}\nvalidation_size = 2\ntest_size = 4\nranks = [16]\nseeds = [0]\nmax_length = 80\n"
+    sizes = "train_size = {}\nranks = [{}]\nvalidation_size = 2\ntest_size = 4\nseeds = [0]\nmax_length = 80\n"
     profile = tmp_path / "tiny.toml"
-    profile.write_text(f'base = "smoke"\n{sizes.format(16)}\n[generation]\n{sizes.format(12)}')
+    profile.write_text(f'base = "smoke"\n{sizes.format(16, 8)}\n[generation]\n{sizes.format(12, 16)}')
     results = tmp_path / "two"
     code, printed, errors = launch("-m", "loralab", "run", LORALAB_PROFILE=str(profile), LORALAB_RESULTS=str(results))
     assert code == 0, errors
