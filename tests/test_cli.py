@@ -20,7 +20,7 @@ def test_a_whole_profile_from_nothing_to_the_report(results, monkeypatch, capsys
         "respuesta más parecida",
         "base con 3 ejemplos",
         "nats por token",
-        "Generación: un personaje que contesta",
+        "Generación: quixote-qa · smollm2-135m",
     ]
     for text in names:
         assert text in page

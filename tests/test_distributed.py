@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import TrainerCallback
+from without_dropout import without_dropout
 
 import loralab.generation
 from loralab import training
 from loralab.chat import IGNORED
 from loralab.experiment import Result
-from loralab.models import load_for
 from loralab.profiles import load_profile
 from loralab.runner import run, run_folder
 from loralab.training import share
@@ -28,15 +28,6 @@ answering = smoke.generation.experiment(
 # 37 rows in batches of 6, of 3 each but for the last. Of 70 and of 150 rows, evaluation fills up batches of 2 × 64.
 classifying = smoke.experiment("lora", train_size=37, validation_size=70, test_size=150, batch_size=6, epochs=2)
 baseline = smoke.experiment("tfidf")
-
-
-def without_dropout(experiment):
-    """The base as it is, but every dropout at 0: what is drawn differs with the number of processes."""
-    model = load_for(experiment)
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    return model
 
 
 class PullThePlug(TrainerCallback):

@@ -18,12 +18,10 @@ from loralab.doctor import (
     ALLOWED_PARAMETERS,
     CHECKS,
     EMBEDDED,
-    Facts,
-    Folder,
     diagnose,
-    read_facts,
 )
 from loralab.estimate import model_size
+from loralab.facts import Facts, Folder, read_facts
 from loralab.hardware import Device
 from loralab.messages import MESSAGES, set_language
 from loralab.profiles import load_profile

@@ -25,8 +25,8 @@ CELLS = {
 LONG = {"rank_study", "modules_study", "another_model", "glue_study", "more_data"}
 
 
-def keys(names):
-    return [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in names]
+def case(key, *more):
+    return pytest.param(key, *more, marks=[pytest.mark.slow] if key in LONG else [])
 
 
 @pytest.fixture(scope="module")
@@ -69,34 +69,20 @@ def test_a_blank_is_not_tried_yet(key, answered):
     assert answered(key, "...").text == "Not tried yet."
 
 
-@pytest.mark.parametrize("key", keys(CELLS))
+@pytest.mark.parametrize("key", map(case, CELLS))
 def test_the_solution_gets_a_tick(key, answered):
     found = answered(key, solution(key))
     assert found.right, found.text
     assert found.text.startswith("✓")
 
 
-@pytest.mark.parametrize(
-    ("key", "code"),
-    [
-        pytest.param(key, code, marks=[pytest.mark.slow] if key in LONG else [])
-        for key, codes in RIGHT.items()
-        for code in codes
-    ],
-)
+@pytest.mark.parametrize(("key", "code"), [case(key, code) for key, codes in RIGHT.items() for code in codes])
 def test_another_right_way_gets_a_tick(key, code, answered):
     found = answered(key, code)
     assert found.right, found.text
 
 
-@pytest.mark.parametrize(
-    ("key", "hint"),
-    [
-        pytest.param(key, hint, marks=[pytest.mark.slow] if key in LONG else [])
-        for key, row in WRONG.items()
-        for hint in row
-    ],
-)
+@pytest.mark.parametrize(("key", "hint"), [case(key, hint) for key, hints in WRONG.items() for hint in hints])
 def test_each_mistake_draws_its_own_hint(key, hint, answered):
     found = answered(key, WRONG[key][hint])
     assert (found.right, found.hint) == (False, hint), found.text

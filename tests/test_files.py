@@ -1,12 +1,13 @@
 """Tables of the student's own, and the lessons' profile on them."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from loralab.data import load_splits
+from loralab.data import FEWEST, load_splits
 from loralab.files import INSTRUCTION, is_file, read_labelled, read_pairs, read_table, task_of
 from loralab.lesson import chosen_profile, profile_name, start
 from loralab.pairs import load_pairs
@@ -172,6 +173,12 @@ def test_too_few_rows_are_refused_with_the_number_that_is_needed(write, monkeypa
     monkeypatch.setenv("LORALAB_DATA", str(write("a.csv", reviews(149) + f"{sentence(0)},good\n")))
     with pytest.raises(ValueError, match=r"a\.csv has 149 usable rows .*need 150"):
         chosen_profile()
+
+
+def test_the_readme_says_how_many_rows_it_takes():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    section = readme.split("## Your own data")[1].split("\n## ")[0]
+    assert re.findall(r"at least (\d+) rows", " ".join(section.split())) == list(map(str, FEWEST.values()))
 
 
 def test_an_instructor_changes_topic_and_sizes_in_a_file(write, monkeypatch):

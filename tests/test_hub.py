@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hub import HIDDEN, WRITERS, Repository, course_hub
+from hub import Repository
+from hub_repositories import HIDDEN, WRITERS, course_hub
 from transformers import AutoTokenizer
 
 from loralab.assets import asset, assets

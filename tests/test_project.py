@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = ["messages", "files", "experiment", "profiles", "assets", "hub", "hardware", "duplicates", "pairs", "data"]
 LAYERS += ["tokenization", "chat", "metrics", "generation", "models", "baselines", "memory", "training", "runner"]
 LAYERS += ["stats", "tables", "sentences", "plotting", "diagrams", "figures", "report", "lesson", "predictions"]
-LAYERS += ["exercises", "estimate", "doctor", "__main__"]
+LAYERS += ["exercises", "estimate", "facts", "doctor", "__main__"]
 WITHOUT_TORCH = ["messages", "files", "experiment", "profiles", "assets"]
 PACKAGE = ROOT / "src" / "loralab"
 

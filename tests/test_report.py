@@ -249,8 +249,8 @@ def test_the_page_holds_both_studies(studies, tmp_path):
     write_report(studies, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     headings = [
-        "Classification: film reviews",
-        "Generation: a persona that answers",
+        "Classification: film-reviews · minilm-l6",
+        "Generation: quixote-qa · smollm2-135m",
         "Where each number comes from",
     ]
     assert re.findall("<h2>(.*)</h2>", page) == headings

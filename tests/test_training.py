@@ -16,6 +16,7 @@ from transformers import (
     Trainer,
     TrainerCallback,
 )
+from without_dropout import without_dropout
 
 from loralab import runner, training
 from loralab.chat import encode_pairs
@@ -76,15 +77,6 @@ def one_order(monkeypatch):
     ]
     monkeypatch.setattr("loralab.tokenization.batches_by_length", by_number)
     monkeypatch.setattr(training, "batches_by_length", by_number)
-    original = load_for
-
-    def without_dropout(experiment):
-        model = original(experiment)
-        for module in model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
-        return model
-
     monkeypatch.setattr(training, "load_for", without_dropout)
 
 

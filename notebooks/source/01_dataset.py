@@ -18,7 +18,9 @@
 #
 # Basta con saber Python. Las celdas se ejecutan en orden, de arriba abajo; si una dice `NameError`, falta alguna
 # anterior (en JupyterLab, menú *Run*, *Run All Above Selected Cell*). La celda siguiente elige el idioma y el
-# **perfil**: cuántos datos, qué modelo y qué configuración convienen a esta máquina.
+# **perfil**: cuántos datos, qué modelo y qué configuración convienen a esta máquina. Casi toda sirve para que Colab
+# instale el curso: no hace falta entenderla. Sus dos campos son opcionales: `DATA`, el nombre de un fichero con tus
+# propios datos, y `DRIVE`, que en Colab guarda los resultados en Google Drive por si la sesión se corta.
 
 # %% [markdown] lang="en"
 # # 1 · The dataset
@@ -40,7 +42,9 @@
 #
 # Python is all you need. Cells are run in order, from top to bottom; if one says `NameError`, an earlier one is missing
 # (in JupyterLab, menu *Run*, *Run All Above Selected Cell*). The next cell chooses the language and the **profile**:
-# how much data, which model and which settings suit this machine.
+# how much data, which model and which settings suit this machine. Most of it is there for Colab to install the course:
+# you need not understand it. Its two fields are optional: `DATA`, the name of a file with data of your own, and
+# `DRIVE`, which in Colab keeps the results on Google Drive in case the session is cut off.
 
 # %%
 from loralab.lesson import start

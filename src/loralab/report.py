@@ -8,7 +8,7 @@ from string import Template
 
 import pandas as pd
 
-from loralab.experiment import Result, write_atomically
+from loralab.experiment import Experiment, Result, write_atomically
 from loralab.figures import comparison_panel, gained_and_forgotten, loss_curves, ruler, score_against_rank
 from loralab.messages import language, message
 from loralab.plotting import Picture
@@ -21,8 +21,8 @@ PAGE = Template("""<!doctype html>
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: auto; padding: 1rem; color: #222 }
 div.wide { overflow-x: auto }
-table { border-collapse: collapse; font-size: 14px }
-th, td { border-bottom: 1px solid #ccc; padding: .3rem .6rem; text-align: right }
+table { border-collapse: collapse; font-size: 13px }
+th, td { border-bottom: 1px solid #ccc; padding: .3rem .4rem; text-align: right }
 td { white-space: nowrap }
 .text th, .text td { white-space: normal; text-align: left; vertical-align: top; min-width: 11rem }
 th:first-child { text-align: left }
@@ -72,7 +72,7 @@ def _track(study: Study) -> list[str]:
         text += [compare(lora, base), *(forgetting(base[0], tuned) for tuned in (full, lora))]
     verdict_text = margin_verdict(full, lora, study.margin)
     parts = [
-        _heading(f"report_{task}", 2),
+        f"<h2>{html.escape(_title(lora[0].experiment))}</h2>",
         _heading("report_comparison", 3),
         _html(comparison_table(study.comparison), index=True),
         "" if generates else f"<p>{html.escape(message('interval_note'))}</p>",
@@ -93,6 +93,11 @@ def _track(study: Study) -> list[str]:
             _html(samples_table(study.comparison), index=True, kind="wide text"),
         ]
     return parts
+
+
+def _title(experiment: Experiment) -> str:
+    data = Path(experiment.dataset).name  # of a file of one's own, not where it lies
+    return f"{message(f'report_{experiment.task}')}: {data} · {experiment.model}"
 
 
 def _heading(key: str, level: int) -> str:

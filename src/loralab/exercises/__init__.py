@@ -79,8 +79,7 @@ def number_is(right: float, mistakes: Mapping[str, float], tolerance: float = 0.
         if not isinstance(answer, int | float | np.number) and getattr(answer, "ndim", None) != 0:
             return OTHER
         for hint, value in ((None, right), *mistakes.items()):
-            near = tolerance * (abs(value) or 1)
-            if abs(float(answer) - value) <= near or (np.isnan(value) and np.isnan(float(answer))):
+            if abs(float(answer) - value) <= tolerance * (abs(value) or 1):
                 return hint
         return OTHER
 
