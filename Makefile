@@ -22,7 +22,7 @@ TEST_TOOLS := pytest ipykernel jupytext nbclient
 SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint unit unit-colab unit-lowest lessons test test-all course report notebooks solutions wheel clean
+.PHONY: help setup lint unit unit-colab unit-lowest lessons test test-all course report study check-results reference readme notebooks solutions wheel clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -94,6 +94,18 @@ course: setup ## run the six lessons on real data (PROFILE) and write results/PR
 
 report: setup ## write the report again from the results at hand (PROFILE)
 	LORALAB_PROFILE=$(PROFILE) $(BIN)/python -m loralab report --language es
+
+study: setup ## run or resume the whole study (2 hours and more) and write results/study/report.html
+	LORALAB_PROFILE=study $(BIN)/python -m loralab report
+
+check-results: setup ## compare results at hand with the published study; fails if a number is different
+	$(BIN)/python -m loralab check
+
+reference: setup ## put the study at hand in place of the published one, data/reference
+	$(BIN)/python -m loralab publish
+
+readme: setup ## write the README's table from the published study
+	$(BIN)/python -m loralab readme
 
 notebooks: setup ## build both editions of the lessons and run them in place (PROFILE)
 	$(BIN)/python notebooks/build.py

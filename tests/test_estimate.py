@@ -28,8 +28,8 @@ from loralab.estimate import (
     run_seconds,
     training_seconds,
 )
-from loralab.memory import profiled_peak, static_bytes
 from loralab.models import load_tokenizer
+from loralab.peak import profiled_peak, static_bytes
 from loralab.profiles import load_profile
 from loralab.training import summed_loss
 

@@ -110,9 +110,11 @@ def test_fields_of_the_other_task_leave_a_classifiers_key(method):
 
 
 def test_a_task_has_its_own_methods():
-    with pytest.raises(ValueError, match=r"method cannot be 'head'\..*: retrieval, base, few-shot, full, lora\."):
+    with pytest.raises(ValueError, match=r"method cannot be 'head'\..*: retrieval, base, few-shot, full, lora, rslora"):
         answering(method="head")
-    with pytest.raises(ValueError, match=r"method cannot be 'base'\..*: majority, tfidf, frozen, head, full, lora\."):
+    with pytest.raises(
+        ValueError, match=r"method cannot be 'base'\..*: majority, tfidf, frozen, head, full, lora, rslora"
+    ):
         experiment(method="base")
 
 

@@ -6,11 +6,11 @@ from loralab.profiles import load_profile
 
 
 def test_an_unknown_profile_names_the_choices():
-    with pytest.raises(ValueError, match="smoke, cpu, t4, large"):
+    with pytest.raises(ValueError, match="smoke, cpu, study, t4, large"):
         load_profile("gpu")
 
 
-PROFILES = ["smoke", "cpu", "t4", "large"]
+PROFILES = ["smoke", "cpu", "study", "t4", "large"]
 
 
 def tracks(name):

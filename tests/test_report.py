@@ -5,9 +5,18 @@ from dataclasses import replace
 import pytest
 
 from loralab.messages import set_language
-from loralab.report import Study, write_report
+from loralab.profiles import load_profile
+from loralab.report import write_report
 from loralab.sentences import compare, difference, forgetting, margin_verdict, promises, rank_verdict, sentences
+from loralab.study import Evidence
 from loralab.tables import comparison_table, method_name, provenance_table, samples_table
+
+
+def evidence_of(comparison, ranks):
+    """What a profile without sweeps has."""
+    cpu = load_profile("cpu")
+    track = cpu if comparison[0].experiment.task == "classification" else cpu.generation
+    return Evidence(track=track, comparison=comparison, ranks=ranks)
 
 
 def test_sentences_turn_with_the_results(make):
@@ -30,13 +39,12 @@ def test_smoke_results_are_marked(make, tmp_path):
     assert "Smoke profile" in sentences([make("full", profile="smoke")], [make("lora", profile="smoke")])[0]
     smoke_pair = [make(rank=4, profile="smoke"), make()]
     assert comparison_table(smoke_pair).columns.name == "smoke profile, not a finding"
-    assert rank_verdict(smoke_pair, 8).startswith("[smoke profile")
+    assert rank_verdict(smoke_pair, 8) == margin_verdict(smoke_pair[:1], smoke_pair[1:], 0.01) == "Smoke: no verdict"
     assert compare(smoke_pair[:1], smoke_pair[1:]).startswith("[smoke profile")
-    assert margin_verdict(smoke_pair[:1], smoke_pair[1:], 0.01).startswith("[smoke profile")
     assert comparison_table([make()]).columns.name is None
     assert "Smoke" not in " ".join(sentences([make("full")], [make("lora")]))
-    lora = make("lora", profile="smoke")
-    write_report([Study([make("full"), lora], [lora], 0.01)], tmp_path / "report.html")
+    full, lora = make("full", profile="smoke"), make("lora", profile="smoke")
+    write_report([evidence_of([full, lora], [lora])], tmp_path)
     assert 'class="banner"' in (tmp_path / "report.html").read_text()
 
 
@@ -227,15 +235,15 @@ def test_the_table_of_answers(make_answers):
 @pytest.fixture
 def studies(make, make_answers):
     full, lora = make("full"), make("lora")
-    classes = Study([make("majority"), full, lora], [lora, make(rank=4)], 0.01)
+    classes = evidence_of([make("majority"), full, lora], [lora, make(rank=4)])
     answers = [make_answers(method) for method in ("retrieval", "base", "few-shot", "full", "lora")]
-    return [classes, Study(answers, [answers[-1], make_answers(rank=4)], 0.05)]
+    return [classes, evidence_of(answers, [answers[-1], make_answers(rank=4)])]
 
 
 @pytest.mark.parametrize("language", ["es", "en"])
 def test_the_page_stands_alone(studies, tmp_path, language):
     set_language(language)
-    write_report(studies, tmp_path / "report.html")
+    write_report(studies, tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert f'<html lang="{language}">' in page
     assert not re.search(r"(src|href)=\"(?!data:)", page)
@@ -246,7 +254,7 @@ def test_the_page_stands_alone(studies, tmp_path, language):
 
 
 def test_the_page_holds_both_studies(studies, tmp_path):
-    write_report(studies, tmp_path / "report.html")
+    write_report(studies, tmp_path)
     page = (tmp_path / "report.html").read_text()
     headings = [
         "Classification: film-reviews · minilm-l6",
@@ -264,5 +272,5 @@ def test_the_page_holds_both_studies(studies, tmp_path):
 def test_markup_in_an_answer_is_only_text(studies, tmp_path):
     full = studies[1].of("full")[0]
     full.predictions[0] = "<script>alert('x')</script>"
-    write_report(studies, tmp_path / "report.html")
+    write_report(studies, tmp_path)
     assert "<script" not in (tmp_path / "report.html").read_text()

@@ -1,7 +1,23 @@
 import numpy as np
 import pytest
+from scipy.stats import ttest_rel
+from statsmodels.stats.weightstats import ttost_paired
 
-from loralab.stats import Difference, half_width, loss_difference, paired_difference, seed_factor, verdict
+from loralab.stats import (
+    Difference,
+    bootstrap_half,
+    coverage,
+    detectable,
+    equivalence_p,
+    half_width,
+    holm,
+    loss_difference,
+    luck_needed,
+    mcnemar_p,
+    paired_difference,
+    seed_factor,
+    verdict,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(("accuracy", "examples", "points"), [(0.83, 2000, 1.65), (0.92, 25000, 0.34), (0.5, 100, 9.8)])
@@ -130,3 +146,100 @@ def test_the_interval_of_a_loss_catches_the_truth_as_often_as_it_says(seeds):
 )
 def test_four_verdicts(mean, exam, expected):
     assert verdict(Difference((mean,), exam), margin=0.01) == expected
+
+
+def from_seeds(*by_seed):
+    """A difference that exam luck leaves alone: classic paired tests are about that."""
+    return Difference(by_seed, exam=0.0)
+
+
+def from_exam(deviations):
+    """One pair of runs, that many standard deviations of exam luck apart."""
+    return Difference((deviations,), exam=1.0)
+
+
+def test_luck_needed_worked_by_hand():
+    # mean 2, SD 1, t = 2√3 = 3.46 with 2 degrees of freedom: p = 1 - t/√(t² + 2) = 0.0742
+    assert luck_needed(from_seeds(1.0, 2.0, 3.0)) == pytest.approx(1 - (12 / 14) ** 0.5, abs=1e-6)
+    assert luck_needed(from_exam(1.96)) == pytest.approx(0.05, abs=1e-4)
+    assert luck_needed(from_seeds(-1.0, 1.0)) == 1.0
+
+
+@pytest.mark.parametrize("margin", [0.5, 1.0, 3.0])
+def test_without_exam_luck_they_are_the_paired_t_tests_of_statsmodels(margin):
+    a, b = [0.3, -0.2, 0.5, 0.1, -0.4], [0.2, 0.1, 0.2, -0.3, 0.1]
+    found = from_seeds(*np.subtract(a, b))
+    low, upp = ttost_paired(np.array(a), np.array(b), -margin, margin)[1:]
+    assert equivalence_p(found, margin) == pytest.approx(max(low[1], upp[1]), abs=1e-6)
+    assert luck_needed(found) == pytest.approx(ttest_rel(a, b).pvalue, abs=1e-6)
+
+
+@pytest.mark.parametrize("mean", [-1.2, -0.6, 0.0, 0.3, 0.9, 1.6])
+def test_the_p_values_and_the_verdict_are_one(mean):
+    difference = Difference((mean - 0.2, mean, mean + 0.2), exam=0.15)
+    within, apart = equivalence_p(difference, 1.0) < 0.05, luck_needed(difference) < 0.05
+    expected = {(True, False): "equivalent", (False, True): "different", (True, True): "negligible"}
+    assert verdict(difference, 1.0) == expected.get((within, apart), "cannot_tell")
+
+
+def test_holms_own_procedure_worked_by_hand():
+    # p = 0.005, 0.01, 0.03, 0.04, raised: ×4, ×3, ×2, and the last as much as the one before it
+    raised = holm([from_exam(x) for x in (2.5758, 2.0537, 2.1701, 2.8070)])
+    assert raised == pytest.approx([0.03, 0.06, 0.06, 0.02], abs=1e-4)
+
+
+def test_cohens_table_says_34_pairs_for_a_difference_of_half_a_deviation():
+    spread = np.linspace(-1, 1, 34)
+    found = from_seeds(*(spread / spread.std(ddof=1)))
+    assert detectable(found) == pytest.approx(0.5, abs=0.01)
+    assert detectable(Difference((0.0,), exam=1.0)) == pytest.approx(1.96 + 0.8416, abs=1e-3)
+
+
+def test_what_is_detectable_is_found_as_often_as_said():
+    rng, training, exam = np.random.default_rng(0), 0.4, 0.3
+    design = Difference(tuple(training * np.array([-1, 1, -1, 1, 0]) / np.std([-1, 1, -1, 1, 0], ddof=1)), exam)
+    truth = detectable(design)
+    found = 0
+    for _ in range(2000):
+        by_seed = truth + rng.normal(0, exam) + rng.normal(0, training, size=5)
+        found += luck_needed(Difference(tuple(by_seed), exam)) < 0.05
+    assert 0.74 <= found / 2000 <= 0.86
+
+
+def test_mcnemar_worked_by_hand():
+    labels = [1] * 20
+    a, b = [1] * 9 + [0] + [1] * 10, [0] * 9 + [1] + [1] * 10
+    assert mcnemar_p(a, b, labels) == pytest.approx(2 * (1 + 10) / 2**10)
+    assert mcnemar_p(a, a, labels) == 1.0
+
+
+def test_with_one_seed_the_bootstrap_is_the_formula():
+    rng = np.random.default_rng(0)
+    a, b = (rng.random(1000) < p for p in (0.83, 0.80))
+    formula = paired_difference(a.astype(int), b.astype(int), [1] * 1000).half()
+    assert bootstrap_half(a.astype(float) - b, np.ones(1000)) == pytest.approx(formula, rel=0.06)
+
+
+def test_a_ratio_s_bootstrap_is_the_formula():
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(5, 60, size=400)
+    a, b = (tokens * 4 + rng.normal(0, 3, size=400) for _ in range(2))
+    assert bootstrap_half(a - b, tokens) == pytest.approx(loss_difference(a, b, tokens).half(), rel=0.06)
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_both_intervals_catch_the_truth_at_least_as_often_as_they_say(seeds):
+    """Seeds, examples and both together move the score; 300 studies, so an error of 2.5 points is to be expected."""
+    rng, triangle, bootstrap = np.random.default_rng(seeds), 0, 0
+    for _ in range(300):
+        question, run = rng.normal(0, 0.2, size=300), rng.normal(0, 0.012, size=(seeds, 1))
+        values = 0.01 + question + run + rng.normal(0, 0.2, size=(seeds, 300))
+        difference = loss_difference(values, np.zeros_like(values), [1] * 300)
+        triangle += abs(difference.mean - 0.01) < difference.half()
+        bootstrap += abs(difference.mean - 0.01) < bootstrap_half(values, np.ones(300), draws=200)
+    assert triangle / 300 > 0.925 and bootstrap / 300 > 0.925
+
+
+def test_coverage_is_known_where_only_one_kind_of_luck_is_there():
+    assert coverage(3, training=1.0, exam=0.0) == pytest.approx(0.95, abs=0.015)
+    assert coverage(5, training=0.5, exam=0.5) > 0.95

@@ -25,8 +25,9 @@ from loralab.duplicates import words
 from loralab.experiment import Result
 from loralab.generation import answer_losses, generate
 from loralab.hardware import detect
-from loralab.memory import profiled_peak, static_bytes, static_need
+from loralab.memory import static_need
 from loralab.models import apply_method, load_for, load_tokenizer, load_trained
+from loralab.peak import profiled_peak, static_bytes
 from loralab.profiles import load_profile
 from loralab.runner import canonical, run, run_folder
 from loralab.tokenization import encode

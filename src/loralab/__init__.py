@@ -8,5 +8,5 @@ if "LOCAL_RANK" not in os.environ:
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
 
 # torch reads this when it is first imported. Its profiler, which measures memory on a CPU, notes on stderr that it
-# did not see the allocations from before the profile; those are counted apart, see loralab.memory.
+# did not see the allocations from before the profile; those are counted apart, see loralab.peak.
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

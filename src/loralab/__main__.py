@@ -1,27 +1,36 @@
-"""The command line: python -m loralab doctor | assets | run | report."""
+"""The command line: python -m loralab doctor | assets | run | report | check | publish | readme."""
 
 import argparse
 import io
 import os
 import sys
 from contextlib import nullcontext, redirect_stdout
+from pathlib import Path
 
 from loralab.assets import AssetError, fetch_all
 from loralab.doctor import doctor
 from loralab.messages import LANGUAGES, message, set_language
+
+COMMANDS = {
+    "doctor": "say what is fine on this machine, what is not, and what to do about it",
+    "assets": "fetch the embedded weights and data into the cache",
+    "run": "run every experiment of the profile (LORALAB_PROFILE)",
+    "report": "write results/<profile>/report.html, .md and .csv, running what is missing",
+    "check": "compare results at hand with the published study; exit code 1 if a number is different",
+    "publish": "replace the published study (data/reference) by the one at hand",
+    "readme": "write the README's table from the published study",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="loralab", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    check = commands.add_parser("doctor", help="say what is fine on this machine, what is not, and what to do about it")
-    check.add_argument("--json", action="store_true", help="the same as a JSON list")
-    assets = commands.add_parser("assets", help="fetch the embedded weights and data into the cache")
-    run = commands.add_parser("run", help="run every experiment of the profile (LORALAB_PROFILE)")
-    report = commands.add_parser("report", help="write results/<profile>/report.html, running what is missing")
-    for command in (check, assets, run, report):
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text)
         command.add_argument("--language", choices=LANGUAGES, default="en")
+        if name == "doctor":
+            command.add_argument("--json", action="store_true", help="the same as a JSON list")
     options = parser.parse_args(arguments)
     set_language(options.language)
     if options.command == "doctor":
@@ -30,35 +39,56 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "assets":
             fetch_all()
             return 0
+        if options.command in ("check", "publish", "readme"):
+            return _published(options.command)
         # Of several processes (accelerate launch) the first one talks.
         with redirect_stdout(io.StringIO()) if os.environ.get("RANK", "0") != "0" else nullcontext():
             return _run(options.language, report=options.command == "report")
-    except AssetError as error:
+    except (AssetError, LookupError) as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _published(command: str) -> int:
+    """What concerns the study in data/reference. It needs a checkout, not an installed package."""
+    from loralab.check import check_results
+    from loralab.report import write_readme
+    from loralab.runner import results_dir
+    from loralab.study import REFERENCE, at_hand, publish, reference
+
+    checkout = Path.cwd()
+    if command == "check":
+        text, code = check_results(reference(), results_dir())
+        print(text)
+        return code
+    if command == "publish":
+        publish(at_hand(REFERENCE, results_dir()), results_dir(), checkout / "data" / "reference")
+    else:
+        write_readme(reference(), checkout / "README.md")
+    return 0
 
 
 def _run(language: str, report: bool) -> int:
     # Imported here because they load torch, which fetching assets does not need.
     from loralab.hardware import detect, resolve
     from loralab.lesson import start
-    from loralab.report import Study, write_report
-    from loralab.runner import check_processes, processes, results_dir, run_all
+    from loralab.report import write_report
+    from loralab.runner import check_processes, processes, results_dir
+    from loralab.study import full_study
 
     try:
         profile = start(language)
-        plans = [(track.comparison(), track.rank_comparison(), track.margin) for track in (profile, profile.generation)]
-        for comparison, ranks, _ in plans:  # what this machine cannot do is said before anything is trained
-            for experiment in (*comparison, *ranks):
+        for track in (profile, profile.generation):  # what this machine cannot do is said before anything is trained
+            for experiment in (*track.comparison(), *track.rank_comparison()):
                 check_processes(resolve(experiment, detect()))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
-    studies = [Study(run_all(comparison), run_all(ranks), margin) for comparison, ranks, margin in plans]
+    evidence = full_study(profile)
     if report and processes().is_main_process:
-        path = results_dir() / profile.name / "report.html"
-        write_report(studies, path)
-        print(message("report_written", path=f"{profile.name}/{path.name}"))
+        folder = results_dir() / profile.name
+        write_report(evidence, folder)
+        print(message("report_written", path=f"{profile.name}/report.html"))
     return 0
 
 

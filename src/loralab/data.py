@@ -172,7 +172,9 @@ def _clean(
 
 
 def _wanted(experiment: Experiment) -> tuple[int | None, int]:
-    """How many rows are drawn from a training part (None: all), and how many from a test part."""
+    """How many rows are drawn from a training part (None: all), and from a test part; without a border all are."""
+    if is_file(experiment.dataset) or "hub" not in asset("dataset", experiment.dataset):
+        return None, 0
     if isinstance(experiment.train_size, str):  # "all"
         return None, experiment.test_size
     return experiment.train_size + experiment.validation_size, experiment.test_size

@@ -13,7 +13,8 @@ from loralab.messages import message
 ALL = "all"
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 SIZES = (
-    "train_size", "validation_size", "test_size", "rank", "epochs", "batch_size", "gradient_accumulation_steps",
+    "train_size", "validation_size", "test_size", "rank", "virtual_tokens", "epochs", "batch_size",
+    "gradient_accumulation_steps",
 )  # fmt: skip
 TINY = 1e-12
 NUMBERS = (
@@ -27,9 +28,19 @@ NUMBERS = (
 _DATA = {"task", "dataset", "train_size", "validation_size", "test_size", "split_seed", "method"}
 _TRAINING = _DATA | {
     "model", "max_length", "learning_rate", "epochs", "batch_size", "gradient_accumulation_steps",
-    "weight_decay", "warmup_ratio", "precision", "seed",
+    "weight_decay", "warmup_ratio", "precision", "seed", "examined",
 }  # fmt: skip
-_LORA = {"rank", "alpha", "dropout", "target_modules"}
+# LoRA and its variants: rank-stabilised (Kalajdzievski 2023), DoRA (Liu et al. 2024), PiSSA (Meng et al. 2024).
+LORA_METHODS = ("lora", "rslora", "dora", "pissa")
+# What peft puts on a frozen base. Beside them IA3 (Liu et al. 2022), prompt tuning (Lester et al. 2021) and prefix
+# tuning (Li and Liang 2021).
+PEFT_METHODS = (*LORA_METHODS, "ia3", "prompt", "prefix")
+_ADDED: dict[str, set[str]] = {
+    **{method: {"rank", "alpha", "dropout", "target_modules"} for method in LORA_METHODS},
+    "ia3": set(),
+    "prompt": {"virtual_tokens"},
+    "prefix": {"virtual_tokens"},
+}
 _PROMPTED = _DATA | {"model", "weights"}
 _GENERATION = _TRAINING | {"weights", "loss_on", "padding", "activation_checkpointing"}
 
@@ -41,14 +52,14 @@ METHOD_FIELDS = {
         "frozen": _DATA | {"model", "max_length"},
         "head": _TRAINING,
         "full": _TRAINING,
-        "lora": _TRAINING | _LORA,
+        **{method: _TRAINING | added for method, added in _ADDED.items()},
     },
     "generation": {
         "retrieval": _DATA,
         "base": _PROMPTED,
         "few-shot": _PROMPTED,
         "full": _GENERATION,
-        "lora": _GENERATION | _LORA,
+        **{method: _GENERATION | added for method, added in _ADDED.items()},
     },
 }
 # The score that every result of a task has.
@@ -68,7 +79,10 @@ class Experiment:
 
     Sizes are numbers of examples (`train_size` "all": what validation and test leave), `max_length` is in tokens (None:
     never cut), `warmup_ratio` is a share of all steps, `target_modules` is "default" (what suits the architecture),
-    "all-linear", or the names themselves. `dataset` is a name in data/assets.toml, or the path of a CSV or JSONL file.
+    "all-linear", or the names themselves; LoRA's variants read it too, and `rank`, `alpha` and `dropout`.
+    `virtual_tokens` is the number of them that prompt and prefix tuning put before each text. An experiment that is not
+    `examined` never sees the test: a sweep looks at validation alone. `dataset` is a name in data/assets.toml, or the
+    path of a CSV or JSONL file.
     `profile` says where the experiment came from and is no part of its identity.
 
     For generation alone: `weights` is how the base is held in memory ("bf16" and "nf4" only where it stays frozen),
@@ -91,6 +105,7 @@ class Experiment:
     alpha: float = 16.0
     dropout: float = 0.0
     target_modules: str | tuple[str, ...] = "default"
+    virtual_tokens: int = 16
     learning_rate: float = 1e-4
     epochs: int = 3
     batch_size: int = 16
@@ -103,6 +118,7 @@ class Experiment:
     padding: str = "longest"
     activation_checkpointing: bool = False
     seed: int = 0
+    examined: bool = True
     profile: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -146,13 +162,13 @@ class Experiment:
     def key(self) -> str:
         """A name for the result's folder: the method (and rank), and a hash of the identity."""
         text = json.dumps(self.identity(), sort_keys=True)
-        rank = f"-r{self.rank}" if self.method == "lora" else ""
+        rank = f"-r{self.rank}" if self.method in LORA_METHODS else ""
         return f"{self.method}{rank}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
     @property
     def scale(self) -> float:
-        """LoRA's factor alpha/r before BA (Hu et al. 2021, section 4.1)."""
-        return self.alpha / self.rank
+        """LoRA's factor before BA: alpha/r (Hu et al. 2021, 4.1); rank-stabilised alpha/√r (Kalajdzievski 2023)."""
+        return self.alpha / (math.sqrt(self.rank) if self.method == "rslora" else self.rank)
 
     def but(self, **changes: Any) -> "Experiment":
         """The same experiment with some fields changed."""
@@ -162,6 +178,8 @@ class Experiment:
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What a run measured.
+
+    `test` is empty, like all that comes from it, if the experiment is not examined.
 
     Classification: `test` and each entry of `epochs` (validation) hold accuracy, f1, mcc (shares) and, for trained
     models, loss (nats); `predictions` and `labels` are the test examples' classes in the split's order.
@@ -173,7 +191,7 @@ class Outcome:
 
     `loss_by_step` (nats) and `learning_rate_by_step` have one entry an optimizer step. `parameters` counts adapter,
     head, trainable and total. `seconds` has training and evaluation apart. `memory` has peak_bytes and the method that
-    measured it ("profiler" or "cuda", see loralab.memory). `tokens` counts real and padded tokens and those trained on
+    measured it ("profiler" or "cuda", see loralab.peak). `tokens` counts real and padded tokens and those trained on
     over the whole training, and the training texts that were cut, or left out because nothing of their answer would be
     left.
     """
@@ -217,7 +235,8 @@ class Result(Outcome):
             for name, kind in get_type_hints(cls).items():
                 if name != "experiment" and not isinstance(getattr(result, name), get_origin(kind)):
                     raise TypeError(name)
-            result.test[HEADLINE[experiment.task]]
+            if experiment.examined:
+                result.test[HEADLINE[experiment.task]]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DamagedResult(message("damaged_result", path=path.name, error=error)) from error
         return result

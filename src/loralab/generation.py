@@ -22,9 +22,10 @@ Examples = Sequence[tuple[str, str]]
 def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Cross-entropy (nats) of each label, rows × (tokens - 1): the logits at a token are judged by the next label.
 
-    Zero where the label is -100. `logits` are rows × tokens × vocabulary, `labels` rows × tokens.
+    Zero where the label is -100. `logits` are rows × tokens × vocabulary, `labels` rows × tokens. Logits of more tokens
+    than there are labels start with those of prompt tuning's virtual tokens, which are left out.
     """
-    shifted = logits[:, :-1].float().transpose(1, 2)
+    shifted = logits[:, -labels.shape[1] : -1].float().transpose(1, 2)
     return nn.functional.cross_entropy(shifted, labels[:, 1:], ignore_index=IGNORED, reduction="none")
 
 

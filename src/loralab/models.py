@@ -8,7 +8,17 @@ from typing import Any
 
 import pandas as pd
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model, prepare_model_for_kbit_training
+from peft import (
+    IA3Config,
+    LoraConfig,
+    PeftConfig,
+    PeftModel,
+    PrefixTuningConfig,
+    PromptTuningConfig,
+    TaskType,
+    get_peft_model,
+    prepare_model_for_kbit_training,
+)
 from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import nn
 from transformers import (
@@ -23,7 +33,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from loralab.assets import asset, fetch
-from loralab.experiment import Experiment
+from loralab.experiment import LORA_METHODS, PEFT_METHODS, Experiment
 from loralab.files import CLASSES
 from loralab.hub import download_model
 from loralab.messages import message
@@ -48,6 +58,17 @@ DEFAULT_MODULES: dict[str, tuple[str, ...] | str] = {
     "gemma3_text": DECODER_MODULES,
     "gemma3": rf".*language_model.*\.({'|'.join(DECODER_MODULES)})",
 }
+# IA3 scales the attention's keys and values and what the feed-forward block hands to its last layer (Liu et al. 2022,
+# section 3.3): for each architecture the modules of both, as patterns.
+IA3_MODULES = {
+    "bert": (r".*\.(key|value)", r".*layer\.\d+\.output\.dense"),
+    "roberta": (r".*\.(key|value)", r".*layer\.\d+\.output\.dense"),
+    "distilbert": (r".*\.(k_lin|v_lin)", r".*\.ffn\.lin2"),
+    "gemma3": (r".*language_model.*\.(k_proj|v_proj)", r".*language_model.*\.down_proj"),
+    **dict.fromkeys(("llama", "qwen2", "qwen3", "gemma3_text"), (r".*\.(k_proj|v_proj)", r".*\.down_proj")),
+}
+# Names of parameters that peft adds.
+ADDED = ("lora_", "ia3_", "prompt_encoder")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "nf4": torch.float32}
 
 
@@ -133,30 +154,60 @@ def empty_model(name: str) -> nn.Module:
 def apply_method(model: nn.Module, experiment: Experiment) -> nn.Module:
     """The model with just those parameters trainable that the method trains.
 
-    "full" trains all, "head" the classification head, "lora" an adapter, and the head where there is one (a PeftModel
-    comes back; its adapter's values are the experiment's seed's). Raises ValueError, naming the modules there are, if
-    `target_modules` fit none.
+    "full" trains all, "head" the classification head, and any other what peft adds, with the head where there is one
+    (a PeftModel comes back; its adapter's values are the experiment's seed's). Raises ValueError, naming the modules
+    there are, if `target_modules` fit none, and what `adapter_config` raises.
     """
-    if experiment.method == "lora":
+    if experiment.method in PEFT_METHODS:
         classifies = experiment.task == "classification"
         if experiment.weights == "nf4":
             model = prepare_model_for_kbit_training(model, experiment.activation_checkpointing)
         if not classifies:  # a classifier's seed was set when its head was made
             set_seed(experiment.seed)
-        config = LoraConfig(
-            task_type=TaskType.SEQ_CLS if classifies else TaskType.CAUSAL_LM,
-            r=experiment.rank,
-            lora_alpha=experiment.alpha,
-            lora_dropout=experiment.dropout,
-            target_modules=target_modules(model, experiment.target_modules),
-            modules_to_save=head_modules(model) if classifies else None,
-        )
-        return get_peft_model(model, config)
+        return get_peft_model(model, adapter_config(model, experiment))
     if experiment.method == "head":
         model.requires_grad_(False)
         for _, parameter in head_parameters(model):
             parameter.requires_grad_(True)
     return model
+
+
+def adapter_config(model: nn.Module, experiment: Experiment) -> PeftConfig:
+    """The experiment's method in peft's words.
+
+    Raises ValueError for IA3 on an architecture whose modules are not known, and for prompt or prefix tuning of a
+    classifier whose head peft would leave out: it trains none but `classifier` or `score` there.
+    """
+    classifies = experiment.task == "classification"
+    kind = TaskType.SEQ_CLS if classifies else TaskType.CAUSAL_LM
+    head = head_modules(model) if classifies else None
+    if experiment.method in LORA_METHODS:
+        return LoraConfig(
+            task_type=kind,
+            r=experiment.rank,
+            lora_alpha=experiment.alpha,
+            lora_dropout=experiment.dropout,
+            target_modules=target_modules(model, experiment.target_modules),
+            modules_to_save=head,
+            use_rslora=experiment.method == "rslora",
+            use_dora=experiment.method == "dora",
+            init_lora_weights="pissa" if experiment.method == "pissa" else True,
+        )
+    if experiment.method == "ia3":
+        architecture = model.config.model_type
+        if architecture not in IA3_MODULES:
+            raise ValueError(message("unknown", what="ia3", given=architecture, choices=", ".join(IA3_MODULES)))
+        attention, feed_forward = IA3_MODULES[architecture]
+        return IA3Config(
+            task_type=kind,
+            target_modules=f"{attention}|{feed_forward}",
+            feedforward_modules=feed_forward,
+            modules_to_save=head,
+        )
+    if head and not set(head) <= {"classifier", "score"}:
+        raise ValueError(message("head_not_trained", method=experiment.method, head=", ".join(head)))
+    config = PromptTuningConfig if experiment.method == "prompt" else PrefixTuningConfig
+    return config(task_type=kind, num_virtual_tokens=experiment.virtual_tokens)
 
 
 def linear_names(model: nn.Module) -> dict[str, list[nn.Linear]]:
@@ -224,7 +275,7 @@ def count_parameters(model: nn.Module) -> dict[str, int]:
     Shared ones (a language model's input and output embeddings) count once.
     """
     head = sum(parameter.numel() for _, parameter in head_parameters(model))
-    adapter = sum(p.numel() for name, p in model.named_parameters() if "lora_" in name)
+    adapter = sum(p.numel() for name, p in model.named_parameters() if any(part in name for part in ADDED))
     spare = sum(p.numel() for name, p in model.named_parameters() if ".original_module." in name)
     return {
         "adapter": adapter,
@@ -246,7 +297,7 @@ def lora_parameters(layers: Sequence[nn.Linear], rank: int) -> int:
 
 def save_trained(model: nn.Module, experiment: Experiment, folder: Path) -> None:
     """Write what was trained: an adapter with its head in peft's format, a head alone, or all weights up to 512 MiB."""
-    if experiment.method == "lora":
+    if experiment.method in PEFT_METHODS:
         model.save_pretrained(str(folder / ADAPTER))
     elif experiment.method == "full" and sum(p.numel() * p.element_size() for p in model.parameters()) <= KEPT_BYTES:
         save_model(model, str(folder / WEIGHTS))

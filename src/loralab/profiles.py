@@ -1,20 +1,23 @@
 """profiles.toml read into experiments."""
 
+import math
 import tomllib
 from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
-from loralab.experiment import METHOD_FIELDS, Experiment
+from loralab.experiment import LORA_METHODS, METHOD_FIELDS, Experiment
 from loralab.files import is_file
 from loralab.messages import message
 
 BASELINES = {"classification": ("majority", "tfidf", "frozen"), "generation": ("retrieval", "base", "few-shot")}
 TRAINED = {"classification": ("head", "full", "lora"), "generation": ("full", "lora")}
+# Seeds of what the study does beside its main comparisons.
+FEW = 3
 # What a profile may set: a learning rate for each method, and whatever an experiment has but its method, task and seed.
 FIELDS = {field.name for field in fields(Experiment)} - {"task", "method", "seed", "profile"} | {
-    "ranks", "seeds", "margin", "variants",
+    "ranks", "seeds", "margin", "variants", "methods", "targets", "sweep",
 }  # fmt: skip
 
 
@@ -22,7 +25,9 @@ FIELDS = {field.name for field in fields(Experiment)} - {"task", "method", "seed
 class Track:
     """What a kind of machine can run of one track: sizes and hyperparameters, from profiles.toml.
 
-    `margin` is the difference that would matter: in accuracy (a share) or in loss (nats a token).
+    `margin` is the difference that would matter: in accuracy (a share) or in loss (nats a token). `methods`, `targets`
+    (modules for LoRA, by a name for them) and `sweep` (learning rates to choose among, by method) are what the study
+    has beside the lessons' comparisons.
     """
 
     name: str
@@ -32,6 +37,9 @@ class Track:
     margin: float
     settings: dict[str, Any]
     variants: dict[str, dict[str, Any]]
+    methods: tuple[str, ...]
+    targets: dict[str, str | tuple[str, ...]]
+    sweep: dict[str, tuple[float, ...]]
 
     @property
     def task(self) -> str:
@@ -44,8 +52,10 @@ class Track:
         if method == "full":  # what is trained is never kept in fewer bits
             values["weights"] = "fp32"
         values |= {**changes, "method": method, "profile": self.name}
-        if method in self.learning_rates:
-            values.setdefault("learning_rate", self.learning_rates[method])
+        # LoRA's variants take its rate, which is the one that is known.
+        rate = self.learning_rates.get("lora" if method in LORA_METHODS else method)
+        if rate is not None:
+            values.setdefault("learning_rate", rate)
         return Experiment(**values)
 
     def variant(self, name: str, **changes: Any) -> Experiment:
@@ -65,6 +75,39 @@ class Track:
     def rank_comparison(self) -> list[Experiment]:
         """Lesson 5's list: each rank with each seed, alpha fixed."""
         return [self.experiment("lora", rank=rank, seed=seed) for rank in self.ranks for seed in self.seeds]
+
+    def rates_tried(self, method: str) -> list[Experiment]:
+        """The method's sweep: validation alone, with a seed that no comparison uses."""
+        return [self.at_rate(method, rate) for rate in self.sweep[method]]
+
+    def at_rate(self, method: str, rate: float) -> Experiment:
+        """One run of a sweep."""
+        return self.experiment(method, learning_rate=rate, seed=max(self.seeds) + 1, examined=False)
+
+    def scale_comparison(self) -> list[Experiment]:
+        """The lowest and the highest rank by the two other scale rules, which agree with alpha fixed at `rank`."""
+        rank, alpha = self.settings["rank"], self.settings["alpha"]
+        others = [
+            experiment
+            for r in sorted({min(self.ranks), max(self.ranks)} - {rank})
+            for experiment in (
+                self.experiment("lora", rank=r, alpha=alpha * r / rank),
+                self.experiment("rslora", rank=r, alpha=alpha / math.sqrt(rank)),
+            )
+        ]
+        return [experiment.but(seed=seed) for experiment in others for seed in self.seeds[:FEW]]
+
+    def target_comparison(self) -> list[Experiment]:
+        """LoRA of the same rank on other modules, with the first seeds."""
+        return [
+            self.experiment("lora", target_modules=modules, seed=seed)
+            for modules in self.targets.values()
+            for seed in self.seeds[:FEW]
+        ]
+
+    def other_methods(self) -> list[Experiment]:
+        """One run of each other method."""
+        return [self.experiment(method) for method in self.methods]
 
     def comparison(self) -> list[Experiment]:
         """Lesson 6's list: the baselines once, then each trained method with each seed."""
@@ -144,5 +187,6 @@ def _track(name: str, row: dict[str, Any]) -> Track:
         raise ValueError(message("unknown", what="method", given=unknown, choices=", ".join(methods)))
     if row["rank"] not in row["ranks"]:  # the others are compared with it
         raise ValueError(message("profile_rank", rank=row["rank"], ranks=", ".join(map(str, row["ranks"]))))
-    ranks, seeds, variants = tuple(row.pop("ranks")), tuple(row.pop("seeds")), row.pop("variants", {})
-    return Track(name, ranks, seeds, rates, row.pop("margin"), row, variants)
+    apart: dict[str, Any] = {field: tuple(row.pop(field)) for field in ("ranks", "seeds", "methods")}
+    apart |= {field: row.pop(field, {}) for field in ("variants", "targets", "sweep", "margin")}
+    return Track(name=name, learning_rates=rates, settings=row, **apart)

@@ -1,4 +1,4 @@
-"""The report: one page from results, and from nothing else."""
+"""The report: one page from results, and from nothing else; the same as Markdown, and the numbers as CSV."""
 
 import html
 from collections.abc import Sequence
@@ -8,11 +8,26 @@ from string import Template
 
 import pandas as pd
 
-from loralab.experiment import Experiment, Result, write_atomically
+from loralab.claims import claims, claims_table
+from loralab.experiment import Experiment, write_atomically
 from loralab.figures import comparison_panel, gained_and_forgotten, loss_curves, ruler, score_against_rank
-from loralab.messages import language, message
+from loralab.messages import language, message, number, set_language
 from loralab.plotting import Picture
-from loralab.sentences import compare, difference, forgetting, margin_verdict, rank_verdict, sentences
+from loralab.profiles import TRAINED
+from loralab.sentences import SCORES, compare, difference, forgetting, margin_verdict, rank_verdict, sentences
+from loralab.study import Evidence, Sweep, check_one
+from loralab.study_figures import captured_by_rank, intruders, loss_against_rate, score_by_scale_rule, singular_values
+from loralab.study_tables import (
+    difference_table,
+    group_table,
+    other_methods_table,
+    rank_table,
+    results_frame,
+    scale_table,
+    sweep_table,
+    target_groups,
+    time_table,
+)
 from loralab.tables import comparison_table, is_smoke, provenance_table, samples_table
 
 PAGE = Template("""<!doctype html>
@@ -24,75 +39,183 @@ div.wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: 13px }
 th, td { border-bottom: 1px solid #ccc; padding: .3rem .4rem; text-align: right }
 td { white-space: nowrap }
-.text th, .text td { white-space: normal; text-align: left; vertical-align: top; min-width: 11rem }
+.text th, .text td { white-space: normal; text-align: left; vertical-align: top; min-width: 7rem }
 th:first-child { text-align: left }
 .banner { background: #fff3cd; padding: .5rem 1rem; font-weight: bold }
+@media print {
+  div.wide { overflow: visible } td { white-space: normal } table { font-size: 9px }
+  h2 { break-before: page } img, tr { break-inside: avoid }
+}
 </style>
-<h1>$title</h1>
 $body
 </html>
 """)
 
 
+README_START, README_END = "<!-- make readme -->", "<!-- end of make readme -->"
+
+
 @dataclass(frozen=True)
-class Study:
-    """One track's results: lesson 6's comparison, lesson 5's ranks, and the difference that would matter."""
+class Heading:
+    """A title of level 1 to 3."""
 
-    comparison: Sequence[Result]
-    ranks: Sequence[Result]
-    margin: float
-
-    def of(self, method: str) -> list[Result]:
-        """The comparison's results of that method."""
-        return [result for result in self.comparison if result.experiment.method == method]
+    text: str
+    level: int
 
 
-def write_report(studies: Sequence[Study], path: Path) -> None:
-    """Write the report page: each track's final table, sentences, figures, answers; then where each number comes from.
+@dataclass(frozen=True)
+class Text:
+    """A paragraph; `kind` "banner" stands out."""
 
-    Everything on it comes from the results.
+    text: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Sentences, each a line."""
+
+    texts: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; `kind` "wide text" is one of sentences."""
+
+    frame: pd.DataFrame
+    index: bool = True
+    kind: str = "wide"
+
+
+Block = Heading | Text | Listed | Table | Picture
+
+
+def write_report(evidence: Sequence[Evidence], folder: Path) -> None:
+    """Write report.html, report.md and report.csv: each track's tables, sentences and figures, and their provenance.
+
+    Everything on it comes from the results. Raises ValueError for results that `check_one` does not let stand together.
     """
-    every = [result for study in studies for result in (*study.comparison, *study.ranks)]
-    distinct = {result.experiment.key: result for result in every}
-    parts = [f'<p class="banner">{html.escape(message("smoke_banner"))}</p>'] if is_smoke(every) else []
-    for study in studies:
-        parts += _track(study)
-    parts += [_heading("report_provenance", 2), _html(provenance_table(list(distinct.values())), index=False)]
-    title = message("report_title", profile=every[0].experiment.profile)
-    write_atomically(path, PAGE.substitute(language=language(), title=html.escape(title), body="\n".join(parts)))
+    for track in evidence:
+        check_one(track.results)
+    blocks = report(evidence)
+    body = "\n".join(map(_to_html, blocks))
+    title = html.escape(_title_of(evidence))
+    write_atomically(folder / "report.html", PAGE.substitute(language=language(), title=title, body=body))
+    write_atomically(folder / "report.md", to_markdown(blocks))
+    rows = results_frame([result for track in evidence for result in track.results])
+    write_atomically(folder / "report.csv", rows.to_csv(index=False))
 
 
-def _track(study: Study) -> list[str]:
-    full, lora = study.of("full"), study.of("lora")
-    task = lora[0].experiment.task
+def _title_of(evidence: Sequence[Evidence]) -> str:
+    return message("report_title", profile=evidence[0].comparison[0].experiment.profile)
+
+
+def report(evidence: Sequence[Evidence]) -> list[Block]:
+    """The report's headings, paragraphs, tables and figures, in order."""
+    every = [result for track in evidence for result in track.results]
+    blocks: list[Block] = [Heading(_title_of(evidence), 1)]
+    if is_smoke(every):
+        blocks.append(Text(message("smoke_banner"), "banner"))
+    for track in evidence:
+        blocks += _track(track)
+    if any(track.sweeps for track in evidence):
+        judged = [claim for track in evidence for claim in claims(track)]
+        blocks += [Heading(message("report_claims"), 2), Text(message("claims_note"))]
+        blocks.append(Table(claims_table(judged), index=False, kind="wide text"))
+    return [*blocks, Heading(message("report_provenance"), 2), Table(provenance_table(every), index=False)]
+
+
+def _track(evidence: Evidence) -> list[Block]:
+    full, lora = evidence.of("full"), evidence.of("lora")
+    task = evidence.track.task
     generates = task == "generation"
     text = sentences(full, lora)
     if generates:
-        base = study.of("base")
+        base = evidence.of("base")
         text += [compare(lora, base), *(forgetting(base[0], tuned) for tuned in (full, lora))]
-    verdict_text = margin_verdict(full, lora, study.margin)
-    parts = [
-        f"<h2>{html.escape(_title(lora[0].experiment))}</h2>",
-        _heading("report_comparison", 3),
-        _html(comparison_table(study.comparison), index=True),
-        "" if generates else f"<p>{html.escape(message('interval_note'))}</p>",
-        "<ul>" + "".join(f"<li>{html.escape(sentence)}</li>" for sentence in text) + "</ul>",
-        _picture(comparison_panel(full, lora, compare(full, lora))),
-        _picture(ruler(difference(full, lora), study.margin, verdict_text, task)),
-        _heading("report_ranks", 3),
-        _html(comparison_table(study.ranks), index=True),
-        _picture(score_against_rank(study.ranks, rank_verdict(study.ranks, lora[0].experiment.rank))),
-        _heading("report_training", 3),
-        _picture(loss_curves([full[0], lora[0]])),
+    verdict = margin_verdict(full, lora, evidence.track.margin)
+    blocks: list[Block] = [Heading(_title(lora[0].experiment), 2)]
+    if evidence.sweeps:
+        blocks += _design(evidence)
+    blocks += [Heading(message("report_comparison"), 3), Table(comparison_table(evidence.comparison))]
+    if not generates:
+        blocks.append(Text(message("interval_note")))
+    blocks += [
+        Listed(text),
+        comparison_panel(full, lora, compare(full, lora)),
+        ruler(difference(full, lora), evidence.track.margin, verdict, task),
     ]
-    if generates:
-        parts += [
-            _heading("report_forgetting", 3),
-            _picture(gained_and_forgotten(base[0], [*full, *lora])),
-            _heading("report_samples", 3),
-            _html(samples_table(study.comparison), index=True, kind="wide text"),
+    if evidence.sweeps:
+        trained = {message(f"method_{method}"): evidence.of(method) for method in TRAINED[task]}
+        blocks += [
+            Heading(message("report_difference"), 3),
+            Table(group_table(trained)),
+            Table(difference_table(evidence)),
         ]
-    return parts
+    blocks += _ranks(evidence)
+    if evidence.timing:
+        blocks += [Heading(message("report_time"), 3), Text(message("time_note")), Table(time_table(evidence))]
+    if evidence.updates:
+        pictures = [draw(evidence.updates) for draw in (singular_values, captured_by_rank, intruders)]
+        blocks += [Heading(message("report_update"), 3), Text(message("update_note")), *pictures]
+    if evidence.others:
+        blocks += [
+            Heading(message("report_others"), 3),
+            Text(message("others_note")),
+            Table(other_methods_table(evidence)),
+        ]
+    blocks += [Heading(message("report_training"), 3), loss_curves([full[0], lora[0]])]
+    if generates:
+        blocks += [
+            Heading(message("report_forgetting"), 3),
+            gained_and_forgotten(base[0], [*full, *lora]),
+            Heading(message("report_samples"), 3),
+            Table(samples_table(evidence.comparison), kind="wide text"),
+        ]
+    return blocks
+
+
+def _design(evidence: Evidence) -> list[Block]:
+    """What was fixed before the runs, and the sweep that chose each method's learning rate."""
+    experiment = evidence.of("lora")[0].experiment
+    values = {
+        "train": experiment.train_size,
+        "validation": experiment.validation_size,
+        "test": number(experiment.test_size, 0),
+        "epochs": experiment.epochs,
+        "batch": experiment.batch_size,
+        "seeds": len(evidence.track.seeds),
+        "margin": number(SCORES[evidence.track.task].factor * evidence.track.margin, 2),
+        "unit": message(SCORES[evidence.track.task].unit),
+        "sweep_seed": max(evidence.track.seeds) + 1,
+    }
+    main = [sweep for sweep in evidence.sweeps if sweep.method in TRAINED[evidence.track.task]]
+    others = [sweep for sweep in evidence.sweeps if sweep not in main]
+    blocks: list[Block] = [Heading(message("report_design"), 3), Text(message("design_note", **values))]
+    return [*blocks, *_sweeps(main), *(_sweeps(others) if others else [])]
+
+
+def _sweeps(sweeps: Sequence[Sweep]) -> list[Block]:
+    return [Table(sweep_table(sweeps), index=False, kind="wide text"), loss_against_rate(sweeps)]
+
+
+def _ranks(evidence: Evidence) -> list[Block]:
+    blocks: list[Block] = []
+    rank = evidence.track.settings["rank"]
+    if len({r.experiment.rank for r in evidence.ranks}) > 1:
+        blocks += [
+            Heading(message("report_ranks"), 3),
+            Table(comparison_table(evidence.ranks)),
+            score_against_rank(evidence.ranks, rank_verdict(evidence.ranks, rank)),
+            Table(rank_table(evidence)),
+        ]
+    if evidence.scales:
+        blocks += [Heading(message("report_scale"), 3), Text(message("scale_note")), score_by_scale_rule(evidence)]
+        blocks.append(Table(scale_table(evidence)))
+    if evidence.targets:
+        blocks += [Heading(message("report_targets"), 3), Text(message("targets_note", rank=rank))]
+        blocks.append(Table(group_table(target_groups(evidence))))
+    return blocks
 
 
 def _title(experiment: Experiment) -> str:
@@ -100,13 +223,51 @@ def _title(experiment: Experiment) -> str:
     return f"{message(f'report_{experiment.task}')}: {data} · {experiment.model}"
 
 
-def _heading(key: str, level: int) -> str:
-    return f"<h{level}>{html.escape(message(key))}</h{level}>"
+def _to_html(block: Block) -> str:
+    match block:
+        case Heading(text, level):
+            return f"<h{level}>{html.escape(text)}</h{level}>"
+        case Text(text, kind):
+            return f'<p class="{kind}">{html.escape(text)}</p>' if kind else f"<p>{html.escape(text)}</p>"
+        case Listed(texts):
+            return "<ul>" + "".join(f"<li>{html.escape(text)}</li>" for text in texts) + "</ul>"
+        case Table(frame, index, kind):
+            return f'<div class="{kind}">{frame.to_html(index=index, border=0)}</div>'
+    return f"<p>{block._repr_html_()}</p>"
 
 
-def _html(table: pd.DataFrame, index: bool, kind: str = "wide") -> str:
-    return f'<div class="{kind}">{table.to_html(index=index, border=0)}</div>'
+def to_markdown(blocks: Sequence[Block]) -> str:
+    """The blocks as Markdown; in place of a figure its text alternative."""
+    return "\n\n".join(map(_to_markdown, blocks)) + "\n"
 
 
-def _picture(picture: Picture) -> str:
-    return f"<p>{picture._repr_html_()}</p>"
+def _to_markdown(block: Block) -> str:
+    match block:
+        case Heading(text, level):
+            return f"{'#' * level} {text}"
+        case Text(text, kind):
+            return f"**{text}**" if kind else text
+        case Listed(texts):
+            return "\n".join(f"- {text}" for text in texts)
+        case Table(frame, index, _):
+            named = frame.rename_axis(index=None, columns=None).map(lambda cell: str(cell).replace("|", "\\|"))
+            return named.to_markdown(index=index, disable_numparse=True)
+    return f"*{block.alt}*"
+
+
+def write_readme(evidence: Sequence[Evidence], path: Path) -> None:
+    """Put the published study's tables between the README's two marks, in English. Raises ValueError without marks."""
+    text = path.read_text(encoding="utf-8")
+    before, mark, rest = text.partition(README_START)
+    _, end, after = rest.partition(README_END)
+    if not mark or not end:
+        raise ValueError(message("readme_marks", start=README_START, end=README_END))
+    set_language("en")
+    blocks: list[Block] = []
+    for track in evidence:
+        trained = {message(f"method_{m}"): track.of(m) for m in TRAINED[track.track.task]}
+        blocks += [Text(_title(track.of("lora")[0].experiment), "title"), Table(group_table(trained))]
+        blocks += [Listed([margin_verdict(track.of("full"), track.of("lora"), track.track.margin)])]
+    judged = [claim for track in evidence for claim in claims(track)]
+    blocks.append(Table(claims_table(judged), index=False))
+    write_atomically(path, f"{before}{README_START}\n\n{to_markdown(blocks)}\n{README_END}{after}")

@@ -28,7 +28,7 @@ from loralab.training import read_stamp, train
 
 # The modules that can change a result or its measurements. The rest loads or shows.
 OUTCOME_MODULES = (
-    "baselines", "chat", "data", "duplicates", "generation", "hardware", "memory", "metrics", "models", "pairs",
+    "baselines", "chat", "data", "duplicates", "generation", "hardware", "metrics", "models", "pairs", "peak",
     "tokenization", "training",
 )  # fmt: skip
 VERSIONED = ("accelerate", "datasets", "peft", "sacrebleu", "scikit-learn", "torch", "transformers")
@@ -120,6 +120,8 @@ def keep(
 def headline(result: Result) -> str:
     """A result's main score, with how many test examples and which seed stand behind it."""
     seed = result.experiment.identity().get("seed")
+    if not result.experiment.examined:
+        return message("headline_validation", loss=number(result.epochs[-1]["loss"], 3), seed=seed)
     values = {
         "examples": number(len(result.labels), 0),
         "seed": "" if seed is None else message("with_seed", seed=seed),

@@ -60,6 +60,18 @@ def difference(a: Sequence[Result], b: Sequence[Result]) -> Difference:
     return paired_difference([r.predictions for r in a], [r.predictions for r in b], a[0].labels)
 
 
+def score_values(a: Sequence[Result], b: Sequence[Result]) -> tuple[np.ndarray, np.ndarray]:
+    """What `difference` is the mean of: its values (seeds × examples) and the examples' weights.
+
+    Accuracy: 1, 0 or -1, and ones. Loss: nats of an answer, and its tokens.
+    """
+    if a[0].experiment.task == "generation":
+        nats = [np.array([r.answer_nats for r in group]) for group in (a, b)]
+        return nats[0] - nats[1], np.array(a[0].answer_tokens)
+    right = [np.array([np.equal(r.predictions, r.labels) for r in group], dtype=float) for group in (a, b)]
+    return right[0] - right[1], np.ones(len(a[0].labels))
+
+
 def _seeded(result: Result) -> bool:
     return "seed" in result.experiment.identity()
 
@@ -95,8 +107,10 @@ def _runs(*groups: Sequence[Result]) -> str:
 def margin_verdict(a: Sequence[Result], b: Sequence[Result], margin: float) -> str:
     """One sentence: equivalent within the margin (share or nats), different, different but negligible, or cannot tell.
 
-    Raises what `difference` raises.
+    Smoke results get no verdict. Raises what `difference` raises.
     """
+    if is_smoke((*a, *b)):
+        return message("smoke_no_verdict")
     key = verdict(difference(a, b), margin)
     values = {
         "a": method_name(a[0]),
@@ -104,15 +118,17 @@ def margin_verdict(a: Sequence[Result], b: Sequence[Result], margin: float) -> s
         "margin": with_unit(margin, a[0].experiment.task),
         "runs": _runs(a, b),
     }
-    return marked(message(f"verdict_{key}", **values), (*a, *b))
+    return message(f"verdict_{key}", **values)
 
 
 def rank_verdict(results: Sequence[Result], reference: int) -> str:
     """The title of the rank comparison: whether any rank's score stands out from the reference rank's.
 
-    With m ranks beside it, each interval is at 1 - 0.05/m, so that all together err in 5 % of studies at most
-    (Bonferroni).
+    Smoke results get no verdict. With m ranks beside the reference, each interval is at 1 - 0.05/m, so that all
+    together err in 5 % of studies at most (Bonferroni).
     """
+    if is_smoke(results):
+        return message("smoke_no_verdict")
     by_rank: dict[int, list[Result]] = {}
     for result in results:
         by_rank.setdefault(result.experiment.rank, []).append(result)
@@ -129,8 +145,8 @@ def rank_verdict(results: Sequence[Result], reference: int) -> str:
         "runs": _runs(base),
     }
     if not apart:
-        return marked(message("ranks_cannot_tell", **values), results)
-    return marked(message("ranks_differ", apart="; ".join(apart), **values), results)
+        return message("ranks_cannot_tell", **values)
+    return message("ranks_differ", apart="; ".join(apart), **values)
 
 
 def sentences(full: Sequence[Result], lora: Sequence[Result]) -> list[str]:

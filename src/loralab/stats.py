@@ -7,7 +7,11 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import brentq
 from scipy.stats import t as student_t
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
 
 
 def z(level: float) -> float:
@@ -21,6 +25,16 @@ def half_width(accuracy: float, examples: int, level: float = 0.95) -> float:
     It covers which examples the test happens to hold, and nothing else: no other seed, no other training set.
     """
     return z(level) * math.sqrt(accuracy * (1 - accuracy) / examples)
+
+
+def loss_half_width(nats: ArrayLike, tokens: ArrayLike, level: float = 0.95) -> float:
+    """Half of the interval of a loss (nats a token) on these answers: z·SD of the residuals nats - loss·tokens, √n/Σ.
+
+    A ratio estimate (Cochran, Sampling Techniques, 1977, section 6.3): which answers the test holds, and nothing else.
+    """
+    losses, lengths = np.asarray(nats, dtype=float), np.asarray(tokens, dtype=float)
+    residuals = losses - losses.sum() / lengths.sum() * lengths
+    return z(level) * float(residuals.std(ddof=1)) * math.sqrt(len(lengths)) / float(lengths.sum())
 
 
 def seed_factor(seeds: int, level: float = 0.95) -> float:
@@ -117,3 +131,103 @@ def verdict(difference: Difference, margin: float, level: float = 0.95) -> str:
     return {(True, False): "equivalent", (False, True): "different", (True, True): "negligible"}.get(
         (within, apart), "cannot_tell"
     )
+
+
+def _two_sided(difference: Difference, distance: float) -> float:
+    """1 - level of the interval whose half is the distance."""
+    least, most = 1e-12, 1 - 1e-12
+    if difference.half(least) >= distance:
+        return 1.0
+    if difference.half(most) <= distance:
+        return 0.0
+    return 1 - float(brentq(lambda level: difference.half(level) - distance, least, most))
+
+
+def luck_needed(difference: Difference) -> float:
+    """How often luck alone moves a difference this far from zero, to either side: its p-value.
+
+    1 - level of the interval (`Difference.half`) that just reaches zero. Without exam luck, that of a paired t-test.
+    """
+    return _two_sided(difference, abs(difference.mean))
+
+
+def equivalence_p(difference: Difference, margin: float) -> float:
+    """The larger p-value of two one-sided tests, against -margin and against margin (Schuirmann 1987).
+
+    Below 0.05 just when `verdict` says equivalent or negligible. Without exam luck, that of paired t-tests.
+    """
+    inside = margin - abs(difference.mean)
+    share = _two_sided(difference, abs(inside)) / 2
+    return share if inside > 0 else 1 - share
+
+
+def holm(differences: Sequence[Difference]) -> list[float]:
+    """`luck_needed` of several differences looked at together, each raised so that all hold at once (Holm 1979)."""
+    return [float(p) for p in multipletests([luck_needed(d) for d in differences], method="holm")[1]]
+
+
+def detectable(difference: Difference, power: float = 0.8, level: float = 0.95) -> float:
+    """The smallest true difference that a study like this one finds with that probability.
+
+    Seeds: the effect that a paired t-test finds (Cohen, Statistical Power Analysis, 1988, section 2.3), in units of
+    the spread of `by_seed`. Exam: (z(level) + the power's quantile)·`exam`. Joined like the legs of a triangle.
+    """
+    training = 0.0
+    if len(difference.by_seed) > 1:
+        effect = TTestPower().solve_power(nobs=len(difference.by_seed), alpha=1 - level, power=power)
+        training = float(effect) * float(np.std(difference.by_seed, ddof=1))
+    return math.hypot(training, (z(level) + NormalDist().inv_cdf(power)) * difference.exam)
+
+
+def mcnemar_p(a: Sequence[int], b: Sequence[int], labels: Sequence[int]) -> float:
+    """How often luck alone would divide the examples that just one of two runs gets right this unevenly.
+
+    The exact test of McNemar (Psychometrika 12, 1947): one pair of runs, so it says nothing of other seeds.
+    """
+    right_a, right_b = (np.asarray(x) == np.asarray(labels) for x in (a, b))
+    table = [[np.sum(p & q) for q in (right_b, ~right_b)] for p in (right_a, ~right_a)]
+    return float(mcnemar(table, exact=True).pvalue)
+
+
+def bootstrap_half(values: ArrayLike, weights: ArrayLike, level: float = 0.95, draws: int = 2000) -> float:
+    """Half of an interval for Σ values / Σ weights, from drawing seeds and examples anew, both at once.
+
+    `values` are seeds × examples (differences of two methods, say) and `weights` belong to the examples: ones for a
+    share, tokens for a loss. Both ways at once as in Owen, "The pigeonhole bootstrap", Annals of Applied Statistics
+    1(2), 2007, which tends to be too wide. Drawing from k seeds shows √((k-1)/k) of their spread and takes it as known:
+    the spread found is raised by √(k/(k-1)) and multiplied by Student's t. With one seed, examples alone are drawn.
+    """
+    table, each = np.atleast_2d(np.asarray(values, dtype=float)), np.asarray(weights, dtype=float)
+    (seeds, examples), random = table.shape, np.random.default_rng(0)
+    found = []
+    for _ in range(draws):
+        times = np.bincount(random.integers(0, examples, examples), minlength=examples)
+        drawn = random.integers(0, seeds, seeds)
+        found.append(float((table[drawn] @ times).mean() / (each @ times)))
+    spread = float(np.std(found, ddof=1))
+    if seeds == 1:
+        return z(level) * spread
+    return seed_factor(seeds, level) * math.sqrt(seeds) * math.sqrt(seeds / (seeds - 1)) * spread
+
+
+def coverage(seeds: int, training: float, exam: float, studies: int = 2000, level: float = 0.95) -> float:
+    """The share of simulated studies whose interval (`Difference.half`) holds the truth.
+
+    `training` is the standard deviation that training luck gives one seed's difference, `exam` what exam luck gives
+    all of a study's alike.
+    """
+    random = np.random.default_rng(0)
+    caught = 0
+    for _ in range(studies):
+        by_seed = random.normal(0, exam) + random.normal(0, training, size=seeds)
+        study = Difference(tuple(by_seed), exam)
+        caught += abs(study.mean) < study.half(level)
+    return caught / studies
+
+
+def ratio_interval(ratios: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+    """Low end, middle and high end for a ratio measured round by round: Student's t on the logarithms."""
+    logs = np.log(np.asarray(ratios, dtype=float))
+    middle = float(logs.mean())
+    half = seed_factor(len(logs), level) * float(logs.std(ddof=1)) if len(logs) > 1 else math.inf
+    return math.exp(middle - half), math.exp(middle), math.exp(middle + half) if half < 700 else math.inf

@@ -5,7 +5,7 @@ from statistics import mean
 
 import pandas as pd
 
-from loralab.experiment import Result
+from loralab.experiment import LORA_METHODS, Result
 from loralab.messages import message, number, percent, scientific
 from loralab.stats import half_width
 
@@ -16,9 +16,9 @@ COSTS = (
 
 
 def method_name(result: Result) -> str:
-    """The method in the reader's language; LoRA with its rank."""
+    """The method in the reader's language; LoRA and its variants with their rank."""
     name = message(f"method_{result.experiment.method}")
-    return f"{name} r={result.experiment.rank}" if result.experiment.method == "lora" else name
+    return f"{name} r={result.experiment.rank}" if result.experiment.method in LORA_METHODS else name
 
 
 def by_method(results: Sequence[Result]) -> dict[str, list[Result]]:

@@ -28,10 +28,10 @@ from loralab.data import Splits
 from loralab.experiment import Experiment, Outcome, write_atomically
 from loralab.generation import examine, row_losses, token_losses
 from loralab.hardware import Device
-from loralab.memory import PeakMemory
 from loralab.messages import clock, message
 from loralab.metrics import score
 from loralab.models import apply_method, count_parameters, load_for, load_tokenizer
+from loralab.peak import PeakMemory
 from loralab.tokenization import BatchesByLength, Encoded, batches_by_length, count_tokens, encode
 
 ARGUMENTS = {field.name for field in fields(TrainingArguments)}
@@ -246,6 +246,8 @@ def train(
 ) -> tuple[nn.Module, Outcome]:
     """Train, evaluate on validation after each epoch, and on test once at the end; the model and what was measured.
 
+    An experiment that is not examined ends before the test.
+
     Resumes from the last whole checkpoint in `folder` if there is one. `callbacks` are added to Trainer's. Where
     several processes were launched, all of them have to call this with the same arguments, and each gets the same in
     return but for times and memory, which are its own.
@@ -281,24 +283,26 @@ def train(
     history = trainer.state.log_history
     evaluations = [entry for entry in history if "eval_loss" in entry]
     started = time.perf_counter()
+    found: dict[str, Any] = {"test": {}, "predictions": [], "labels": []}
     if classifies:
-        logits, metrics = predict(trainer, encoded["test"])
-        found: dict[str, Any] = {
-            "test": {name: metrics[f"test_{name}"] for name in SCORES},
-            "predictions": logits.argmax(axis=1).tolist(),
-            "labels": splits.test["label"].tolist(),
-            "epochs": [{name: entry[f"eval_{name}"] for name in SCORES} for entry in evaluations],
-        }
+        epochs = [{name: entry[f"eval_{name}"] for name in SCORES} for entry in evaluations]
+        if experiment.examined:
+            logits, metrics = predict(trainer, encoded["test"])
+            found = {
+                "test": {name: metrics[f"test_{name}"] for name in SCORES},
+                "predictions": logits.argmax(axis=1).tolist(),
+                "labels": splits.test["label"].tolist(),
+            }
     else:
+        epochs = [{"loss": entry["eval_token_loss"], "perplexity": entry["eval_perplexity"]} for entry in evaluations]
         # Trainer leaves its mixed precision on the model; the base was examined without.
         model = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-        found = examine(model, tokenizer, experiment, splits.train, splits.test)
-        found["epochs"] = [
-            {"loss": entry["eval_token_loss"], "perplexity": entry["eval_perplexity"]} for entry in evaluations
-        ]
+        if experiment.examined:
+            found = examine(model, tokenizer, experiment, splits.train, splits.test)
     evaluation_seconds = sum(entry["eval_runtime"] for entry in evaluations) + time.perf_counter() - started
     outcome = Outcome(
         **found,
+        epochs=epochs,
         loss_by_step=[entry["loss"] for entry in history if "loss" in entry],
         learning_rate_by_step=[entry["learning_rate"] for entry in history if "loss" in entry],
         parameters=parameters,

@@ -1,0 +1,122 @@
+"""Compare results at hand with the published ones: the same, within their interval, or different."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import pandas as pd
+
+from loralab.experiment import Result
+from loralab.messages import message, number
+from loralab.sentences import SCORES
+from loralab.stats import half_width, loss_half_width, seed_factor
+from loralab.study import Evidence
+from loralab.tables import method_name, peak_bytes
+
+SAME, WITHIN, DIFFERENT = "same", "within", "different"
+# Losses that agree this far are the same training: another number of threads changes the eighth digit.
+ROUNDING = 1e-6
+MEMORY = 0.02  # of the peak: a library's version may allocate a little more
+
+
+def state(mine: float, theirs: float, half: float) -> str:
+    """Same, within ±half, or different."""
+    gap = abs(mine - theirs)
+    if gap <= ROUNDING * max(1.0, abs(theirs)):
+        return SAME
+    return WITHIN if gap <= half else DIFFERENT
+
+
+def band(group: Sequence[Result]) -> float:
+    """Half of the interval in which one more run of the published group falls 95 % of the time (score's unit).
+
+    t·SD·√(1 + 1/k) over its k seeds; with one seed, the exam's luck alone, twice, as both runs have it.
+    """
+    score = SCORES[group[0].experiment.task].name
+    values = [result.test[score] for result in group]
+    if len(values) > 1:
+        return seed_factor(len(values)) * math.sqrt(len(values)) * stdev(values) * math.sqrt(1 + 1 / len(values))
+    if score == "accuracy":
+        return math.sqrt(2) * half_width(mean(values), len(group[0].labels))
+    return math.sqrt(2) * loss_half_width(group[0].answer_nats, group[0].answer_tokens)
+
+
+def alike(result: Result) -> tuple[Any, ...]:
+    """What runs of one group share: everything that decides the outcome, but the seed."""
+    return tuple(sorted((k, str(v)) for k, v in result.experiment.identity().items() if k != "seed"))
+
+
+def compare_results(mine: Sequence[Result], theirs: Sequence[Result]) -> pd.DataFrame:
+    """One row a number of each published result that is at hand too: what, published, at hand, state."""
+    at_hand = {result.experiment.key: result for result in mine}
+    groups: dict[tuple[Any, ...], list[Result]] = {}
+    for result in theirs:
+        groups.setdefault(alike(result), []).append(result)
+    rows = []
+    for published in theirs:
+        own = at_hand.get(published.experiment.key)
+        if own is None:
+            continue
+        pairs: list[tuple[str, float, float, float]] = []
+        if published.test:
+            score = SCORES[published.experiment.task].name
+            if score in published.test:
+                pairs.append((score, published.test[score], own.test[score], band(groups[alike(published)])))
+        else:
+            theirs_loss, own_loss = published.epochs[-1]["loss"], own.epochs[-1]["loss"]
+            pairs.append(("validation_loss", theirs_loss, own_loss, 0.05 * theirs_loss))
+        if published.parameters:
+            trained, own_trained = published.parameters["trainable"], own.parameters["trainable"]
+            pairs.append(("trainable", trained, own_trained, 0.0))
+            pairs.append(("peak_memory", peak_bytes(published), peak_bytes(own), MEMORY * peak_bytes(published)))
+        for name, reference, found, half in pairs:
+            rows.append(
+                {
+                    message("result"): f"{published.experiment.key} ({method_name(published)})",
+                    message("number"): message(name),
+                    message("published"): number(reference, 0 if reference > 1000 else 4),
+                    message("at_hand"): number(found, 0 if reference > 1000 else 4),
+                    message("state"): state(found, reference, half),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def environment(mine: Sequence[Result], theirs: Sequence[Result]) -> list[str]:
+    """What differs between the two in code, device and versions, each as a line."""
+    lines = []
+    for name in ("code", "device"):
+        found = [{result.provenance[name] for result in results} for results in (theirs, mine)]
+        if found[0] != found[1]:
+            lines.append(_differs(message(name), *(", ".join(sorted(each)) for each in found)))
+    versions = [results[0].provenance["versions"] for results in (theirs, mine)]
+    for name in sorted(set(versions[0]) | set(versions[1])):
+        before, now = (each.get(name, "–") for each in versions)
+        if before != now:
+            lines.append(_differs(name, before, now))
+    return lines
+
+
+def _differs(name: str, published: str, own: str) -> str:
+    return message("environment_differs", name=name, published=published, own=own)
+
+
+def check_results(evidence: Sequence[Evidence], folder: Path) -> tuple[str, int]:
+    """Compare what the results folder has of the published study with it: a text, and the exit code.
+
+    0 if every number at hand is the same or within the published interval; 1 if one is different, or none is at hand.
+    """
+    theirs = [result for track in evidence for result in track.results]
+    paths = {r.experiment.key: folder / "runs" / r.experiment.key / "result.json" for r in theirs}
+    mine = [Result.load(path) for path in paths.values() if path.exists()]
+    if not mine:
+        return message("nothing_at_hand", count=len(theirs)), 1
+    table = compare_results(mine, theirs)
+    states = table[message("state")]
+    counts = {name: int((states == name).sum()) for name in (SAME, WITHIN, DIFFERENT)}
+    lines = [table[states != SAME].map(str).to_string(index=False)] if counts[SAME] < len(table) else []
+    lines.append(message("checked", at_hand=len(mine), count=len(theirs), **counts))
+    lines += environment(mine, theirs)
+    return "\n".join(lines), int(counts[DIFFERENT] > 0)

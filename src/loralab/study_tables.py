@@ -1,0 +1,242 @@
+"""Tables of the study: design, sweeps, the main difference, ranks, modules, other methods, time."""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import mean, stdev
+
+import numpy as np
+import pandas as pd
+
+from loralab.experiment import Result
+from loralab.messages import message, number, percent, scientific
+from loralab.sentences import SCORES, amount, difference, score_values, with_unit
+from loralab.stats import (
+    Difference,
+    bootstrap_half,
+    coverage,
+    detectable,
+    equivalence_p,
+    holm,
+    luck_needed,
+    mcnemar_p,
+    ratio_interval,
+    seed_factor,
+    verdict,
+)
+from loralab.study import Evidence, Sweep, scale_groups
+from loralab.tables import method_name, peak_bytes, training_seconds
+from loralab.timing import METHODS, steps_to, target_loss
+
+DASH = "–"
+
+
+def small(p: float) -> str:
+    """A probability in three digits, or that it is below a thousandth."""
+    return f"< {number(0.001, 3)}" if p < 0.001 else number(p, 3)
+
+
+def sweep_table(sweeps: Sequence[Sweep]) -> pd.DataFrame:
+    """Validation loss by learning rate, a row a method; the best marked, and whether it lies at the edge."""
+    rows = [
+        {
+            message("method"): message(f"method_{sweep.method}"),
+            message("rates_and_losses"): " · ".join(
+                f"{scientific(rate)}: {number(loss, 3) if math.isfinite(loss) else '∞'}"
+                for rate, loss in sweep.losses.items()
+            ),
+            message("best_rate"): scientific(sweep.best),
+            message("extended"): message("yes" if sweep.extended else "no"),
+            message("still_at_edge"): message("yes" if sweep.at_edge else "no"),
+        }
+        for sweep in sweeps
+    ]
+    return pd.DataFrame(rows)
+
+
+def spread(runs: Sequence[Result]) -> dict[str, str]:
+    """A group's score: mean, standard deviation, 95 % interval over its seeds, and each seed's."""
+    task = runs[0].experiment.task
+    score = SCORES[task]
+    values = [r.test[score.name] for r in runs]
+    several = len(values) > 1
+    deviation = stdev(values) if several else math.nan
+    return {
+        message("average"): amount(mean(values), task),
+        message("deviation"): number(score.factor * deviation, score.digits + 1) if several else DASH,
+        message("interval_of_seeds"): f"± {amount(seed_factor(len(values)) * deviation, task)}" if several else DASH,
+        message("by_seed"): " · ".join(amount(value, task) for value in values),
+    }
+
+
+def group_table(groups: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
+    """Groups of runs, a row each: score over their seeds, parameters, rate, time and memory of training."""
+    rows = {
+        name: {
+            **spread(runs),
+            message("trainable"): number(runs[0].parameters["trainable"], 0),
+            message("trainable_adapter"): number(runs[0].parameters["adapter"], 0),
+            message("learning_rate"): scientific(runs[0].experiment.learning_rate),
+            message("seconds"): number(float(np.median([training_seconds(r) for r in runs])), 0),
+            message("peak_memory"): number(mean(map(peak_bytes, runs)) / 2**20, 0),
+        }
+        for name, runs in groups.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def other_methods_table(evidence: Evidence) -> pd.DataFrame:
+    """The other methods of peft beside full fine-tuning and LoRA, one run each with the first seed."""
+    first = evidence.track.seeds[0]
+    beside = [r for r in (*evidence.of("full"), *evidence.of("lora")) if r.experiment.seed == first]
+    return group_table({method_name(r): [r] for r in (*beside, *evidence.others)})
+
+
+def scale_table(evidence: Evidence) -> pd.DataFrame:
+    """Each scale rule at each rank, with the factor that multiplies BA."""
+    groups: dict[str, Sequence[Result]] = {}
+    for rule, runs in scale_groups(evidence).items():
+        for rank in sorted({r.experiment.rank for r in runs}):
+            own = [r for r in runs if r.experiment.rank == rank]
+            groups[f"{message(rule)}, r = {rank}, s = {number(own[0].experiment.scale, 2)}"] = own
+    return group_table(groups)
+
+
+def target_groups(evidence: Evidence) -> dict[str, Sequence[Result]]:
+    """LoRA's runs by the modules it is on, with the seeds that all of them have."""
+    seeds = {r.experiment.seed for r in evidence.targets}
+    groups: dict[str, Sequence[Result]] = {
+        message("target_default"): [r for r in evidence.of("lora") if r.experiment.seed in seeds]
+    }
+    for name, modules in evidence.track.targets.items():
+        wanted = modules if isinstance(modules, str) else tuple(modules)
+        groups[message(f"target_{name}")] = [r for r in evidence.targets if r.experiment.target_modules == wanted]
+    return groups
+
+
+def rank_table(evidence: Evidence) -> pd.DataFrame:
+    """Each rank against the profile's: paired difference, its p-value after Holm's correction, and what follows."""
+    reference, task = evidence.track.settings["rank"], evidence.track.task
+    by_rank = {
+        rank: [r for r in evidence.ranks if r.experiment.rank == rank]
+        for rank in sorted({r.experiment.rank for r in evidence.ranks})
+    }
+    others = [rank for rank in by_rank if rank != reference]
+    found = {rank: difference(by_rank[rank], by_rank[reference]) for rank in others}
+    raised = dict(zip(others, holm([found[rank] for rank in others]), strict=True)) if others else {}
+    rows = {}
+    for rank, runs in by_rank.items():
+        beside = rank in found
+        key = "rank_reference" if not beside else "rank_differs" if raised[rank] < 0.05 else "rank_cannot_tell"
+        rows[f"r = {rank}"] = {
+            **spread(runs),
+            message("minus_reference", rank=reference): _signed(found[rank], task) if beside else DASH,
+            message("p_holm"): small(raised[rank]) if beside else DASH,
+            message("verdict"): message(key),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _signed(found: Difference, task: str, half: float | None = None) -> str:
+    sign = "+" if found.mean > 0 else ""
+    return f"{sign}{amount(found.mean, task)} ± {amount(found.half() if half is None else half, task)}"
+
+
+def difference_table(evidence: Evidence) -> pd.DataFrame:
+    """Full fine-tuning minus LoRA: what the design can detect, then the difference and every test of it."""
+    full, lora, task = evidence.of("full"), evidence.of("lora"), evidence.track.task
+    found, margin = difference(full, lora), evidence.track.margin
+    deviation = float(np.std(found.by_seed, ddof=1)) if len(found.by_seed) > 1 else 0.0
+    values, weights = score_values(full, lora)
+    caught = coverage(len(full), deviation, found.exam)
+    rows = [
+        (message("row_margin"), f"± {with_unit(margin, task)}"),
+        (message("row_detectable"), with_unit(detectable(found), task)),
+        (message("row_lucks"), message("lucks", seeds=amount(deviation, task), exam=amount(found.exam, task))),
+        (message("row_by_seed"), " · ".join(amount(value, task) for value in found.by_seed)),
+        (message("row_difference"), _signed(found, task)),
+        (message("row_coverage"), percent(caught)),
+        (message("row_bootstrap"), _signed(found, task, bootstrap_half(values, weights))),
+        (message("row_zero"), small(luck_needed(found))),
+        (message("row_equivalence"), small(equivalence_p(found, margin))),
+    ]
+    if task == "classification":
+        per_seed = [mcnemar_p(a.predictions, b.predictions, a.labels) for a, b in zip(full, lora, strict=True)]
+        rows.append((message("row_mcnemar"), " · ".join(map(small, per_seed))))
+    rows.append((message("verdict"), message(f"short_{verdict(found, margin)}")))
+    return pd.DataFrame(rows, columns=["", message("full_minus_lora")]).set_index("")
+
+
+def time_table(evidence: Evidence) -> pd.DataFrame:
+    """Full fine-tuning's and LoRA's time: a step, a real token, up to one loss; operations counted and by formula."""
+    timing = evidence.timing
+    if timing is None:
+        raise ValueError(message("not_timed"))
+    seconds = {method: np.array(timing.seconds[method]) for method in METHODS}
+    tokens = np.array(timing.tokens)
+    steps = _steps_to_target(evidence)
+    a_step = {method: float(np.median(taken)) for method, taken in seconds.items()}
+    rows: list[tuple[str, list[str], list[float]]] = [
+        (message("time_step"), [f"{number(1000 * a_step[m], 0)} ms" for m in METHODS], timing.ratios),
+        (
+            message("time_token"),
+            [f"{number(1e6 * float(seconds[m].sum() / tokens.sum()), 0)} µs" for m in METHODS],
+            timing.ratios,
+        ),
+        (
+            message("time_to_loss"),
+            [f"{number(mean(steps[m]), 0)} · {number(mean(steps[m]) * a_step[m], 0)} s" for m in METHODS],
+            [
+                full * a_step["full"] / (lora * a_step["lora"])
+                for full, lora in zip(steps["full"], steps["lora"], strict=True)
+            ],
+        ),
+    ]
+    table = {
+        name: {**dict(zip(_names(), cells, strict=True)), message("ratio"): _interval(ratios)}
+        for name, cells, ratios in rows
+    }
+    for name, counts in (("operations_counted", timing.counted), ("operations_expected", timing.expected)):
+        table[message(name)] = {
+            **{title: f"{number(counts[m] / 1e9, 1)} G" for title, m in zip(_names(), METHODS, strict=True)},
+            message("ratio"): number(counts["full"] / counts["lora"], 2),
+        }
+    return pd.DataFrame.from_dict(table, orient="index")
+
+
+def _names() -> list[str]:
+    return [message(f"short_{method}") for method in METHODS]
+
+
+def _interval(ratios: Sequence[float]) -> str:
+    low, middle, high = ratio_interval(ratios)
+    return message("times_interval", middle=number(middle, 2), low=number(low, 2), high=number(high, 2))
+
+
+def _steps_to_target(evidence: Evidence) -> dict[str, list[int]]:
+    """Steps, seed by seed, until the training loss over a quarter of an epoch is one that all runs reach."""
+    full, lora = evidence.of("full"), evidence.of("lora")
+    window = max(1, len(full[0].loss_by_step) // len(full[0].epochs) // 4)
+    target = target_loss(full, lora, window)
+    found = {
+        m: [steps_to(r.loss_by_step, target, window) for r in runs]
+        for m, runs in zip(METHODS, (full, lora), strict=True)
+    }
+    return {method: [step for step in steps if step is not None] for method, steps in found.items()}
+
+
+def results_frame(results: Sequence[Result]) -> pd.DataFrame:
+    """Every result as numbers, a row each: what was run, scores, parameters, seconds, memory, and where it is from."""
+    rows = []
+    for result in results:
+        experiment = result.experiment
+        rows.append(
+            {"result": experiment.key, "profile": experiment.profile}
+            | {k: str(v) if isinstance(v, tuple) else v for k, v in experiment.identity().items()}
+            | {f"test_{name}": value for name, value in result.test.items()}
+            | ({"validation_loss": result.epochs[-1]["loss"]} if result.epochs else {})
+            | {f"parameters_{name}": value for name, value in result.parameters.items()}
+            | {f"seconds_{name}": value for name, value in result.seconds.items()}
+            | {"peak_bytes": result.memory.get("peak_bytes"), "code": result.provenance["code"]}
+            | {"data": result.provenance["data"], "device": result.provenance["device"]}
+        )
+    return pd.DataFrame(rows)
