@@ -34,3 +34,61 @@ def test_an_unknown_profile_is_a_message_and_not_a_traceback(monkeypatch, capsys
     monkeypatch.setenv("LORALAB_PROFILE", "gpu")
     assert main(["run"]) == 1
     assert "profile cannot be 'gpu'. Choose one of: smoke, cpu, study, t4, large." in capsys.readouterr().err
+
+
+def test_a_check_against_the_study_fails_where_nothing_is_at_hand(capsys):
+    assert main(["check"]) == 1
+    assert "make study" in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("command", ["publish", "readme"])
+def test_publishing_takes_a_checkout(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([command]) == 1
+    assert f"loralab {command}" in capsys.readouterr().err and not list(tmp_path.glob("data"))
+
+
+TINY_STUDY = """
+base = "smoke"
+train_size = 32
+validation_size = 16
+test_size = 32
+ranks = [4, 8]
+seeds = [0, 1]
+methods = ["pissa", "prompt"]
+
+[targets]
+all-linear = "all-linear"
+
+[sweep]
+full = [1e-5, 2e-5]
+lora = [5e-4, 1e-3]
+prompt = [1e-3, 2e-3]
+
+[generation]
+seeds = [0]
+"""
+
+
+@pytest.mark.slow
+def test_a_whole_study_from_nothing_to_the_report(results, tmp_path, monkeypatch, capsys):
+    (tmp_path / "tiny.toml").write_text(TINY_STUDY)
+    monkeypatch.setenv("LORALAB_PROFILE", str(tmp_path / "tiny.toml"))
+    assert main(["report"]) == 0
+    said = capsys.readouterr().out
+    text = (results / "tiny" / "report.md").read_text()
+    for heading in (
+        "What was fixed beforehand",
+        "Time",
+        "Inside the update",
+        "Other methods",
+        "The scale rule",
+        "on trial",
+    ):
+        assert heading in text
+    assert (results / "tiny" / "measured-classification.json").exists()
+    assert "nan" not in text
+    assert main(["report"]) == 0
+    again = capsys.readouterr().out
+    assert "done in" in said and "done in" not in again
+    assert (results / "tiny" / "report.md").read_text() == text

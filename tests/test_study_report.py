@@ -12,6 +12,7 @@ from loralab.messages import set_language
 from loralab.profiles import load_profile
 from loralab.report import README_END, README_START, report, to_markdown, write_readme, write_report
 from loralab.study import MissingResult, at_hand, check_one, gather, measure, publish, recorded
+from loralab.study_figures import own_over_evidence, two_rulers
 from loralab.study_tables import difference_table, rank_table, time_table
 from loralab.timing import Timing
 from loralab.update import Update
@@ -210,3 +211,18 @@ def test_the_readme_is_written_between_its_marks(evidence, tmp_path):
     path.write_text("no marks")
     with pytest.raises(ValueError, match="lacks the marks"):
         write_readme(evidence, path)
+
+
+def test_ones_own_runs_stand_beside_the_study_each_under_its_name(evidence, make):
+    own = [make(rank=rank, seed=seed) for rank in (4, 8) for seed in (0, 1)]
+    picture = own_over_evidence(own, evidence[0])
+    assert picture.alt.startswith("The study: No rank can be told apart from r=8")
+    assert "the study: minilm-l6, 2,000 examples, 5 seeds: r=1 " in picture.alt
+    assert picture.alt.endswith("yours: minilm-l6, 1,600 examples, seeds: 2: r=4 0.0, r=8 0.0.")
+
+
+def test_both_differences_lie_on_one_ruler(evidence, make):
+    full, lora = ([make(m, seed=seed, right=n) for seed in (0, 1)] for m, n in (("full", 830), ("lora", 800)))
+    picture = two_rulers((full, lora), evidence[0])
+    assert picture.alt.startswith("The study: ") and "examples, seeds: 2: 3.00 ± " in picture.alt
+    assert "5 seeds: " in picture.alt

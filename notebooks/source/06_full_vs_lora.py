@@ -805,7 +805,7 @@ for weights in ("fp32", "bf16", "nf4"):
     plans[name] = large.experiment("lora", weights=weights)
 gib = {name: static_need(plan) / 2**30 for name, plan in plans.items()}
 rows = [
-    [number(size, 1), message("held_yes" if size < 15 else "held_no")]
+    [number(size, 1), message("yes" if size < 15 else "no")]
     for size in gib.values()
 ]
 columns = [message("needed_gib"), message("fits_t4")]
@@ -853,19 +853,23 @@ parts = [
 Markdown("\n\n".join(parts))
 
 # %% [markdown] lang="es"
-# Y esto es lo que se suele prometer de LoRA (lo hacía también el cuaderno del que nació este curso), al lado de lo que
-# hemos medido con las críticas de cine. Vale para este modelo, estos datos y esta máquina: un «no» aquí no refuta la
-# promesa en otro sitio, ni un «sí» la demuestra.
+# Y esto es lo que se suele decir de LoRA (lo decía también el cuaderno del que nació este curso), al lado de lo que
+# hemos medido con las críticas de cine. El veredicto sale de los números: **confirmado** si el intervalo cae entero
+# dentro de lo que se afirma, **refutado** si cae fuera, y **sin decidir** si tiene una parte de cada lado. Vale para este
+# modelo, estos datos y esta máquina: ni un «refutado» cierra la cuestión en otro sitio, ni un «confirmado» la demuestra.
 
 # %% [markdown] lang="en"
-# And this is what is usually promised of LoRA (the notebook that this course grew out of did so too), beside what we
-# have measured on the film reviews. It holds for this model, these data and this machine: a “no” here does not refute
-# the promise elsewhere, nor does a “yes” prove it.
+# And this is what people claim of LoRA (the notebook that this course grew out of did so too), beside what we have
+# measured on the film reviews. The verdict follows from the numbers: **confirmed** if the whole interval lies within what
+# is claimed, **refuted** if it lies outside, and **undecided** if it has a part on each side. It holds for this model,
+# these data and this machine: “refuted” does not settle the matter elsewhere, nor does “confirmed” prove it.
 
 # %%
-from loralab.sentences import promises
+from loralab.claims import claims, claims_table
+from loralab.study import Evidence
 
-promises(full, lora, ratios, margin)
+pd.set_option("display.max_colwidth", None)
+claims_table(claims(Evidence(profile, results), ratios))
 
 # %% [markdown] lang="es"
 # ## Tus predicciones

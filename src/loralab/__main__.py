@@ -50,17 +50,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _published(command: str) -> int:
-    """What concerns the study in data/reference. It needs a checkout, not an installed package."""
+    """What concerns the study in data/reference. To publish it or to write the README takes a checkout."""
     from loralab.check import check_results
     from loralab.report import write_readme
     from loralab.runner import results_dir
     from loralab.study import REFERENCE, at_hand, publish, reference
 
-    checkout = Path.cwd()
     if command == "check":
         text, code = check_results(reference(), results_dir())
         print(text)
         return code
+    checkout = Path.cwd()
+    if not (checkout / "src" / "loralab").is_dir():
+        raise LookupError(message("not_a_checkout", command=command))
     if command == "publish":
         publish(at_hand(REFERENCE, results_dir()), results_dir(), checkout / "data" / "reference")
     else:

@@ -15,7 +15,7 @@ from loralab.messages import language, message, number, set_language
 from loralab.plotting import Picture
 from loralab.profiles import TRAINED
 from loralab.sentences import SCORES, compare, difference, forgetting, margin_verdict, rank_verdict, sentences
-from loralab.study import Evidence, Sweep, check_one
+from loralab.study import Evidence, Sweep, check_one, measured_name
 from loralab.study_figures import captured_by_rank, intruders, loss_against_rate, score_by_scale_rule, singular_values
 from loralab.study_tables import (
     difference_table,
@@ -122,14 +122,16 @@ def report(evidence: Sequence[Evidence]) -> list[Block]:
         judged = [claim for track in evidence for claim in claims(track)]
         blocks += [Heading(message("report_claims"), 2), Text(message("claims_note"))]
         blocks.append(Table(claims_table(judged), index=False, kind="wide text"))
-    return [*blocks, Heading(message("report_provenance"), 2), Table(provenance_table(every), index=False)]
+    blocks += [Heading(message("report_provenance"), 2), Table(provenance_table(every), index=False)]
+    measured = [measured_name(track) for track in evidence if track.timing]
+    return [*blocks, Text(message("measured_files", names=", ".join(measured)))] if measured else blocks
 
 
 def _track(evidence: Evidence) -> list[Block]:
     full, lora = evidence.of("full"), evidence.of("lora")
     task = evidence.track.task
     generates = task == "generation"
-    text = sentences(full, lora)
+    text = sentences(full, lora, evidence.timing.ratios if evidence.timing else ())
     if generates:
         base = evidence.of("base")
         text += [compare(lora, base), *(forgetting(base[0], tuned) for tuned in (full, lora))]
@@ -137,7 +139,10 @@ def _track(evidence: Evidence) -> list[Block]:
     blocks: list[Block] = [Heading(_title(lora[0].experiment), 2)]
     if evidence.sweeps:
         blocks += _design(evidence)
-    blocks += [Heading(message("report_comparison"), 3), Table(comparison_table(evidence.comparison))]
+    table = comparison_table(evidence.comparison)
+    if evidence.timing:  # timed in turns, which is fairer than runs at different times
+        table = table.drop(index=message("speedup"))
+    blocks += [Heading(message("report_comparison"), 3), Table(table)]
     if not generates:
         blocks.append(Text(message("interval_note")))
     blocks += [
@@ -205,6 +210,7 @@ def _ranks(evidence: Evidence) -> list[Block]:
     if len({r.experiment.rank for r in evidence.ranks}) > 1:
         blocks += [
             Heading(message("report_ranks"), 3),
+            Text(message("ranks_note", rank=rank)),
             Table(comparison_table(evidence.ranks)),
             score_against_rank(evidence.ranks, rank_verdict(evidence.ranks, rank)),
             Table(rank_table(evidence)),

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from statistics import mean
 
 import numpy as np
-import pandas as pd
 
 from loralab.experiment import Result
 from loralab.messages import message, number, percent
-from loralab.stats import Difference, loss_difference, paired_difference, verdict
+from loralab.stats import Difference, loss_difference, paired_difference, ratio_interval, verdict
 from loralab.tables import is_smoke, marked, method_name, peak_bytes, training_seconds
 
 # One timing of each method says nothing below this: ranks 8 and 16, which do almost the same work, differed by 12 %.
@@ -149,12 +148,13 @@ def rank_verdict(results: Sequence[Result], reference: int) -> str:
     return message("ranks_differ", apart="; ".join(apart), **values)
 
 
-def sentences(full: Sequence[Result], lora: Sequence[Result]) -> list[str]:
-    """What full fine-tuning and LoRA did here: score, parameters, speed, memory. Each follows from the numbers."""
-    ratio = mean(map(training_seconds, full)) / mean(map(training_seconds, lora))
+def sentences(full: Sequence[Result], lora: Sequence[Result], ratios: Sequence[float] = ()) -> list[str]:
+    """What full fine-tuning and LoRA did here: score, parameters, speed, memory. Each follows from the numbers.
+
+    `ratios` are times of full fine-tuning over LoRA's, measured in turns; without them the runs' own seconds speak.
+    """
     saved = 1 - mean(map(peak_bytes, lora)) / mean(map(peak_bytes, full))
     parameters = lora[0].parameters
-    speed = "unclear" if abs(ratio - 1) <= TIMING_NOISE else "faster" if ratio > 1 else "slower"
     text = [
         compare(full, lora),
         message(
@@ -164,7 +164,7 @@ def sentences(full: Sequence[Result], lora: Sequence[Result]) -> list[str]:
             adapter=number(parameters["adapter"], 0),
             head=number(parameters["head"], 0),
         ),
-        message(f"speed_{speed}", ratio=number(max(ratio, 1 / ratio), 2), times=len(full)),
+        speed_in_turns(ratios) if ratios else _speed_in_sequence(full, lora),
         message(
             "memory_less" if saved > 0 else "memory_more",
             saved=percent(abs(saved)),
@@ -176,43 +176,23 @@ def sentences(full: Sequence[Result], lora: Sequence[Result]) -> list[str]:
     return text
 
 
+def speed_in_turns(ratios: Sequence[float]) -> str:
+    """One sentence: which method's step is the quicker, from times in turns, or that one cannot tell."""
+    low, middle, high = ratio_interval(ratios)
+    key = "faster" if low > 1 else "slower" if high < 1 else "unclear"
+    values = {"middle": number(middle, 2), "low": number(low, 2), "high": number(high, 2), "rounds": len(ratios)}
+    return message(f"in_turns_{key}", **values)
+
+
+def _speed_in_sequence(full: Sequence[Result], lora: Sequence[Result]) -> str:
+    ratio = mean(map(training_seconds, full)) / mean(map(training_seconds, lora))
+    speed = "unclear" if abs(ratio - 1) <= TIMING_NOISE else "faster" if ratio > 1 else "slower"
+    return message(f"speed_{speed}", ratio=number(max(ratio, 1 / ratio), 2), times=len(full))
+
+
 def forgetting(base: Result, tuned: Sequence[Result]) -> str:
     """One sentence: what fine-tuning did to the loss on text of another kind, in nats a token, mean over the seeds."""
     before, after = base.test["other_loss"], mean(r.test["other_loss"] for r in tuned)
     key = "forgot" if round(after - before, 3) > 0 else "kept"
     values = {"before": number(before, 3), "after": number(after, 3), "change": number(after - before, 3)}
     return marked(message(key, method=method_name(tuned[0]), **values), [base, *tuned])
-
-
-def promises(full: Sequence[Result], lora: Sequence[Result], ratios: Sequence[float], margin: float) -> pd.DataFrame:
-    """What people promise of LoRA, what was measured here, and whether it held here: yes, no, or cannot tell.
-
-    For classification: the promise on quality is about accuracy.
-
-    `ratios` are times of full fine-tuning over LoRA's, measured in turns; their middle 80 % decides.
-    """
-    share = lora[0].parameters["trainable"] / lora[0].parameters["total"]
-    saved = 1 - mean(map(peak_bytes, lora)) / mean(map(peak_bytes, full))
-    low, middle, high = np.quantile(ratios, [0.1, 0.5, 0.9])
-    found = difference(full, lora)
-    gap = f"{amount(found.mean, 'classification')} ± {with_unit(found.half(), 'classification')}"
-    same = {"equivalent": "yes", "negligible": "yes", "different": "no", "cannot_tell": "unclear"}
-    rows = [
-        ("share", percent(share, 2), "yes" if 0.005 <= share <= 0.02 else "fewer" if share < 0.005 else "no"),
-        ("speed", f"{number(middle, 2)} ({number(low, 2)} – {number(high, 2)})", _held(low >= 3, high < 3)),
-        ("memory", percent(saved), "yes" if saved >= 0.5 else "no"),
-        ("accuracy", gap, same[verdict(found, margin)]),
-    ]
-    table = pd.DataFrame(
-        {
-            message("promise"): [message(f"promise_{name}") for name, _, _ in rows],
-            message("what_was_measured"): [value for _, value, _ in rows],
-            message("held_here"): [message(f"held_{held}") for _, _, held in rows],
-        }
-    )
-    table.columns.name = message("smoke_mark") if is_smoke((*full, *lora)) else None
-    return table
-
-
-def _held(yes: bool, no: bool) -> str:
-    return "yes" if yes else "no" if no else "unclear"

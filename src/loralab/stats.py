@@ -194,8 +194,9 @@ def bootstrap_half(values: ArrayLike, weights: ArrayLike, level: float = 0.95, d
 
     `values` are seeds × examples (differences of two methods, say) and `weights` belong to the examples: ones for a
     share, tokens for a loss. Both ways at once as in Owen, "The pigeonhole bootstrap", Annals of Applied Statistics
-    1(2), 2007, which tends to be too wide. Drawing from k seeds shows √((k-1)/k) of their spread and takes it as known:
-    the spread found is raised by √(k/(k-1)) and multiplied by Student's t. With one seed, examples alone are drawn.
+    1(2), 2007, which counts what seeds and examples do together up to three times, so it tends to be too wide. Drawing
+    from k seeds shows too little of their luck, (k-1)/k, and takes it as known: that part is replaced by Student's t,
+    as in `Difference.half`. With one seed, examples alone are drawn.
     """
     table, each = np.atleast_2d(np.asarray(values, dtype=float)), np.asarray(weights, dtype=float)
     (seeds, examples), random = table.shape, np.random.default_rng(0)
@@ -204,10 +205,12 @@ def bootstrap_half(values: ArrayLike, weights: ArrayLike, level: float = 0.95, d
         times = np.bincount(random.integers(0, examples, examples), minlength=examples)
         drawn = random.integers(0, seeds, seeds)
         found.append(float((table[drawn] @ times).mean() / (each @ times)))
-    spread = float(np.std(found, ddof=1))
+    variance = float(np.var(found, ddof=1))
     if seeds == 1:
-        return z(level) * spread
-    return seed_factor(seeds, level) * math.sqrt(seeds) * math.sqrt(seeds / (seeds - 1)) * spread
+        return z(level) * math.sqrt(variance)
+    by_seed = table.sum(axis=1) / each.sum()
+    rest = max(0.0, variance - float(np.var(by_seed)) / seeds)
+    return math.hypot(seed_factor(seeds, level) * float(np.std(by_seed, ddof=1)), z(level) * math.sqrt(rest))
 
 
 def coverage(seeds: int, training: float, exam: float, studies: int = 2000, level: float = 0.95) -> float:

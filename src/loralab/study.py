@@ -18,7 +18,6 @@ from loralab.update import Update, updates
 
 T = TypeVar("T", bound=Track)
 REFERENCE = "study"  # the profile whose results are in data/reference
-MEASURED = "measured-{task}.json"
 
 
 @dataclass(frozen=True)
@@ -148,12 +147,17 @@ def scale_groups(evidence: Evidence) -> dict[str, list[Result]]:
     return {"scale_fixed": fixed} | {rule: [*shared, *runs] for rule, runs in others.items()}
 
 
+def measured_name(evidence: Evidence) -> str:
+    """The file of what `measure` found, beside the report."""
+    return f"measured-{evidence.track.task}.json"
+
+
 def measure(evidence: Evidence, folder: Path) -> Evidence:
     """The evidence with what is measured on finished runs: steps timed in turns, and what is inside the updates.
 
     Read from `folder` if this code left it there. Updates need the runs' weights, which a large model does not leave.
     """
-    path = folder / MEASURED.format(task=evidence.track.task)
+    path = folder / measured_name(evidence)
     if not path.exists() or json.loads(path.read_text(encoding="utf-8"))["code"] != code_fingerprint():
         pairs = zip(evidence.of("full"), evidence.of("lora"), strict=True)
         classifies = evidence.track.task == "classification"
@@ -173,7 +177,7 @@ def measure(evidence: Evidence, folder: Path) -> Evidence:
 
 def with_measured(evidence: Evidence, folder: Path) -> Evidence:
     """The evidence with what `measure` left in the folder, if it did."""
-    path = folder / MEASURED.format(task=evidence.track.task)
+    path = folder / measured_name(evidence)
     if not path.exists():
         return evidence
     found = json.loads(path.read_text(encoding="utf-8"))
@@ -247,7 +251,7 @@ def publish(evidence: Sequence[Evidence], source: Path, folder: Path) -> None:
         check_one(track.results)
     name = evidence[0].track.name
     wanted = [Path("runs") / r.experiment.key / "result.json" for track in evidence for r in track.results]
-    wanted += [Path(name) / MEASURED.format(task=track.track.task) for track in evidence]
+    wanted += [Path(name) / measured_name(track) for track in evidence]
     shutil.rmtree(folder, ignore_errors=True)
     for path in wanted:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ import numpy as np
 from loralab.experiment import Result
 from loralab.messages import message, number, percent, scientific
 from loralab.plotting import BELOW, BLUE, GREY, LINES, ORANGE, Picture, log_ticks, new_axes, styled
-from loralab.sentences import SCORES, difference, with_unit
+from loralab.sentences import SCORES, difference, margin_verdict, rank_verdict, with_unit
 from loralab.study import Evidence, Sweep, scale_groups
 from loralab.update import TOP, Update
 
@@ -68,17 +68,21 @@ def score_by_scale_rule(evidence: Evidence) -> Picture:
 
 
 @styled
-def own_over_evidence(own: Sequence[Result], evidence: Evidence, title: str) -> Picture:
+def own_over_evidence(own: Sequence[Result], evidence: Evidence) -> Picture:
     """Score against rank: the study's runs in grey with their means, one's own in colour, each labelled.
 
-    The two are from different sizes, so they are shown as points above each one's own mean.
+    The title is the study's verdict.
+
+    The two were trained on other numbers of examples, so each is shown around its own mean at the profile's rank.
     """
-    score = SCORES[evidence.track.task]
-    figure, axes = new_axes(title, message("rank_axis_log"), message(f"around_mean_{score.name}"), height=4.4)
+    score, rank = SCORES[evidence.track.task], _reference(evidence)
+    title = message("study_says", verdict=rank_verdict(evidence.ranks, rank))
+    label = message(f"around_mean_{score.name}", rank=rank)
+    figure, axes = new_axes(title, message("rank_axis_log"), label, height=4.6)
     texts, ranks = [], set()
     for name, runs, marker, colour in (
-        (message("from_study", seeds=len(evidence.track.seeds)), evidence.ranks, "o", GREY),
-        (message("from_own", seeds=len({r.experiment.seed for r in own})), own, "D", BLUE),
+        (_origin("from_study", evidence.ranks), evidence.ranks, "o", GREY),
+        (_origin("from_own", own), own, "D", BLUE),
     ):
         centre = float(np.mean([r.test[score.name] for r in runs if r.experiment.rank == _reference(evidence)]))
         by_rank = {
@@ -111,19 +115,30 @@ def _reference(evidence: Evidence) -> int:
     return int(evidence.track.settings["rank"])
 
 
+def _origin(key: str, runs: Sequence[Result]) -> str:
+    """Whose runs they are, of which model, trained on how many examples, with how many seeds."""
+    first = runs[0].experiment
+    train = first.train_size if isinstance(first.train_size, str) else number(first.train_size, 0)
+    return message(key, model=first.model, train=train, seeds=len({r.experiment.seed for r in runs}))
+
+
 @styled
-def two_rulers(own: tuple[Sequence[Result], Sequence[Result]], evidence: Evidence, title: str) -> Picture:
-    """Full fine-tuning minus LoRA on one ruler: the study's interval above, one's own below, the margin shaded."""
+def two_rulers(own: tuple[Sequence[Result], Sequence[Result]], evidence: Evidence) -> Picture:
+    """Full fine-tuning minus LoRA on one ruler: the study's interval above, one's own below, the margin shaded.
+
+    The title is the study's verdict.
+    """
     task, margin = evidence.track.task, evidence.track.margin
     score = SCORES[task]
-    figure, axes = new_axes(title, message("ruler_axis", unit=message(score.unit)), height=3.6)
+    title = message("study_says", verdict=margin_verdict(evidence.of("full"), evidence.of("lora"), margin))
+    figure, axes = new_axes(title, message("ruler_axis", unit=message(score.unit)), height=3.9)
     edge, texts, reach = score.factor * margin, [], 2 * score.factor * margin
     axes.axvspan(-edge, edge, color=GREY, alpha=0.5, label=message("margin", m=with_unit(margin, task)))
     axes.axvline(0, color="black", linewidth=1)
     studied = (evidence.of("full"), evidence.of("lora"))
     for height, name, pair, colour in (
-        (1.0, message("from_study", seeds=len(studied[0])), studied, ORANGE),
-        (0.0, message("from_own", seeds=len(own[0])), own, BLUE),
+        (1.0, _origin("from_study", studied[0]), studied, ORANGE),
+        (0.0, _origin("from_own", own[0]), own, BLUE),
     ):
         found = difference(*pair)
         mean, thick, thin = (score.factor * x for x in (found.mean, found.half(0.9), found.half()))
