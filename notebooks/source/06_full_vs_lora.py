@@ -805,8 +805,7 @@ for weights in ("fp32", "bf16", "nf4"):
     plans[name] = large.experiment("lora", weights=weights)
 gib = {name: static_need(plan) / 2**30 for name, plan in plans.items()}
 rows = [
-    [number(size, 1), message("yes" if size < 15 else "no")]
-    for size in gib.values()
+    [number(size, 1), message("yes" if size < 15 else "no")] for size in gib.values()
 ]
 columns = [message("needed_gib"), message("fits_t4")]
 pd.DataFrame(rows, index=list(gib), columns=columns)

@@ -91,16 +91,9 @@ def own_over_evidence(own: Sequence[Result], evidence: Evidence) -> Picture:
         }
         shift = 0.94 if colour == GREY else 1.06
         for rank, values in by_rank.items():
-            label = name if rank == min(by_rank) else None
-            axes.plot(
-                [rank * shift] * len(values),
-                values,
-                marker,
-                color=colour,
-                markeredgecolor="black",
-                alpha=0.8,
-                label=label,
-            )
+            shown = name if rank == min(by_rank) else None
+            places = [rank * shift] * len(values)
+            axes.plot(places, values, marker, color=colour, markeredgecolor="black", alpha=0.8, label=shown)
             axes.plot(rank * shift, np.mean(values), "_", color="black", markersize=20, markeredgewidth=3)
         ranks |= set(by_rank)
         means = ", ".join(f"r={rank} {number(float(np.mean(v)), score.digits)}" for rank, v in by_rank.items())
