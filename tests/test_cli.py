@@ -45,7 +45,7 @@ def test_a_check_against_the_study_fails_where_nothing_is_at_hand(capsys):
 def test_publishing_takes_a_checkout(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main([command]) == 1
-    assert f"loralab {command}" in capsys.readouterr().err and not list(tmp_path.glob("data"))
+    assert f"command {command} writes" in capsys.readouterr().err and not list(tmp_path.glob("data"))
 
 
 TINY_STUDY = """
