@@ -37,15 +37,12 @@ def evidence(make):
         tuned = [replace(r, parameters=counted) for r in runs("lora", lora, peak=lora_peak)]
         by_rank = [r for rank, right in zip(RANKS, ranks, strict=True) for r in runs("lora", right, rank=rank)]
         seconds = {"full": [ratio * (1 + 0.01 * (i % 3)) for i in range(30)], "lora": [1.0] * 30}
-        steps = {"tokens": [1] * 30, "padded": [1] * 30, "counted": {}, "expected": {}}
+        steps = {"tokens": [1] * 30, "counted": {}, "expected": {}}
         return Evidence(
-            track=load_profile("study"),
+            track=replace(load_profile("study"), ranks=RANKS),
             sweeps=[swept("full", full_rate), swept("lora", lora_rate)],
             comparison=[*runs("full", full, peak=full_peak), *tuned],
             ranks=by_rank,
-            scales=[],
-            targets=[],
-            others=[],
             timing=Timing(task="classification", profile=profile, device="", seconds=seconds, **steps),
         )
 

@@ -69,7 +69,7 @@ def test_a_blank_is_not_tried_yet(key, answered):
     assert answered(key, "...").text == "Not tried yet."
 
 
-@pytest.mark.parametrize("key", map(case, CELLS))
+@pytest.mark.parametrize("key", [case(key) for key in CELLS])
 def test_the_solution_gets_a_tick(key, answered):
     found = answered(key, solution(key))
     assert found.right, found.text

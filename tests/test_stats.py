@@ -5,19 +5,28 @@ from statsmodels.stats.weightstats import ttost_paired
 
 from loralab.stats import (
     Difference,
+    accuracy_values,
     bootstrap_half,
     coverage,
     detectable,
     equivalence_p,
     half_width,
     holm,
-    loss_difference,
+    loss_values,
     luck_needed,
     mcnemar_p,
-    paired_difference,
+    mean_difference,
     seed_factor,
     verdict,
 )  # fmt: skip
+
+
+def paired_difference(a, b, labels):
+    return mean_difference(*accuracy_values(a, b, labels))
+
+
+def loss_difference(a, b, tokens):
+    return mean_difference(*loss_values(a, b, tokens))
 
 
 @pytest.mark.parametrize(("accuracy", "examples", "points"), [(0.83, 2000, 1.65), (0.92, 25000, 0.34), (0.5, 100, 9.8)])
@@ -217,14 +226,14 @@ def test_with_one_seed_the_bootstrap_is_the_formula():
     rng = np.random.default_rng(0)
     a, b = (rng.random(1000) < p for p in (0.83, 0.80))
     formula = paired_difference(a.astype(int), b.astype(int), [1] * 1000).half()
-    assert bootstrap_half(a.astype(float) - b, np.ones(1000)) == pytest.approx(formula, rel=0.06)
+    assert bootstrap_half(*accuracy_values(a, b, [1] * 1000)) == pytest.approx(formula, rel=0.06)
 
 
 def test_a_ratio_s_bootstrap_is_the_formula():
     rng = np.random.default_rng(0)
     tokens = rng.integers(5, 60, size=400)
     a, b = (tokens * 4 + rng.normal(0, 3, size=400) for _ in range(2))
-    assert bootstrap_half(a - b, tokens) == pytest.approx(loss_difference(a, b, tokens).half(), rel=0.06)
+    assert bootstrap_half(*loss_values(a, b, tokens)) == pytest.approx(loss_difference(a, b, tokens).half(), rel=0.06)
 
 
 @pytest.mark.parametrize("seeds", [3, 5])

@@ -27,7 +27,7 @@ def made_up(make, make_answers):
     def run(experiment):
         classifies = experiment.task == "classification"
         best = (RATES if classifies else {"full": 2e-4, "lora": 4e-3}).get(experiment.method, experiment.learning_rate)
-        loss = 0.4 + 0.01 * abs(np.log2(experiment.learning_rate / best))
+        loss = 0.4 + 0.01 * abs(np.log2(experiment.learning_rate / best)) + 0.001 * experiment.seed
         method = (
             experiment.method if experiment.method in ("majority", "tfidf", "frozen", "retrieval", "base") else "lora"
         )
@@ -54,8 +54,8 @@ def evidence(made_up):
     found = []
     for track in (study, study.generation):
         timing = Timing(
-            task=track.task, profile="study", device="", seconds=seconds, tokens=[100] * 30, padded=[120] * 30,
-            counted=counts, expected=counts,
+            task=track.task, profile="study", device="", seconds=seconds, tokens=[100] * 30, counted=counts,
+            expected=counts,
         )  # fmt: skip
         values = sorted((10 * random.random(384)).tolist(), reverse=True)
         update = Update(
@@ -158,6 +158,16 @@ def test_a_number_that_is_off_is_named(evidence, results):
     far.save(results / "runs" / far.experiment.key / "result.json")
     text, code = check_results(evidence, results)
     assert code == 1 and far.experiment.key in text and "different: 1." in text
+
+
+@pytest.mark.parametrize(("off", "expected"), [(0.0, "same"), (0.001, "within"), (0.1, "different")])
+def test_a_sweeps_runs_are_compared_by_their_validation_loss(evidence, off, expected):
+    """0.4 to 0.404 with five seeds: one more falls within 2.78·SD·√1.2 = ± 0.005 of them."""
+    theirs, published = evidence[0].results, evidence[0].sweeps[0].results[0]
+    loss = published.epochs[-1]["loss"] + off
+    mine = replace(published, epochs=[{"accuracy": 0.8, "loss": loss}])
+    table = compare_results([mine], theirs)
+    assert table["number"].iloc[0] == "validation loss (nats)" and table["state"].iloc[0] == expected
 
 
 @pytest.mark.parametrize(

@@ -867,7 +867,6 @@ Markdown("\n\n".join(parts))
 from loralab.claims import claims, claims_table
 from loralab.study import Evidence
 
-pd.set_option("display.max_colwidth", None)
 claims_table(claims(Evidence(profile, results), ratios))
 
 # %% [markdown] lang="es"

@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         # Of several processes (accelerate launch) the first one talks.
         with redirect_stdout(io.StringIO()) if os.environ.get("RANK", "0") != "0" else nullcontext():
             return _run(options.language, report=options.command == "report")
-    except (AssetError, LookupError) as error:
+    except AssetError as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -56,17 +56,21 @@ def _published(command: str) -> int:
     from loralab.runner import results_dir
     from loralab.study import REFERENCE, at_hand, publish, reference
 
-    if command == "check":
-        text, code = check_results(reference(), results_dir())
-        print(text)
-        return code
     checkout = Path.cwd()
-    if not (checkout / "src" / "loralab").is_dir():
-        raise LookupError(message("not_a_checkout", command=command))
-    if command == "publish":
-        publish(at_hand(REFERENCE, results_dir()), results_dir(), checkout / "data" / "reference")
-    else:
-        write_readme(reference(), checkout / "README.md")
+    try:
+        if command == "check":
+            text, code = check_results(reference(), results_dir())
+            print(text)
+            return code
+        if not (checkout / "src" / "loralab").is_dir():
+            raise ValueError(message("not_a_checkout", command=command))
+        if command == "publish":
+            publish(at_hand(REFERENCE, results_dir()), results_dir(), checkout / "data" / "reference")
+        else:
+            write_readme(reference(), checkout / "README.md")
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -1,9 +1,9 @@
 """Compare results at hand with the published ones: the same, within their interval, or different."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import stdev
 from typing import Any
 
 import pandas as pd
@@ -29,18 +29,34 @@ def state(mine: float, theirs: float, half: float) -> str:
     return WITHIN if gap <= half else DIFFERENT
 
 
-def band(group: Sequence[Result]) -> float:
-    """Half of the interval in which one more run of the published group falls 95 % of the time (score's unit).
+def next_run(values: Sequence[float]) -> float:
+    """Half of the interval in which one more of k runs falls 95 % of the time: t·SD·√(1 + 1/k)."""
+    return seed_factor(len(values)) * math.sqrt(len(values) + 1) * stdev(values)
 
-    t·SD·√(1 + 1/k) over its k seeds; with one seed, the exam's luck alone, twice, as both runs have it.
+
+def band(group: Sequence[Result]) -> float:
+    """How far another run may be off and still be like the published group's (score's unit).
+
+    `next_run` of its seeds; with one seed, the exam's luck alone, twice, as both runs have it.
     """
     score = SCORES[group[0].experiment.task].name
     values = [result.test[score] for result in group]
     if len(values) > 1:
-        return seed_factor(len(values)) * math.sqrt(len(values)) * stdev(values) * math.sqrt(1 + 1 / len(values))
+        return next_run(values)
     if score == "accuracy":
-        return math.sqrt(2) * half_width(mean(values), len(group[0].labels))
+        return math.sqrt(2) * half_width(values[0], len(group[0].labels))
     return math.sqrt(2) * loss_half_width(group[0].answer_nats, group[0].answer_tokens)
+
+
+def validation_loss(result: Result) -> float:
+    """A result's validation loss (nats) after the last epoch."""
+    return result.epochs[-1]["loss"]
+
+
+def validation_band(groups: Iterable[Sequence[Result]]) -> float:
+    """`band` for the validation loss of a sweep's run, which has one seed: the widest of the groups with several."""
+    several = [group for group in groups if len(group) > 1 and group[0].epochs]
+    return max(next_run([validation_loss(result) for result in group]) for group in several)
 
 
 def alike(result: Result) -> tuple[Any, ...]:
@@ -65,8 +81,9 @@ def compare_results(mine: Sequence[Result], theirs: Sequence[Result]) -> pd.Data
             if score in published.test:
                 pairs.append((score, published.test[score], own.test[score], band(groups[alike(published)])))
         else:
-            theirs_loss, own_loss = published.epochs[-1]["loss"], own.epochs[-1]["loss"]
-            pairs.append(("validation_loss", theirs_loss, own_loss, 0.05 * theirs_loss))
+            same_task = [g for g in groups.values() if g[0].experiment.task == published.experiment.task]
+            losses = validation_loss(published), validation_loss(own)
+            pairs.append(("validation_loss_axis", *losses, validation_band(same_task)))
         if published.parameters:
             trained, own_trained = published.parameters["trainable"], own.parameters["trainable"]
             pairs.append(("trainable", trained, own_trained, 0.0))

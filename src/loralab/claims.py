@@ -9,7 +9,7 @@ import pandas as pd
 
 from loralab.experiment import Result
 from loralab.messages import message, number, percent
-from loralab.sentences import amount, difference, with_unit
+from loralab.sentences import SCORES, difference, signed, times
 from loralab.stats import Difference, ratio_interval
 from loralab.study import Evidence
 from loralab.tables import is_smoke, peak_bytes
@@ -79,9 +79,8 @@ def _share(lora: Sequence[Result]) -> Claim:
 def _speed(lora: Sequence[Result], ratios: Sequence[float]) -> list[Claim]:
     if not ratios:
         return []
-    low, middle, high = ratio_interval(ratios)
-    found = message("times_interval", middle=number(middle, 2), low=number(low, 2), high=number(high, 2))
-    return [_claim("speed", lora, judge(low, high, FASTER), found, message("behind_rounds", count=len(ratios)))]
+    low, _, high = ratio_interval(ratios)
+    return [_claim("speed", lora, judge(low, high, FASTER), times(ratios), message("behind_rounds", count=len(ratios)))]
 
 
 def _memory(full: Sequence[Result], lora: Sequence[Result]) -> Claim:
@@ -91,9 +90,13 @@ def _memory(full: Sequence[Result], lora: Sequence[Result]) -> Claim:
     return _claim("memory", lora, judge(low, high, MEMORY_SAVED), found, _runs([*full, *lora]))
 
 
-def _interval(found: Difference, task: str) -> str:
-    sign = "+" if found.mean > 0 else ""
-    return f"{sign}{amount(found.mean, task)} ± {with_unit(found.half(), task)}"
+def _with_interval(found: Difference, task: str) -> str:
+    return f"{signed(found, task)} {message(SCORES[task].unit)}"
+
+
+def _gain(found: Difference, task: str) -> float:
+    """What the first has more of the good: accuracy, or less of a loss."""
+    return found.mean if task == "classification" else -found.mean
 
 
 def _same(evidence: Evidence, full: Sequence[Result], lora: Sequence[Result]) -> Claim:
@@ -101,45 +104,41 @@ def _same(evidence: Evidence, full: Sequence[Result], lora: Sequence[Result]) ->
     found, task, margin = difference(full, lora), evidence.track.task, evidence.track.margin
     half = found.half(0.9)
     judged = judge(found.mean - half, found.mean + half, -margin, margin)
-    return _claim("same", lora, judged, _interval(found, task), _pairs(lora))
-
-
-def _at_rank(evidence: Evidence, rank: int) -> list[Result]:
-    return [result for result in evidence.ranks if result.experiment.rank == rank]
+    return _claim("same", lora, judged, _with_interval(found, task), _pairs(lora))
 
 
 def _rank(evidence: Evidence) -> list[Claim]:
     """The highest rank's score less the lowest's: higher is better if the whole interval says so."""
-    ranks, task = sorted({r.experiment.rank for r in evidence.ranks}), evidence.track.task
-    if len(ranks) < 2:
+    low, high, task = min(evidence.track.ranks), max(evidence.track.ranks), evidence.track.task
+    if not evidence.ranks or low == high:
         return []
-    found = difference(_at_rank(evidence, ranks[-1]), _at_rank(evidence, ranks[0]))
-    gain = found.mean if task == "classification" else -found.mean  # a loss is better when it is lower
+    found = difference(evidence.at_rank(high), evidence.at_rank(low))
+    gain = _gain(found, task)
     if gain > found.half():
         judged = CONFIRMED
     else:
         judged = REFUTED if gain + found.half(0.9) < evidence.track.margin else UNDECIDED
-    text = message("from_to", low=ranks[0], high=ranks[-1], found=_interval(found, task))
-    return [_claim("rank", evidence.ranks, judged, text, _pairs(_at_rank(evidence, ranks[0])))]
+    text = message("from_to", low=low, high=high, found=_with_interval(found, task))
+    return [_claim("rank", evidence.ranks, judged, text, _pairs(evidence.at_rank(low)))]
 
 
 def _enough(evidence: Evidence) -> list[Claim]:
     """The profile's rank is enough if no higher one gains as much as the margin."""
-    rank, task = evidence.track.settings["rank"], evidence.track.task
-    higher = sorted({r.experiment.rank for r in evidence.ranks if r.experiment.rank > rank})
-    if not higher:
+    rank, task, margin = evidence.track.rank, evidence.track.task, evidence.track.margin
+    higher = [r for r in evidence.track.ranks if r > rank]
+    if not evidence.ranks or not higher:
         return []
-    gains = {r: difference(_at_rank(evidence, r), _at_rank(evidence, rank)) for r in higher}
-    sign = 1 if task == "classification" else -1
-    margin = evidence.track.margin
-    if all(sign * found.mean + found.half(0.9) < margin for found in gains.values()):
+    gains = {r: difference(evidence.at_rank(r), evidence.at_rank(rank)) for r in higher}
+    if all(_gain(found, task) + found.half(0.9) < margin for found in gains.values()):
         judged = CONFIRMED
-    elif any(sign * found.mean - found.half(0.9) > margin for found in gains.values()):
+    elif any(_gain(found, task) - found.half(0.9) > margin for found in gains.values()):
         judged = REFUTED
     else:
         judged = UNDECIDED
-    text = "; ".join(message("from_to", low=rank, high=r, found=_interval(found, task)) for r, found in gains.items())
-    return [_claim("enough", evidence.ranks, judged, text, _pairs(_at_rank(evidence, rank)))]
+    text = "; ".join(
+        message("from_to", low=rank, high=r, found=_with_interval(found, task)) for r, found in gains.items()
+    )
+    return [_claim("enough", evidence.ranks, judged, text, _pairs(evidence.at_rank(rank)))]
 
 
 def _rate(evidence: Evidence) -> list[Claim]:

@@ -242,6 +242,10 @@ class Result(Outcome):
         return result
 
 
+class MissingResult(ValueError):
+    """A result that should be there and is not."""
+
+
 class DamagedResult(ValueError):
     """A result file that cannot be read."""
 

@@ -46,6 +46,11 @@ class Track:
         """The track: "classification" or "generation"."""
         return self.settings["task"]
 
+    @property
+    def rank(self) -> int:
+        """The rank that the others are compared with, and that the learning rate was chosen at."""
+        return self.settings["rank"]
+
     def experiment(self, method: str, **changes: Any) -> Experiment:
         """The profile's experiment for a method, with the learning rate that suits it and the first seed."""
         values = {**self.settings, "seed": self.seeds[0]}
@@ -86,7 +91,7 @@ class Track:
 
     def scale_comparison(self) -> list[Experiment]:
         """The lowest and the highest rank by the two other scale rules, which agree with alpha fixed at `rank`."""
-        rank, alpha = self.settings["rank"], self.settings["alpha"]
+        rank, alpha = self.rank, self.settings["alpha"]
         others = [
             experiment
             for r in sorted({min(self.ranks), max(self.ranks)} - {rank})

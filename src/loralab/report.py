@@ -40,7 +40,7 @@ table { border-collapse: collapse; font-size: 13px }
 th, td { border-bottom: 1px solid #ccc; padding: .3rem .4rem; text-align: right }
 td { white-space: nowrap }
 .text th, .text td { white-space: normal; text-align: left; vertical-align: top; min-width: 7rem }
-th:first-child { text-align: left }
+th:first-child { text-align: left; min-width: 7rem }
 .banner { background: #fff3cd; padding: .5rem 1rem; font-weight: bold }
 @media print {
   div.wide { overflow: visible } td { white-space: normal } table { font-size: 9px }
@@ -206,7 +206,7 @@ def _sweeps(sweeps: Sequence[Sweep]) -> list[Block]:
 
 def _ranks(evidence: Evidence) -> list[Block]:
     blocks: list[Block] = []
-    rank = evidence.track.settings["rank"]
+    rank = evidence.track.rank
     if len({r.experiment.rank for r in evidence.ranks}) > 1:
         blocks += [
             Heading(message("report_ranks"), 3),

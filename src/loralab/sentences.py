@@ -8,7 +8,7 @@ import numpy as np
 
 from loralab.experiment import Result
 from loralab.messages import message, number, percent
-from loralab.stats import Difference, loss_difference, paired_difference, ratio_interval, verdict
+from loralab.stats import Difference, accuracy_values, loss_values, mean_difference, ratio_interval, verdict
 from loralab.tables import is_smoke, marked, method_name, peak_bytes, training_seconds
 
 # One timing of each method says nothing below this: ranks 8 and 16, which do almost the same work, differed by 12 %.
@@ -44,6 +44,14 @@ def with_unit(value: float, task: str) -> str:
 def difference(a: Sequence[Result], b: Sequence[Result]) -> Difference:
     """Score of `a` minus that of `b`, paired by seed and by test example: accuracy, or loss in nats a token.
 
+    Raises what `score_values` raises.
+    """
+    return mean_difference(*score_values(a, b))
+
+
+def score_values(a: Sequence[Result], b: Sequence[Result]) -> tuple[np.ndarray, np.ndarray]:
+    """What `difference` is the mean of: values (seeds × examples) and the examples' weights, see loralab.stats.
+
     A model that was only prompted has no seed: it is set beside each of the other's. Raises ValueError if the two were
     not run with the same seeds, in the same order, on the same test divided into the same tokens.
     """
@@ -55,20 +63,20 @@ def difference(a: Sequence[Result], b: Sequence[Result]) -> Difference:
     if unpaired or len(a) != len(b) or any(sat != exam[0] for sat in exam):
         raise ValueError(message("not_paired", a=method_name(a[0]), b=method_name(b[0]), seeds=seeds))
     if a[0].experiment.task == "generation":
-        return loss_difference([r.answer_nats for r in a], [r.answer_nats for r in b], a[0].answer_tokens)
-    return paired_difference([r.predictions for r in a], [r.predictions for r in b], a[0].labels)
+        return loss_values([r.answer_nats for r in a], [r.answer_nats for r in b], a[0].answer_tokens)
+    return accuracy_values([r.predictions for r in a], [r.predictions for r in b], a[0].labels)
 
 
-def score_values(a: Sequence[Result], b: Sequence[Result]) -> tuple[np.ndarray, np.ndarray]:
-    """What `difference` is the mean of: its values (seeds × examples) and the examples' weights.
+def signed(found: Difference, task: str, half: float | None = None) -> str:
+    """A difference with its sign and its 95 % interval, or another `half` of one, without its unit."""
+    sign = "+" if found.mean > 0 else ""
+    return f"{sign}{amount(found.mean, task)} ± {amount(found.half() if half is None else half, task)}"
 
-    Accuracy: 1, 0 or -1, and ones. Loss: nats of an answer, and its tokens.
-    """
-    if a[0].experiment.task == "generation":
-        nats = [np.array([r.answer_nats for r in group]) for group in (a, b)]
-        return nats[0] - nats[1], np.array(a[0].answer_tokens)
-    right = [np.array([np.equal(r.predictions, r.labels) for r in group], dtype=float) for group in (a, b)]
-    return right[0] - right[1], np.ones(len(a[0].labels))
+
+def times(ratios: Sequence[float]) -> str:
+    """A ratio measured round by round, with its 95 % interval."""
+    low, middle, high = (number(value, 2) for value in ratio_interval(ratios))
+    return message("times_interval", middle=middle, low=low, high=high)
 
 
 def _seeded(result: Result) -> bool:
@@ -178,10 +186,9 @@ def sentences(full: Sequence[Result], lora: Sequence[Result], ratios: Sequence[f
 
 def speed_in_turns(ratios: Sequence[float]) -> str:
     """One sentence: which method's step is the quicker, from times in turns, or that one cannot tell."""
-    low, middle, high = ratio_interval(ratios)
+    low, _, high = ratio_interval(ratios)
     key = "faster" if low > 1 else "slower" if high < 1 else "unclear"
-    values = {"middle": number(middle, 2), "low": number(low, 2), "high": number(high, 2), "rounds": len(ratios)}
-    return message(f"in_turns_{key}", **values)
+    return message(f"in_turns_{key}", times=times(ratios), rounds=len(ratios))
 
 
 def _speed_in_sequence(full: Sequence[Result], lora: Sequence[Result]) -> str:

@@ -73,21 +73,43 @@ class Difference:
         return math.hypot(training, z(level) * self.exam)
 
 
-def paired_difference(a: ArrayLike, b: ArrayLike, labels: Sequence[int]) -> Difference:
-    """The difference of two methods' accuracies on the same examples, run by run.
+def accuracy_values(a: ArrayLike, b: ArrayLike, labels: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Where just one of two runs is right: 1, 0 or -1 (seeds × examples), and the examples' weights, ones.
 
     `a` and `b` are predicted classes, (examples) or (seeds × examples), row i of both trained with the same seed.
-    Pairing counts: only the examples that one gets right and the other wrong move the difference. Exam luck is the
-    examples' component of variance over their number (Searle, Casella and McCulloch, Variance Components, 1992).
     Raises ValueError if the two have different shapes.
     """
-    truth = np.asarray(labels)
-    right_a, right_b = (np.atleast_2d(np.asarray(x)) == truth for x in (a, b))
-    if right_a.shape != right_b.shape:
-        raise ValueError(f"{right_a.shape} != {right_b.shape}")
-    difference = right_a.astype(float) - right_b
-    exam = math.sqrt(_variance_of_examples(difference) / len(truth))
-    return Difference(tuple(float(d) for d in difference.mean(axis=1)), exam)
+    right = [(np.atleast_2d(np.asarray(x)) == np.asarray(labels)).astype(float) for x in (a, b)]
+    return _minus(*right), np.ones(len(labels))
+
+
+def loss_values(a: ArrayLike, b: ArrayLike, tokens: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Differences of two models' losses (nats) summed over each answer (seeds × answers), and the answers' tokens.
+
+    `a` and `b` are (answers) or (seeds × answers), row i of both trained with the same seed. Raises ValueError if the
+    two have different shapes.
+    """
+    return _minus(*(np.atleast_2d(np.asarray(x, dtype=float)) for x in (a, b))), np.asarray(tokens, dtype=float)
+
+
+def _minus(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if a.shape != b.shape:
+        raise ValueError(f"{a.shape} != {b.shape}")
+    return a - b
+
+
+def mean_difference(values: np.ndarray, weights: np.ndarray) -> Difference:
+    """Σ values / Σ weights, seed by seed, and its exam luck: what `accuracy_values` or `loss_values` give.
+
+    Pairing counts: only the examples that the two judge differently move the difference. Exam luck is that of a ratio
+    estimate, whose residual for an example is value - D·weight (Cochran, Sampling Techniques, 1977, section 6.3); of
+    its variance, the examples' component (Searle, Casella and McCulloch, Variance Components, 1992). Examples count as
+    independent: what a topic does to all of its questions is left out.
+    """
+    by_seed = values.sum(axis=1) / weights.sum()
+    residuals = values - by_seed[:, None] * weights
+    exam = math.sqrt(_variance_of_examples(residuals) * len(weights)) / float(weights.sum())
+    return Difference(tuple(float(d) for d in by_seed), exam)
 
 
 def _variance_of_examples(values: np.ndarray) -> float:
@@ -98,26 +120,6 @@ def _variance_of_examples(values: np.ndarray) -> float:
         return variance
     within = float(values.var(axis=1, ddof=1).mean())
     return max(0.0, (seeds * variance - within) / (seeds - 1))
-
-
-def loss_difference(a: ArrayLike, b: ArrayLike, tokens: Sequence[int]) -> Difference:
-    """The difference of two models' losses (nats a token) on the same answers.
-
-    `a` and `b` are losses summed over each answer, (answers) or (seeds × answers), row i of both trained with the same
-    seed; `tokens` are the answers' lengths. Exam luck is that of a ratio estimate, whose residual for an answer is
-    d - D·tokens (Cochran, Sampling Techniques, 1977, section 6.3), the answers' component of it as in
-    `paired_difference`. Answers count as independent: what a topic does to all of its questions is left out. Raises
-    ValueError if the shapes differ.
-    """
-    lengths = np.asarray(tokens, dtype=float)
-    nats_a, nats_b = (np.atleast_2d(np.asarray(x, dtype=float)) for x in (a, b))
-    if nats_a.shape != nats_b.shape:
-        raise ValueError(f"{nats_a.shape} != {nats_b.shape}")
-    difference = nats_a - nats_b
-    by_seed = difference.sum(axis=1) / lengths.sum()
-    residuals = difference - by_seed[:, None] * lengths
-    exam = math.sqrt(_variance_of_examples(residuals) * len(lengths)) / float(lengths.sum())
-    return Difference(tuple(float(d) for d in by_seed), exam)
 
 
 def verdict(difference: Difference, margin: float, level: float = 0.95) -> str:
@@ -189,26 +191,24 @@ def mcnemar_p(a: Sequence[int], b: Sequence[int], labels: Sequence[int]) -> floa
     return float(mcnemar(table, exact=True).pvalue)
 
 
-def bootstrap_half(values: ArrayLike, weights: ArrayLike, level: float = 0.95, draws: int = 2000) -> float:
-    """Half of an interval for Σ values / Σ weights, from drawing seeds and examples anew, both at once.
+def bootstrap_half(values: np.ndarray, weights: np.ndarray, level: float = 0.95, draws: int = 2000) -> float:
+    """Half of an interval for Σ values / Σ weights (see `mean_difference`), from drawing seeds and examples anew.
 
-    `values` are seeds × examples (differences of two methods, say) and `weights` belong to the examples: ones for a
-    share, tokens for a loss. Both ways at once as in Owen, "The pigeonhole bootstrap", Annals of Applied Statistics
+    Both ways at once as in Owen, "The pigeonhole bootstrap", Annals of Applied Statistics
     1(2), 2007, which counts what seeds and examples do together up to three times, so it tends to be too wide. Drawing
     from k seeds shows too little of their luck, (k-1)/k, and takes it as known: that part is replaced by Student's t,
     as in `Difference.half`. With one seed, examples alone are drawn.
     """
-    table, each = np.atleast_2d(np.asarray(values, dtype=float)), np.asarray(weights, dtype=float)
-    (seeds, examples), random = table.shape, np.random.default_rng(0)
+    (seeds, examples), random = values.shape, np.random.default_rng(0)
     found = []
     for _ in range(draws):
         times = np.bincount(random.integers(0, examples, examples), minlength=examples)
         drawn = random.integers(0, seeds, seeds)
-        found.append(float((table[drawn] @ times).mean() / (each @ times)))
+        found.append(float((values[drawn] @ times).mean() / (weights @ times)))
     variance = float(np.var(found, ddof=1))
     if seeds == 1:
         return z(level) * math.sqrt(variance)
-    by_seed = table.sum(axis=1) / each.sum()
+    by_seed = values.sum(axis=1) / weights.sum()
     rest = max(0.0, variance - float(np.var(by_seed)) / seeds)
     return math.hypot(seed_factor(seeds, level) * float(np.std(by_seed, ddof=1)), z(level) * math.sqrt(rest))
 

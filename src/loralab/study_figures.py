@@ -9,9 +9,10 @@ from loralab.messages import message, number, percent, scientific
 from loralab.plotting import BELOW, BLUE, GREY, LINES, ORANGE, Picture, log_ticks, new_axes, styled
 from loralab.sentences import SCORES, difference, margin_verdict, rank_verdict, with_unit
 from loralab.study import Evidence, Sweep, scale_groups
-from loralab.update import TOP, Update
+from loralab.update import INTRUDER, TOP, Update
 
-INTRUDER = 0.6
+# Full fine-tuning and LoRA look the same in every figure here.
+LOOKS = {"full": LINES[1], "lora": LINES[0]}
 
 
 @styled
@@ -75,16 +76,16 @@ def own_over_evidence(own: Sequence[Result], evidence: Evidence) -> Picture:
 
     The two were trained on other numbers of examples, so each is shown around its own mean at the profile's rank.
     """
-    score, rank = SCORES[evidence.track.task], _reference(evidence)
-    title = message("study_says", verdict=rank_verdict(evidence.ranks, rank))
-    label = message(f"around_mean_{score.name}", rank=rank)
+    score, reference = SCORES[evidence.track.task], evidence.track.rank
+    title = message("study_says", verdict=rank_verdict(evidence.ranks, reference))
+    label = message(f"around_mean_{score.name}", rank=reference)
     figure, axes = new_axes(title, message("rank_axis_log"), label, height=4.6)
     texts, ranks = [], set()
     for name, runs, marker, colour in (
         (_origin("from_study", evidence.ranks), evidence.ranks, "o", GREY),
         (_origin("from_own", own), own, "D", BLUE),
     ):
-        centre = float(np.mean([r.test[score.name] for r in runs if r.experiment.rank == _reference(evidence)]))
+        centre = float(np.mean([r.test[score.name] for r in runs if r.experiment.rank == reference]))
         by_rank = {
             rank: [score.factor * (r.test[score.name] - centre) for r in runs if r.experiment.rank == rank]
             for rank in sorted({r.experiment.rank for r in runs})
@@ -102,10 +103,6 @@ def own_over_evidence(own: Sequence[Result], evidence: Evidence) -> Picture:
     log_ticks(axes, sorted(ranks), [str(rank) for rank in sorted(ranks)])
     figure.legend(**BELOW | {"ncols": 1})
     return Picture(figure, f"{title}. {'; '.join(texts)}.")
-
-
-def _reference(evidence: Evidence) -> int:
-    return int(evidence.track.settings["rank"])
 
 
 def _origin(key: str, runs: Sequence[Result]) -> str:
@@ -153,10 +150,11 @@ def singular_values(found: Sequence[Update]) -> Picture:
     full = np.mean([update.full for update in found], axis=0)
     lora = np.mean([update.lora for update in found], axis=0)
     title = message(
-        "singular_title", rank=len(lora), lora=number(float(lora[0]), 2), full=number(float(full[0]), 2), all=len(full)
+        "singular_title", rank=len(lora), lora=number(float(lora[0]), 3), full=number(float(full[0]), 3), all=len(full)
     )
     figure, axes = new_axes(title, message("singular_axis"), message("singular_value_axis"), height=4.4)
-    for name, values, (marker, line, colour) in zip(("full", "lora"), (full, lora), LINES[::-1][2:], strict=True):
+    for name, values in (("full", full), ("lora", lora)):
+        marker, line, colour = LOOKS[name]
         order = np.arange(1, len(values) + 1)
         marks = marker if len(values) < 50 else ""
         axes.plot(order, values, line, marker=marks, color=colour, label=message(f"short_{name}"))
@@ -193,11 +191,11 @@ def captured_by_rank(found: Sequence[Update]) -> Picture:
 @styled
 def intruders(found: Sequence[Update]) -> Picture:
     """For each of the trained matrices' first singular vectors, how like the base's nearest one it is (cosine)."""
-    counts = {m: float(np.mean([update.intruders(m, INTRUDER) for update in found])) for m in ("full", "lora")}
+    counts = {m: float(np.mean([update.intruders(m) for update in found])) for m in LOOKS}
     title = message("intruders_title", top=TOP, full=number(counts["full"], 1), lora=number(counts["lora"], 1))
     figure, axes = new_axes(title, message("vector_axis"), message("cosine_axis"), height=4.4)
     order, texts = np.arange(1, TOP + 1), []
-    for method, (marker, line, colour) in zip(("full", "lora"), LINES[::-1][2:], strict=True):
+    for method, (marker, line, colour) in LOOKS.items():
         values = np.array([update.similarity[method] for update in found])
         name = message(f"short_{method}")
         axes.fill_between(order, *np.quantile(values, [0.1, 0.9], axis=0), color=colour, alpha=0.25)

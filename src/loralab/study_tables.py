@@ -9,9 +9,8 @@ import pandas as pd
 
 from loralab.experiment import Result
 from loralab.messages import message, number, percent, scientific
-from loralab.sentences import SCORES, amount, difference, score_values, with_unit
+from loralab.sentences import SCORES, amount, difference, score_values, signed, times, with_unit
 from loralab.stats import (
-    Difference,
     bootstrap_half,
     coverage,
     detectable,
@@ -19,7 +18,6 @@ from loralab.stats import (
     holm,
     luck_needed,
     mcnemar_p,
-    ratio_interval,
     seed_factor,
     verdict,
 )
@@ -115,11 +113,8 @@ def target_groups(evidence: Evidence) -> dict[str, Sequence[Result]]:
 
 def rank_table(evidence: Evidence) -> pd.DataFrame:
     """Each rank against the profile's: paired difference, its p-value after Holm's correction, and what follows."""
-    reference, task = evidence.track.settings["rank"], evidence.track.task
-    by_rank = {
-        rank: [r for r in evidence.ranks if r.experiment.rank == rank]
-        for rank in sorted({r.experiment.rank for r in evidence.ranks})
-    }
+    reference, task = evidence.track.rank, evidence.track.task
+    by_rank = {rank: evidence.at_rank(rank) for rank in evidence.track.ranks}
     others = [rank for rank in by_rank if rank != reference]
     found = {rank: difference(by_rank[rank], by_rank[reference]) for rank in others}
     raised = dict(zip(others, holm([found[rank] for rank in others]), strict=True)) if others else {}
@@ -129,16 +124,11 @@ def rank_table(evidence: Evidence) -> pd.DataFrame:
         key = "rank_reference" if not beside else "rank_differs" if raised[rank] < 0.05 else "rank_cannot_tell"
         rows[f"r = {rank}"] = {
             **spread(runs),
-            message("minus_reference", rank=reference): _signed(found[rank], task) if beside else DASH,
+            message("minus_reference", rank=reference): signed(found[rank], task) if beside else DASH,
             message("p_holm"): small(raised[rank]) if beside else DASH,
             message("verdict"): message(key),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def _signed(found: Difference, task: str, half: float | None = None) -> str:
-    sign = "+" if found.mean > 0 else ""
-    return f"{sign}{amount(found.mean, task)} ± {amount(found.half() if half is None else half, task)}"
 
 
 def difference_table(evidence: Evidence) -> pd.DataFrame:
@@ -153,9 +143,9 @@ def difference_table(evidence: Evidence) -> pd.DataFrame:
         (message("row_detectable"), with_unit(detectable(found), task)),
         (message("row_lucks"), message("lucks", seeds=amount(deviation, task), exam=amount(found.exam, task))),
         (message("row_by_seed"), " · ".join(amount(value, task) for value in found.by_seed)),
-        (message("row_difference"), _signed(found, task)),
+        (message("row_difference"), signed(found, task)),
         (message("row_coverage"), percent(caught)),
-        (message("row_bootstrap"), _signed(found, task, bootstrap_half(values, weights))),
+        (message("row_bootstrap"), signed(found, task, bootstrap_half(values, weights))),
         (message("row_zero"), small(luck_needed(found))),
         (message("row_equivalence"), small(equivalence_p(found, margin))),
     ]
@@ -192,7 +182,7 @@ def time_table(evidence: Evidence) -> pd.DataFrame:
         ),
     ]
     table = {
-        name: {**dict(zip(_names(), cells, strict=True)), message("ratio"): _interval(ratios)}
+        name: {**dict(zip(_names(), cells, strict=True)), message("ratio"): times(ratios)}
         for name, cells, ratios in rows
     }
     for name, counts in (("operations_counted", timing.counted), ("operations_expected", timing.expected)):
@@ -207,21 +197,15 @@ def _names() -> list[str]:
     return [message(f"short_{method}") for method in METHODS]
 
 
-def _interval(ratios: Sequence[float]) -> str:
-    low, middle, high = ratio_interval(ratios)
-    return message("times_interval", middle=number(middle, 2), low=number(low, 2), high=number(high, 2))
-
-
 def _steps_to_target(evidence: Evidence) -> dict[str, list[int]]:
     """Steps, seed by seed, until the training loss over a quarter of an epoch is one that all runs reach."""
     full, lora = evidence.of("full"), evidence.of("lora")
     window = max(1, len(full[0].loss_by_step) // len(full[0].epochs) // 4)
     target = target_loss(full, lora, window)
-    found = {
-        m: [steps_to(r.loss_by_step, target, window) for r in runs]
-        for m, runs in zip(METHODS, (full, lora), strict=True)
+    return {
+        method: [steps_to(r.loss_by_step, target, window) for r in runs]
+        for method, runs in zip(METHODS, (full, lora), strict=True)
     }
-    return {method: [step for step in steps if step is not None] for method, steps in found.items()}
 
 
 def results_frame(results: Sequence[Result]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from loralab.chat import encode_pairs
 from loralab.data import load_splits
 from loralab.experiment import Experiment, Result
 from loralab.hardware import detect, resolve
+from loralab.messages import message, number
 from loralab.models import apply_method, load_for, load_tokenizer
 from loralab.profiles import Track
 from loralab.tokenization import batches_by_length, encode
@@ -27,8 +28,8 @@ ROUNDS, WARM_UP = 30, 3
 class Timing:
     """What `race` measured of one track.
 
-    `seconds` has one entry a round for each method, each one optimizer step; `tokens` counts the batch's real tokens
-    and `padded` them with the padding. `counted` are the operations of a step by torch's counter, `expected` by
+    `seconds` has one entry a round for each method, each one optimizer step; `tokens` counts the batch's real tokens.
+    `counted` are the operations of a step by torch's counter, `expected` by
     formula (see `step_operations`), both for a batch like those of the last round.
     """
 
@@ -37,7 +38,6 @@ class Timing:
     device: str
     seconds: dict[str, list[float]]
     tokens: list[int]
-    padded: list[int]
     counted: dict[str, int]
     expected: dict[str, int]
 
@@ -82,8 +82,8 @@ def race(track: Track, rounds: int = ROUNDS) -> Timing:
     for batch in (batches[-1], *batches[: WARM_UP - 1]):
         for racer in racers.values():
             racer.seconds(batch)
-    for number, batch in enumerate(batches):
-        for method in METHODS if number % 2 else METHODS[::-1]:
+    for turn, batch in enumerate(batches):
+        for method in METHODS if turn % 2 else METHODS[::-1]:
             seconds[method].append(racers[method].seconds(batch))
     return Timing(
         task=track.task,
@@ -91,7 +91,6 @@ def race(track: Track, rounds: int = ROUNDS) -> Timing:
         device=device.name,
         seconds=seconds,
         tokens=[int(batch["attention_mask"].sum()) for batch in batches],
-        padded=[batch["attention_mask"].numel() for batch in batches],
         counted={method: count_operations(racer.model, batches[-1]) for method, racer in racers.items()},
         expected={method: step_operations(racer.model, batches[-1]) for method, racer in racers.items()},
     )
@@ -153,11 +152,16 @@ def step_operations(model: nn.Module, batch: dict[str, torch.Tensor]) -> int:
     return sum(operations) + 12 * rows * length * length * config.hidden_size * config.num_hidden_layers
 
 
-def steps_to(losses: Sequence[float], target: float, window: int) -> int | None:
-    """The first step (from 1) at which the mean of the last `window` losses is at or below the target; else None."""
+def steps_to(losses: Sequence[float], target: float, window: int) -> int:
+    """The first step (from 1) at which the mean of the last `window` losses is at or below the target.
+
+    Raises ValueError, naming the lowest mean, if it never is.
+    """
     means = np.convolve(losses, np.ones(window) / window, mode="valid")
     reached = np.flatnonzero(means <= target)
-    return int(reached[0]) + window if len(reached) else None
+    if not len(reached):
+        raise ValueError(message("never_reached", target=number(target, 3), lowest=number(float(means.min()), 3)))
+    return int(reached[0]) + window
 
 
 def target_loss(full: Sequence[Result], lora: Sequence[Result], window: int) -> float:

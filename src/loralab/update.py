@@ -12,6 +12,7 @@ from loralab.experiment import Experiment
 from loralab.models import load_for, load_trained
 
 TOP = 16  # singular vectors that are looked at for intruders
+INTRUDER = 0.6  # a cosine below this counts as new: a choice, so the figure shows all the cosines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +46,12 @@ class Update:
         """The lowest rank that captures at least that share."""
         return next(rank for rank in range(1, len(self.full) + 1) if self.captured(rank) >= share)
 
-    def intruders(self, method: str, least: float = 0.6) -> int:
-        """How many of the first 16 left singular vectors are like none of the base's (cosine below `least`).
+    def intruders(self, method: str) -> int:
+        """How many of the first 16 left singular vectors are like none of the base's (cosine below 0.6).
 
         Intruder dimensions, Shuttleworth et al. 2024 (arXiv 2410.21228), section 3.
         """
-        return sum(value < least for value in self.similarity[method])
+        return sum(value < INTRUDER for value in self.similarity[method])
 
 
 @torch.no_grad()
