@@ -13,7 +13,7 @@ from loralab.profiles import load_profile
 from loralab.report import README_END, README_START, report, to_markdown, write_readme, write_report
 from loralab.study import MissingResult, at_hand, check_one, gather, measure, publish, recorded
 from loralab.study_figures import own_over_evidence, two_rulers
-from loralab.study_tables import difference_table, rank_table, time_table
+from loralab.study_tables import difference_table, other_methods_table, rank_table, time_table
 from loralab.timing import Timing
 from loralab.update import Update
 
@@ -50,6 +50,7 @@ def evidence(made_up):
     study = load_profile("study")
     random = np.random.default_rng(0)
     seconds = {"full": (2 + 0.1 * random.random(30)).tolist(), "lora": [1.0] * 30}
+    seconds |= {method: [1.5] * 30 for method in study.methods}
     counts = {"full": 15 * 10**9, "lora": 10 * 10**9}
     found = []
     for track in (study, study.generation):
@@ -116,6 +117,13 @@ def test_time_worked_by_hand(evidence):
     # Made up with the same loss curve for both, so to one loss it takes the same steps and the ratio of a step's time.
     steps = table.loc["to the same loss: steps · seconds"]
     assert steps["full"].split(" · ")[0] == steps["LoRA"].split(" · ")[0]
+
+
+def test_other_methods_are_timed_in_turns_and_no_run_by_its_own_seconds(evidence):
+    table = other_methods_table(evidence[0])
+    over_lora = table["a step over one of LoRA, in turns"]
+    assert over_lora["DoRA r=8"] == "1.50 times (1.50 to 1.50)" and over_lora["LoRA r=8"] == "–"
+    assert not re.search("training (seconds|minutes)", to_markdown(report(evidence)))
 
 
 def test_a_study_published_and_read_again(evidence, tmp_path, made_up, monkeypatch):

@@ -1,6 +1,6 @@
 """Figures of results. Titles state what the results say; each figure has a text alternative."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
@@ -147,15 +147,25 @@ def score_against_rank(results: Sequence[Result], verdict: str) -> Picture:
 
 
 @styled
-def comparison_panel(full: Sequence[Result], lora: Sequence[Result], title: str) -> Picture:
-    """Four pairs of bars: score, trainable parameters, training seconds, peak memory; a dot for each seed."""
+def comparison_panel(
+    full: Sequence[Result],
+    lora: Sequence[Result],
+    title: str,
+    in_turns: Mapping[str, Sequence[float]] | None = None,
+) -> Picture:
+    """Four pairs of bars: score, trainable parameters, training time, peak memory; a dot for each seed.
+
+    The time is the runs' own, in seconds; with `in_turns`, seconds of steps by method, the median of those.
+    """
     figure = new_figure(title, height=6.2)
     score = SCORES[full[0].experiment.task]
     label = message(f"test_{score.name}_axis", n=number(len(full[0].labels), 0))
     panels = [
         (label, lambda r: score.factor * r.test[score.name], score.digits),
         (message("trainable_axis"), lambda r: r.parameters["trainable"] / 1e6, 3),
-        (message("seconds_axis"), lambda r: r.seconds["training"], 0),
+        (message("seconds_axis"), lambda r: r.seconds["training"], 0)
+        if in_turns is None
+        else (message("step_time_axis"), lambda r: 1000 * float(np.median(in_turns[r.experiment.method])), 0),
         (message("memory_axis"), lambda r: r.memory["peak_bytes"] / 2**20, 0),
     ]
     names = [_short(full[0]), _short(lora[0])]

@@ -9,12 +9,21 @@ from string import Template
 import pandas as pd
 
 from loralab.claims import claims, claims_table
-from loralab.experiment import Experiment, write_atomically
+from loralab.experiment import Experiment, Result, write_atomically
 from loralab.figures import comparison_panel, gained_and_forgotten, loss_curves, ruler, score_against_rank
 from loralab.messages import language, message, number, set_language
 from loralab.plotting import Picture
 from loralab.profiles import TRAINED
-from loralab.sentences import SCORES, compare, difference, forgetting, margin_verdict, rank_verdict, sentences
+from loralab.sentences import (
+    SCORES,
+    compare,
+    difference,
+    forgetting,
+    margin_verdict,
+    rank_verdict,
+    sentences,
+    speed_in_turns,
+)
 from loralab.study import Evidence, Sweep, check_one, measured_name
 from loralab.study_figures import captured_by_rank, intruders, loss_against_rate, score_by_scale_rule, singular_values
 from loralab.study_tables import (
@@ -139,15 +148,12 @@ def _track(evidence: Evidence) -> list[Block]:
     blocks: list[Block] = [Heading(_title(lora[0].experiment), 2)]
     if evidence.sweeps:
         blocks += _design(evidence)
-    table = comparison_table(evidence.comparison)
-    if evidence.timing:  # timed in turns, which is fairer than runs at different times
-        table = table.drop(index=message("speedup"))
-    blocks += [Heading(message("report_comparison"), 3), Table(table)]
+    blocks += [Heading(message("report_comparison"), 3), Table(_comparison(evidence, evidence.comparison))]
     if not generates:
         blocks.append(Text(message("interval_note")))
     blocks += [
         Listed(text),
-        comparison_panel(full, lora, compare(full, lora)),
+        comparison_panel(full, lora, compare(full, lora), evidence.timing.seconds if evidence.timing else None),
         ruler(difference(full, lora), evidence.track.margin, verdict, task),
     ]
     if evidence.sweeps:
@@ -178,6 +184,12 @@ def _track(evidence: Evidence) -> list[Block]:
             Table(samples_table(evidence.comparison), kind="wide text"),
         ]
     return blocks
+
+
+def _comparison(evidence: Evidence, results: Sequence[Result]) -> pd.DataFrame:
+    """The comparison table; what was timed in turns is not timed again by runs at different moments."""
+    untimed = [message(name) for name in ("seconds", "minutes", "speedup")] if evidence.timing else []
+    return comparison_table(results).drop(index=untimed, errors="ignore")
 
 
 def _design(evidence: Evidence) -> list[Block]:
@@ -211,7 +223,7 @@ def _ranks(evidence: Evidence) -> list[Block]:
         blocks += [
             Heading(message("report_ranks"), 3),
             Text(message("ranks_note", rank=rank)),
-            Table(comparison_table(evidence.ranks)),
+            Table(_comparison(evidence, evidence.ranks)),
             score_against_rank(evidence.ranks, rank_verdict(evidence.ranks, rank)),
             Table(rank_table(evidence)),
         ]
@@ -273,7 +285,8 @@ def write_readme(evidence: Sequence[Evidence], path: Path) -> None:
     for track in evidence:
         trained = {message(f"method_{m}"): track.of(m) for m in TRAINED[track.track.task]}
         blocks += [Text(_title(track.of("lora")[0].experiment), "title"), Table(group_table(trained))]
-        blocks += [Listed([margin_verdict(track.of("full"), track.of("lora"), track.track.margin)])]
+        said = [margin_verdict(track.of("full"), track.of("lora"), track.track.margin)]
+        blocks.append(Listed([*said, *([speed_in_turns(track.timing.ratios)] if track.timing else [])]))
     judged = [claim for track in evidence for claim in claims(track)]
     blocks.append(Table(claims_table(judged), index=False))
     write_atomically(path, f"{before}{README_START}\n\n{to_markdown(blocks)}\n{README_END}{after}")

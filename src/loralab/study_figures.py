@@ -72,9 +72,8 @@ def score_by_scale_rule(evidence: Evidence) -> Picture:
 def own_over_evidence(own: Sequence[Result], evidence: Evidence) -> Picture:
     """Score against rank: the study's runs in grey with their means, one's own in colour, each labelled.
 
-    The title is the study's verdict.
-
-    The two were trained on other numbers of examples, so each is shown around its own mean at the profile's rank.
+    The title is the study's verdict. The two were trained on other numbers of examples, so each is shown around its own
+    mean at the study's rank (or around that of all its runs, if it has none there).
     """
     score, reference = SCORES[evidence.track.task], evidence.track.rank
     title = message("study_says", verdict=rank_verdict(evidence.ranks, reference))
@@ -85,7 +84,8 @@ def own_over_evidence(own: Sequence[Result], evidence: Evidence) -> Picture:
         (_origin("from_study", evidence.ranks), evidence.ranks, "o", GREY),
         (_origin("from_own", own), own, "D", BLUE),
     ):
-        centre = float(np.mean([r.test[score.name] for r in runs if r.experiment.rank == reference]))
+        centred = [r for r in runs if r.experiment.rank == reference] or runs
+        centre = float(np.mean([r.test[score.name] for r in centred]))
         by_rank = {
             rank: [score.factor * (r.test[score.name] - centre) for r in runs if r.experiment.rank == rank]
             for rank in sorted({r.experiment.rank for r in runs})

@@ -22,7 +22,7 @@ from loralab.stats import (
     verdict,
 )
 from loralab.study import Evidence, Sweep, scale_groups
-from loralab.tables import method_name, peak_bytes, training_seconds
+from loralab.tables import method_name, peak_bytes
 from loralab.timing import METHODS, steps_to, target_loss
 
 DASH = "–"
@@ -67,14 +67,13 @@ def spread(runs: Sequence[Result]) -> dict[str, str]:
 
 
 def group_table(groups: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
-    """Groups of runs, a row each: score over their seeds, parameters, rate, time and memory of training."""
+    """Groups of runs, a row each: score over their seeds, parameters, rate and memory of training."""
     rows = {
         name: {
             **spread(runs),
             message("trainable"): number(runs[0].parameters["trainable"], 0),
             message("trainable_adapter"): number(runs[0].parameters["adapter"], 0),
             message("learning_rate"): scientific(runs[0].experiment.learning_rate),
-            message("seconds"): number(float(np.median([training_seconds(r) for r in runs])), 0),
             message("peak_memory"): number(mean(map(peak_bytes, runs)) / 2**20, 0),
         }
         for name, runs in groups.items()
@@ -83,10 +82,21 @@ def group_table(groups: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
 
 
 def other_methods_table(evidence: Evidence) -> pd.DataFrame:
-    """The other methods of peft beside full fine-tuning and LoRA, one run each with the first seed."""
-    first = evidence.track.seeds[0]
+    """The other methods of peft beside full fine-tuning and LoRA, one run each with the first seed.
+
+    If the study was timed: a step's time over one of LoRA's, in turns.
+    """
+    first, timing = evidence.track.seeds[0], evidence.timing
     beside = [r for r in (*evidence.of("full"), *evidence.of("lora")) if r.experiment.seed == first]
-    return group_table({method_name(r): [r] for r in (*beside, *evidence.others)})
+    shown = {method_name(r): r for r in (*beside, *evidence.others)}
+    table = group_table({name: [r] for name, r in shown.items()})
+    table = table.drop(columns=[message(name) for name in ("deviation", "interval_of_seeds", "by_seed")])
+    if timing:
+        table[message("step_over_lora")] = [
+            DASH if r.experiment.method == "lora" else times(timing.over_lora(r.experiment.method))
+            for r in shown.values()
+        ]
+    return table
 
 
 def scale_table(evidence: Evidence) -> pd.DataFrame:

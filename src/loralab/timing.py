@@ -1,4 +1,4 @@
-"""Time full fine-tuning against LoRA: in turns, on the same batches, and the operations of a step of each."""
+"""Time methods against each other: in turns, on the same batches; and the operations of a step."""
 
 import time
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from loralab.profiles import Track
 from loralab.tokenization import batches_by_length, encode
 from loralab.training import collator
 
-METHODS = ("full", "lora")
+METHODS = ("full", "lora")  # always timed, and their operations counted; a study's other methods are timed too
 ROUNDS, WARM_UP = 30, 3
 
 
@@ -29,8 +29,8 @@ class Timing:
     """What `race` measured of one track.
 
     `seconds` has one entry a round for each method, each one optimizer step; `tokens` counts the batch's real tokens.
-    `counted` are the operations of a step by torch's counter, `expected` by
-    formula (see `step_operations`), both for a batch like those of the last round.
+    `counted` are the operations of a step of full fine-tuning and of LoRA by torch's counter, `expected` by formula
+    (see `step_operations`), both for the last round's batch.
     """
 
     task: str
@@ -44,7 +44,11 @@ class Timing:
     @property
     def ratios(self) -> list[float]:
         """Full fine-tuning's time over LoRA's, round by round."""
-        return [full / lora for full, lora in zip(self.seconds["full"], self.seconds["lora"], strict=True)]
+        return self.over_lora("full")
+
+    def over_lora(self, method: str) -> list[float]:
+        """A method's time over LoRA's, round by round."""
+        return [taken / lora for taken, lora in zip(self.seconds[method], self.seconds["lora"], strict=True)]
 
 
 class Racer:
@@ -69,21 +73,22 @@ class Racer:
 
 
 def race(track: Track, rounds: int = ROUNDS) -> Timing:
-    """Let full fine-tuning and LoRA take steps in turns, each round on another of the training's batches.
+    """Let full fine-tuning, LoRA and the track's other methods take steps in turns, each round on another batch.
 
-    The batches go from the shortest texts to the longest. Neither always goes first, and the first steps, which set
-    things up, are not timed.
+    The batches are of the first epoch, from the shortest texts to the longest. Each round another method goes first,
+    and the first steps, which set things up, are not timed.
     """
-    device = detect()
-    experiments = {method: resolve(track.experiment(method), device) for method in METHODS}
+    device, methods = detect(), [*METHODS, *track.methods]
+    experiments = {method: resolve(track.experiment(method), device) for method in methods}
     batches = spread_batches(experiments["lora"], rounds)
     racers = {method: Racer(experiment) for method, experiment in experiments.items()}
-    seconds: dict[str, list[float]] = {method: [] for method in METHODS}
+    seconds: dict[str, list[float]] = {method: [] for method in methods}
     for batch in (batches[-1], *batches[: WARM_UP - 1]):
         for racer in racers.values():
             racer.seconds(batch)
     for turn, batch in enumerate(batches):
-        for method in METHODS if turn % 2 else METHODS[::-1]:
+        first = turn % len(methods)
+        for method in methods[first:] + methods[:first]:
             seconds[method].append(racers[method].seconds(batch))
     return Timing(
         task=track.task,
@@ -91,8 +96,8 @@ def race(track: Track, rounds: int = ROUNDS) -> Timing:
         device=device.name,
         seconds=seconds,
         tokens=[int(batch["attention_mask"].sum()) for batch in batches],
-        counted={method: count_operations(racer.model, batches[-1]) for method, racer in racers.items()},
-        expected={method: step_operations(racer.model, batches[-1]) for method, racer in racers.items()},
+        counted={method: count_operations(racers[method].model, batches[-1]) for method in METHODS},
+        expected={method: step_operations(racers[method].model, batches[-1]) for method in METHODS},
     )
 
 
