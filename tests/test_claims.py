@@ -21,7 +21,7 @@ def evidence(make):
 
     def build(
         full=800, lora=800, ranks=(800, 800, 800), ratio=1.5, full_peak=500, lora_peak=300, full_rate=1e-4,
-        lora_rate=1e-3, trainable=74_498, profile="study", edge=False,
+        lora_rate=1e-3, trainable=74_498, profile="study", edge=False, root=None,
     ):  # fmt: skip
         def runs(method, right, **changes):
             each = right if isinstance(right, list) else [right + seed % 2 for seed in SEEDS]
@@ -43,6 +43,7 @@ def evidence(make):
             sweeps=[swept("full", full_rate), swept("lora", lora_rate)],
             comparison=[*runs("full", full, peak=full_peak), *tuned],
             ranks=by_rank,
+            scales=runs("rslora", root, rank=32) if root else [],
             timing=Timing(task="classification", profile=profile, device="", seconds=seconds, **steps),
         )
 
@@ -76,6 +77,9 @@ def verdicts(evidence):
         ("enough", {"ranks": (700, 800, 800)}, "confirmed"),
         ("enough", {"ranks": (700, 750, 850)}, "refuted"),
         ("enough", {"ranks": (700, 800, 810)}, "undecided"),
+        ("enough", {"ranks": (700, 800, 800), "root": 801}, "confirmed"),
+        ("enough", {"ranks": (700, 800, 800), "root": 850}, "refuted"),  # by another scale rule alone
+        ("enough", {"ranks": (700, 800, 800), "root": 810}, "undecided"),
         ("rate", {}, "confirmed"),
         ("rate", {"lora_rate": 4e-3}, "refuted"),
         ("rate", {"lora_rate": 1e-4}, "refuted"),

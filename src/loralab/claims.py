@@ -11,7 +11,7 @@ from loralab.experiment import Result
 from loralab.messages import message, number, percent
 from loralab.sentences import SCORES, difference, signed, times
 from loralab.stats import Difference, ratio_interval
-from loralab.study import Evidence
+from loralab.study import Evidence, scale_groups
 from loralab.tables import is_smoke, peak_bytes
 
 # What the claims say, in numbers.
@@ -123,22 +123,28 @@ def _rank(evidence: Evidence) -> list[Claim]:
 
 
 def _enough(evidence: Evidence) -> list[Claim]:
-    """The profile's rank is enough if no higher one gains as much as the margin."""
+    """The profile's rank is enough if no higher one gains as much as the margin, by any scale rule that was tried."""
     rank, task, margin = evidence.track.rank, evidence.track.task, evidence.track.margin
-    higher = [r for r in evidence.track.ranks if r > rank]
-    if not evidence.ranks or not higher:
+    rules = {"scale_fixed": evidence.ranks, **{k: v for k, v in scale_groups(evidence).items() if k != "scale_fixed"}}
+    gains: list[Difference] = []
+    texts: list[str] = []
+    behind: list[str] = []
+    for rule, runs in rules.items() if evidence.ranks else ():
+        by_rank = {r: [x for x in runs if x.experiment.rank == r] for r in sorted({x.experiment.rank for x in runs})}
+        higher = {r: difference(group, by_rank[rank]) for r, group in by_rank.items() if r > rank}
+        gains += higher.values()
+        found = [message("from_to", low=rank, high=r, found=_with_interval(d, task)) for r, d in higher.items()]
+        texts += [f"{message(rule)}, {'; '.join(found)}"] if found else []
+        behind += [f"{message(rule)}: {_pairs(by_rank[rank])}"] if found else []
+    if not gains:
         return []
-    gains = {r: difference(evidence.at_rank(r), evidence.at_rank(rank)) for r in higher}
-    if all(_gain(found, task) + found.half(0.9) < margin for found in gains.values()):
+    if all(_gain(found, task) + found.half(0.9) < margin for found in gains):
         judged = CONFIRMED
-    elif any(_gain(found, task) - found.half(0.9) > margin for found in gains.values()):
+    elif any(_gain(found, task) - found.half(0.9) > margin for found in gains):
         judged = REFUTED
     else:
         judged = UNDECIDED
-    text = "; ".join(
-        message("from_to", low=rank, high=r, found=_with_interval(found, task)) for r, found in gains.items()
-    )
-    return [_claim("enough", evidence.ranks, judged, text, _pairs(evidence.at_rank(rank)))]
+    return [_claim("enough", evidence.ranks, judged, "; ".join(texts), "; ".join(behind))]
 
 
 def _rate(evidence: Evidence) -> list[Claim]:
