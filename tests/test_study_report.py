@@ -96,9 +96,18 @@ def test_the_csv_has_every_number_of_every_result(evidence, tmp_path):
 def test_the_main_table_says_beforehand_what_it_can_detect(evidence):
     table = difference_table(evidence[0])["full − LoRA"]
     rows = list(table.index)
-    assert rows.index("smallest difference that this design finds 80% of the time") < rows.index("verdict")
+    assert rows.index(
+        "smallest difference that this design finds 80% of the time, given the luck measured"
+    ) < rows.index("verdict")
     assert table.iloc[0] == "± 1.0 points"
-    assert float(table["how many such intervals catch the truth (2,000 simulated studies)"].rstrip("%")) >= 94
+    assert (
+        float(
+            table["how many such intervals catch the truth (2,000 studies simulated with the luck measured)"].rstrip(
+                "%"
+            )
+        )
+        >= 94
+    )
     assert len(table["McNemar with each seed, as description only"].split(" · ")) == 5
 
 
@@ -122,8 +131,16 @@ def test_time_worked_by_hand(evidence):
 def test_other_methods_are_timed_in_turns_and_no_run_by_its_own_seconds(evidence):
     table = other_methods_table(evidence[0])
     over_lora = table["a step over one of LoRA, in turns"]
-    assert over_lora["DoRA r=8"] == "1.50 times (1.50 to 1.50)" and over_lora["LoRA r=8"] == "–"
+    assert over_lora["DoRA r=8, s = 2.00"] == "1.50 times (1.50 to 1.50)" and over_lora["LoRA r=8, s = 2.00"] == "–"
+    assert "edge" not in "".join(table["learning rate"])
     assert not re.search("training (seconds|minutes)", to_markdown(report(evidence)))
+
+
+def test_a_rate_at_the_edge_of_its_sweep_is_marked_beside_the_score(evidence):
+    track = evidence[0]
+    cut = [replace(s, results=s.results[:2]) if s.method == "prompt" else s for s in track.sweeps]
+    table = other_methods_table(replace(track, sweeps=cut))
+    assert "at the edge" in table.loc["prompt tuning", "learning rate"]
 
 
 def test_a_study_published_and_read_again(evidence, tmp_path, made_up, monkeypatch):

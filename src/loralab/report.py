@@ -150,7 +150,7 @@ def _track(evidence: Evidence) -> list[Block]:
         blocks += _design(evidence)
     blocks += [Heading(message("report_comparison"), 3), Table(_comparison(evidence, evidence.comparison))]
     if not generates:
-        blocks.append(Text(message("interval_note")))
+        blocks += [Text(message("interval_note")), Text(message("unlike_note"))]
     blocks += [
         Listed(text),
         comparison_panel(full, lora, compare(full, lora), evidence.timing.seconds if evidence.timing else None),
@@ -205,6 +205,7 @@ def _design(evidence: Evidence) -> list[Block]:
         "margin": number(SCORES[evidence.track.task].factor * evidence.track.margin, 2),
         "unit": message(SCORES[evidence.track.task].unit),
         "sweep_seed": max(evidence.track.seeds) + 1,
+        "score": message(SCORES[evidence.track.task].name),
     }
     main = [sweep for sweep in evidence.sweeps if sweep.method in TRAINED[evidence.track.task]]
     others = [sweep for sweep in evidence.sweeps if sweep not in main]
@@ -232,7 +233,7 @@ def _ranks(evidence: Evidence) -> list[Block]:
         blocks.append(Table(scale_table(evidence)))
     if evidence.targets:
         blocks += [Heading(message("report_targets"), 3), Text(message("targets_note", rank=rank))]
-        blocks.append(Table(group_table(target_groups(evidence))))
+        blocks.append(Table(group_table(target_groups(evidence), beside=message("target_default"))))
     return blocks
 
 

@@ -67,6 +67,15 @@ def score_values(a: Sequence[Result], b: Sequence[Result]) -> tuple[np.ndarray, 
     return accuracy_values([r.predictions for r in a], [r.predictions for r in b], a[0].labels)
 
 
+def own_score(runs: Sequence[Result]) -> Difference:
+    """A group's own accuracy (share) or loss (nats a token): a difference from nothing, with both kinds of luck."""
+    first = runs[0]
+    if first.experiment.task == "generation":
+        return mean_difference(np.array([r.answer_nats for r in runs]), np.array(first.answer_tokens, dtype=float))
+    right = np.array([np.equal(r.predictions, r.labels) for r in runs], dtype=float)
+    return mean_difference(right, np.ones(len(first.labels)))
+
+
 def signed(found: Difference, task: str, half: float | None = None) -> str:
     """A difference with its sign and its 95 % interval, or another `half` of one, without its unit."""
     sign = "+" if found.mean > 0 else ""

@@ -7,9 +7,9 @@ from statistics import mean, stdev
 import numpy as np
 import pandas as pd
 
-from loralab.experiment import Result
+from loralab.experiment import LORA_METHODS, Result
 from loralab.messages import message, number, percent, scientific
-from loralab.sentences import SCORES, amount, difference, score_values, signed, times, with_unit
+from loralab.sentences import SCORES, amount, difference, own_score, score_values, signed, times, with_unit
 from loralab.stats import (
     bootstrap_half,
     coverage,
@@ -18,7 +18,6 @@ from loralab.stats import (
     holm,
     luck_needed,
     mcnemar_p,
-    seed_factor,
     verdict,
 )
 from loralab.study import Evidence, Sweep, scale_groups
@@ -52,7 +51,7 @@ def sweep_table(sweeps: Sequence[Sweep]) -> pd.DataFrame:
 
 
 def spread(runs: Sequence[Result]) -> dict[str, str]:
-    """A group's score: mean, standard deviation, 95 % interval over its seeds, and each seed's."""
+    """A group's score: mean, standard deviation, 95 % interval with both kinds of luck in it, and each seed's."""
     task = runs[0].experiment.task
     score = SCORES[task]
     values = [r.test[score.name] for r in runs]
@@ -61,16 +60,26 @@ def spread(runs: Sequence[Result]) -> dict[str, str]:
     return {
         message("average"): amount(mean(values), task),
         message("deviation"): number(score.factor * deviation, score.digits + 1) if several else DASH,
-        message("interval_of_seeds"): f"± {amount(seed_factor(len(values)) * deviation, task)}" if several else DASH,
+        message("interval_of_both"): f"± {amount(own_score(runs).half(), task)}",
         message("by_seed"): " · ".join(amount(value, task) for value in values),
     }
 
 
-def group_table(groups: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
-    """Groups of runs, a row each: score over their seeds, parameters, rate and memory of training."""
+def group_table(groups: Mapping[str, Sequence[Result]], beside: str = "") -> pd.DataFrame:
+    """Groups of runs, a row each: score over their seeds, parameters, rate and memory of training.
+
+    With `beside`, the name of one of them, also each one's score less that one's, in pairs.
+    """
+
+    def minus(name: str, runs: Sequence[Result]) -> dict[str, str]:
+        task = runs[0].experiment.task
+        shown = DASH if name == beside else signed(difference(runs, groups[beside]), task)
+        return {message("minus_group", name=beside): shown}
+
     rows = {
         name: {
             **spread(runs),
+            **(minus(name, runs) if beside else {}),
             message("trainable"): number(runs[0].parameters["trainable"], 0),
             message("trainable_adapter"): number(runs[0].parameters["adapter"], 0),
             message("learning_rate"): scientific(runs[0].experiment.learning_rate),
@@ -88,9 +97,15 @@ def other_methods_table(evidence: Evidence) -> pd.DataFrame:
     """
     first, timing = evidence.track.seeds[0], evidence.timing
     beside = [r for r in (*evidence.of("full"), *evidence.of("lora")) if r.experiment.seed == first]
-    shown = {method_name(r): r for r in (*beside, *evidence.others)}
-    table = group_table({name: [r] for name, r in shown.items()})
-    table = table.drop(columns=[message(name) for name in ("deviation", "interval_of_seeds", "by_seed")])
+    shown = {_name_with_scale(r): r for r in (*beside, *evidence.others)}
+    lora = next(name for name, r in shown.items() if r.experiment.method == "lora")
+    table = group_table({name: [r] for name, r in shown.items()}, beside=lora)
+    table = table.drop(columns=[message(name) for name in ("deviation", "by_seed")])
+    table = table.rename(columns={message("average"): message(SCORES[evidence.track.task].name)})
+    at_edge = {sweep.method for sweep in evidence.sweeps if sweep.at_edge}
+    table[message("learning_rate")] += [
+        f" {message('at_edge')}" if r.experiment.method in at_edge else "" for r in shown.values()
+    ]
     if timing:
         table[message("step_over_lora")] = [
             DASH if r.experiment.method == "lora" else times(timing.over_lora(r.experiment.method))
@@ -99,14 +114,25 @@ def other_methods_table(evidence: Evidence) -> pd.DataFrame:
     return table
 
 
+def _name_with_scale(result: Result) -> str:
+    scaled = result.experiment.method in LORA_METHODS
+    return f"{method_name(result)}, s = {number(result.experiment.scale, 2)}" if scaled else method_name(result)
+
+
 def scale_table(evidence: Evidence) -> pd.DataFrame:
-    """Each scale rule at each rank, with the factor that multiplies BA."""
+    """Each scale rule at each rank, with the factor that multiplies BA, beside the rank at which the rules agree."""
     groups: dict[str, Sequence[Result]] = {}
+    beside = ""
     for rule, runs in scale_groups(evidence).items():
         for rank in sorted({r.experiment.rank for r in runs}):
             own = [r for r in runs if r.experiment.rank == rank]
-            groups[f"{message(rule)}, r = {rank}, s = {number(own[0].experiment.scale, 2)}"] = own
-    return group_table(groups)
+            name = f"{message(rule)}, r = {rank}, s = {number(own[0].experiment.scale, 2)}"
+            if rank == evidence.track.rank:
+                if beside:  # the same runs, under another rule's name
+                    continue
+                beside = name
+            groups[name] = own
+    return group_table(groups, beside)
 
 
 def target_groups(evidence: Evidence) -> dict[str, Sequence[Result]]:
