@@ -383,15 +383,98 @@ Markdown("\n".join(f"- {line}" for line in lines))
 # distinguirlos. Y este ± no es el de la tabla: es de una diferencia, pide el 97,5 % y cuenta también la suerte de los
 # entrenamientos.
 #
+# ## Lo que dice el estudio
+#
+# Para afinar más hacen falta más semillas, y esos entrenamientos ya están hechos: el curso trae los resultados de un
+# **estudio** con cinco rangos, cinco semillas, 2000 frases de entrenamiento y 4000 de test. (Es el perfil `study`:
+# `make study` lo repite y `make check-results` compara lo que salga.) En la figura, sus entrenamientos van en gris y
+# los tuyos en azul; cada raya negra es la media de un rango. Los tuyos no se entrenaron igual, así que cada grupo se
+# dibuja alrededor de su propia media en $r = 8$: mira cuánto sube o baja cada rango, porque la exactitud misma no sale
+# en la figura. El título es el veredicto del estudio, no el tuyo.
+
+# %% [markdown] lang="en"
+# “Cannot tell” does not mean “they are equal”: it means that this exam, with these seeds, is not enough to tell them
+# apart. And this ± is not the table's: it belongs to a difference, asks for 97.5%, and counts the luck of the runs too.
+#
+# ## What the study says
+#
+# To see finer differences one needs more seeds, and those runs have been done: the course comes with the results of a
+# **study** with five ranks, five seeds, 2,000 training sentences and 4,000 of test. (It is the profile `study`:
+# `make study` repeats it, and `make check-results` compares what comes out.) In the figure its runs are grey and yours
+# are blue; each black dash is the mean of a rank. Yours were not trained alike, so each group is drawn around its own
+# mean at $r = 8$: see how far each rank rises or falls, because accuracy itself is not in the figure. The title is the
+# study's verdict, not yours.
+
+# %%
+from loralab.study import reference
+from loralab.study_figures import own_over_evidence
+
+study, persona_study = reference()
+own_over_evidence(results, study)
+
+# %% [markdown] lang="es"
+# Y estos son sus números. Ahora hay cuatro comparaciones con $r = 8$, así que a cada una hay que pedirle más. El título
+# de la figura lo hace como tú antes, con la corrección de Bonferroni. La columna del veredicto usa la de Holm ([Holm,
+# 1979](https://www.jstor.org/stable/4615733)), que protege lo mismo y exige algo menos: la diferencia más clara tiene
+# que pasar el listón de Bonferroni; la siguiente, uno algo más bajo, y así sucesivamente. En cuanto una no pasa, las
+# que faltan tampoco. El ± de cada diferencia es del 95 %, sin corregir: que deje fuera el cero no basta para ese
+# veredicto.
+
+# %% [markdown] lang="en"
+# And these are its numbers. There are now four comparisons with $r = 8$, so more has to be asked of each. The figure's
+# title does it as you did, with Bonferroni's correction. The column of verdicts uses Holm's ([Holm,
+# 1979](https://www.jstor.org/stable/4615733)), which protects equally well and asks a little less: the clearest
+# difference has to pass Bonferroni's bar; the next, a slightly lower one, and so on. As soon as one fails, so do the
+# rest. The ± of each difference is at 95%, uncorrected: leaving out zero is not enough for that verdict.
+
+# %%
+from loralab.study_tables import rank_table
+
+rank_table(study).drop(columns=message("p_holm"))
+
+# %% [markdown] lang="es"
+# **La regla de la escala, con el entrenamiento entero.** Al principio viste lo que hace en el primer paso. Esta figura
+# compara las reglas al acabar el entrenamiento, con tres semillas, en los dos rangos extremos y en $r = 8$, donde
+# coinciden. La tasa es siempre la elegida con $r = 8$ y $\alpha$ fija. Con las otras reglas, el rango más alto lleva un
+# factor mayor que con $\alpha$ fija, y el más bajo, uno menor, así que la tasa que mejor les va puede ser otra. El
+# título da medias sin ±: no es un veredicto.
+
+# %% [markdown] lang="en"
+# **The scale rule, over a whole training run.** At the start you saw what it does to the first step. This figure
+# compares the rules at the end of training, with three seeds, at the two extreme ranks and at $r = 8$, where they
+# agree. The rate is always the one chosen at $r = 8$ and $\alpha$ fixed. Under the other rules the highest rank carries
+# a larger factor than with $\alpha$ fixed, and the lowest a smaller one, so the rate that suits them best may be
+# another. The title gives means without a ±: it is no verdict.
+
+# %%
+from loralab.study_figures import score_by_scale_rule
+
+score_by_scale_rule(study)
+
+# %% [markdown] lang="es"
+# **¿Y más módulos?** En lugar de subir el rango se puede poner LoRA en más matrices. Aquí el rango no cambia, de modo
+# que más módulos son también más parámetros (con los mismos parámetros, lo comparas tú en un ejercicio). Son tres
+# semillas, con la tasa que se eligió para consulta y valor, y el ± de las diferencias está sin corregir. «Todas las
+# capas lineales» incluye el `pooler`, que en las otras dos filas sigue sin entrenar.
+
+# %% [markdown] lang="en"
+# **And more modules?** Instead of raising the rank one can put LoRA on more matrices. Here the rank does not change, so
+# more modules also mean more parameters (at equal parameters, you compare them in an exercise). There are three seeds,
+# at the rate chosen for query and value, and the ± of the differences is uncorrected. “All linear layers” includes the
+# `pooler`, which in the other two rows stays untrained.
+
+# %%
+from loralab.study_tables import group_table, target_groups
+
+group_table(target_groups(study), beside=message("target_default"))
+
+# %% [markdown] lang="es"
 # ## Lo que cuesta
 #
 # Los parámetros del adaptador son proporcionales al rango; la cabeza es siempre la misma. Mira tú si el tiempo y la
 # memoria los siguen.
 
 # %% [markdown] lang="en"
-# “Cannot tell” does not mean “they are equal”: it means that this exam, with these seeds, is not enough to tell them
-# apart. And this ± is not the table's: it belongs to a difference, asks for 97.5%, and counts the luck of the runs too.
-#
 # ## What it costs
 #
 # The adapter's parameters are proportional to the rank; the head is always the same. See for yourself whether time and
@@ -404,6 +487,104 @@ per_rank = {r.parameters["adapter"] / r.experiment.rank for r in results}
 assert len(per_rank) == 1
 assert len({r.parameters["head"] for r in results}) == 1
 comparison_table(results)
+
+# %% [markdown] lang="es"
+# ## Dentro del cambio
+#
+# Hasta aquí hemos mirado notas. Miremos los pesos: ¿qué le suma el entrenamiento a cada matriz? Ese cambio es $\Delta
+# W$, la matriz entrenada menos la de la base, y se calcula igual para LoRA y para el *fine-tuning* completo. Toda
+# matriz es una suma de matrices de rango 1, $\sigma_i u_i v_i^\top$: una columna por una fila, las dos de longitud 1, y
+# delante un tamaño. Las columnas $u_i$ son perpendiculares entre sí, y las filas también. Los tamaños, en orden
+# ($\sigma_1 \ge \sigma_2 \ge \dots$), son los **valores singulares**. Aquí llamamos direcciones a las $u_i$: dicen
+# hacia dónde puede moverse la salida de la capa.
+#
+# El cambio de LoRA tiene como mucho $r$ valores singulares distintos de cero; el del completo, hasta 384. La figura usa
+# los modelos del estudio, cada método con su tasa, y hace la media de las matrices de consulta y de valor de todos los
+# bloques y de todas las semillas.
+
+# %% [markdown] lang="en"
+# ## Inside the update
+#
+# So far we have looked at scores. Let us look at the weights: what does training add to each matrix? That update is
+# $\Delta W$, the trained matrix minus that of the base, computed in the same way for LoRA and for full fine-tuning.
+# Every matrix is a sum of matrices of rank 1, $\sigma_i u_i v_i^\top$: a column times a row, both of length 1, with a
+# size in front. The columns $u_i$ are perpendicular to one another, and so are the rows. The sizes, in order ($\sigma_1
+# \ge \sigma_2 \ge \dots$), are the **singular values**. Here the directions are the $u_i$: they say which way the
+# layer's output can move.
+#
+# LoRA's update has at most $r$ singular values other than zero; that of full fine-tuning, up to 384. The figure uses
+# the study's models, each method at its own rate, and averages the query and value matrices of all blocks and all
+# seeds.
+
+# %%
+from loralab.study_figures import captured_by_rank, intruders, singular_values
+
+singular_values(study.updates)
+
+# %% [markdown] lang="es"
+# ¿Cuánto del cambio del completo cabría en una matriz de rango $r$? La mejor que hay se queda con los $r$ mayores
+# valores singulares ([Eckart y Young, 1936](https://doi.org/10.1007/BF02288367)). El tamaño al cuadrado de una matriz
+# es la suma de los cuadrados de sus números, que es también la de sus valores singulares al cuadrado. De él, la mejor
+# recoge esta parte: $\sum_{i \le r} \sigma_i^2 / \sum_i \sigma_i^2$. La banda gris va de la matriz que menos recoge a
+# la que más.
+
+# %% [markdown] lang="en"
+# How much of full fine-tuning's update would fit into a matrix of rank $r$? The best there is keeps the $r$ largest
+# singular values ([Eckart and Young, 1936](https://doi.org/10.1007/BF02288367)). The squared size of a matrix is the
+# sum of the squares of its numbers, which is also that of its squared singular values. Of it the best holds this share:
+# $\sum_{i \le r} \sigma_i^2 / \sum_i \sigma_i^2$. The grey band goes from the matrix with the smallest share to the one
+# with the largest.
+
+# %%
+captured_by_rank(study.updates)
+
+# %% [markdown] lang="es"
+# Cuidado con esta figura: mide tamaño, no utilidad. Lo que no cabe en $r$ direcciones puede no servirle de nada a la
+# tarea, y LoRA no busca esa aproximación: baja la pérdida. ¿Cambia las mismas direcciones que el completo? La celda da
+# qué parte del cambio de LoRA (también del tamaño al cuadrado) cae en las $r$ direcciones principales del completo y,
+# al lado, cuánta caería en otras tantas al azar: $r / 384$. Falta una referencia: no hemos medido cuánto comparten dos
+# entrenamientos completos con semillas distintas.
+
+# %% [markdown] lang="en"
+# Careful with this figure: it measures size, not use. What does not fit into $r$ directions may be of no use to the
+# task, and LoRA does not look for that approximation: it lowers the loss. Does it change the same directions as full
+# fine-tuning? The cell gives which share of LoRA's update (of the squared size too) lies in full fine-tuning's $r$ main
+# directions and, beside it, which share would lie in as many random ones: $r / 384$. One reference is missing: we have
+# not measured how much two full runs with different seeds share.
+
+# %%
+shared = np.mean([update.shared for update in study.updates])
+by_chance = np.mean([update.by_chance for update in study.updates])
+print(percent(shared), "·", percent(by_chance))
+
+# %% [markdown] lang="es"
+# Una pregunta más: ¿aparecen direcciones nuevas entre las principales de la matriz entera, y no solo en su cambio? Se
+# toman las 16 primeras de la matriz **ya entrenada** y cada una se compara con todas las de la base. El coseno con la
+# más parecida es 1 si son la misma, y menor cuanto menos se parecen; la banda va del 10 al 90 % de las matrices. A las
+# que no se parecen a ninguna, [Shuttleworth et al. (2024)](https://arxiv.org/abs/2410.21228) las llaman **intrusas**;
+# las encontraron en modelos mayores ajustados con LoRA, y apenas con el completo. La raya, en 0,6, es una elección
+# nuestra: mira las curvas enteras y no solo la cuenta del título.
+
+# %% [markdown] lang="en"
+# One more question: do new directions appear among the main ones of the whole matrix, and not only in its update? We
+# take the first 16 of the matrix **as trained** and compare each with all of the base's. The cosine with the most
+# similar is 1 if they are the same, and smaller the less alike they are; the band goes from 10 to 90% of the matrices.
+# Those that resemble none are called **intruders** by [Shuttleworth et al. (2024)](https://arxiv.org/abs/2410.21228),
+# who found them in larger models tuned with LoRA, and hardly any with full fine-tuning. The line, at 0.6, is our
+# choice: look at the whole curves, and not only at the count in the title.
+
+# %%
+intruders(study.updates)
+
+# %% [markdown] lang="es"
+# ¿Qué se puede decir? Si el completo y LoRA cambian estas matrices en las mismas direcciones o en otras. No dice cuál
+# acierta más: eso es la lección 6. Y es un modelo pequeño: seis bloques, y dos matrices en cada uno. El artículo
+# relaciona las intrusas con el olvido; aquí no lo hemos medido.
+
+# %% [markdown] lang="en"
+# What can be said? Whether full fine-tuning and LoRA change these matrices in the same directions or in others. It does
+# not say which scores better: that is lesson 6. And it is a small model: six blocks, and two matrices in each. The
+# paper links intruders to forgetting; here we have not measured that.
 
 # %% [markdown] lang="es"
 # ## ¿Y en la otra tarea?
@@ -480,7 +661,8 @@ comparison_table(spoken).drop(message("other_loss"))
 # %% [markdown] lang="es"
 # ## Qué puedes afirmar ya, y con qué pruebas
 #
-# - Lo que dice el título de la figura, con su regla de escala, en este examen y con estas semillas. Nada más.
+# - Lo que dice el título de cada figura que compara rangos con la misma $\alpha$, en su examen y con sus semillas: las
+#   tuyas, o las del estudio. Nada más.
 # - El orden de los rangos con una sola semilla no es un resultado; mira si las líneas de la figura se cruzan.
 # - Doblar el rango dobla el adaptador: eso no depende de la suerte.
 # - El mejor de varios lleva premio sin merecerlo; por eso se elige en validación.
@@ -490,7 +672,8 @@ comparison_table(spoken).drop(message("other_loss"))
 # %% [markdown] lang="en"
 # ## What you may now claim, and on what evidence
 #
-# - What the figure's title says, with its scale rule, on this exam and with these seeds. Nothing more.
+# - What the title says of each figure that compares ranks at the same $\alpha$, on its exam and with its seeds: yours,
+#   or the study's. Nothing more.
 # - The order of the ranks with a single seed is no result; see whether the lines of the figure cross.
 # - Doubling the rank doubles the adapter: that owes nothing to luck.
 # - The best of several gets a bonus it has not earned; that is why one chooses on validation.

@@ -323,6 +323,47 @@ one_by_one = [compare([f], [p]) for f, p in zip(full, lora, strict=True)]
 Markdown("\n".join(f"- {line}" for line in one_by_one))
 
 # %% [markdown] lang="es"
+# ## Lo que dice el estudio
+#
+# El curso trae un **estudio** ya hecho, el mismo de la lección 5, con cinco semillas. En él, el completo, LoRA y la
+# cabeza empiezan con cinco tasas cada uno, y cada método se queda con la de menor pérdida de **validación**, con una
+# semilla que no se vuelve a usar y sin mirar el test. Si la mejor cae en un extremo, se prueba una tasa más allá, y
+# solo una. La primera figura marca la elegida con un círculo; si sigue en el borde, el título lo dice.
+#
+# La segunda celda empieza por lo que hay que saber antes de mirar una diferencia: la menor diferencia verdadera que un
+# estudio así encontraría el 80 % de las veces, con la suerte que se ha medido. (Encontrarla es que la barra fina deje
+# fuera el cero.) Luego pone el intervalo del estudio y el tuyo sobre la misma regla graduada. El título es el veredicto
+# del estudio.
+
+# %% [markdown] lang="en"
+# ## What the study says
+#
+# The course comes with a **study**, the one of lesson 5, with five seeds. In it full fine-tuning, LoRA and the head
+# start from five rates each, and each method keeps the one with the lowest **validation** loss, with a seed that is not
+# used again and without a look at the test. If the best falls at one end, one rate beyond it is tried, and only one.
+# The first figure puts a ring around the one chosen; if it is still at the edge, the title says so.
+#
+# The second cell begins with what one should know before looking at a difference: the smallest true difference that
+# such a study would find 80% of the time, given the luck that was measured. (Finding it means that the thin bar leaves
+# out zero.) Then it lays the study's interval and yours on the same ruler. The title is the study's verdict.
+
+# %%
+from loralab.study import reference
+from loralab.study_figures import loss_against_rate, two_rulers
+
+study, persona_study = reference()
+trained_methods = ("head", "full", "lora")
+loss_against_rate([s for s in study.sweeps if s.method in trained_methods])
+
+# %%
+from loralab.sentences import with_unit
+from loralab.stats import detectable
+
+studied = difference(study.of("full"), study.of("lora"))
+print(with_unit(detectable(studied), "classification"))
+two_rulers((full, lora), study)
+
+# %% [markdown] lang="es"
 # ## Dónde fallan
 #
 # En la lección 1 vimos que las personas casi no se ponen de acuerdo en las frases tibias. ¿Fallan ahí también los
@@ -426,6 +467,35 @@ for _ in range(15):
 low, middle, high = np.quantile(ratios, [0.1, 0.5, 0.9])
 guess_time.compare(middle)
 print(f"{percent(0.1, 0)} – {percent(0.9, 0)}: {number(low, 2)} – {number(high, 2)}")
+
+# %% [markdown] lang="es"
+# El estudio lo midió también por turnos, con un lote distinto en cada ronda, de los más cortos a los más largos. La
+# tabla da además el tiempo por *token* de verdad (sin el relleno), el tiempo hasta llegar a una misma pérdida de
+# entrenamiento (los pasos que hicieron falta, por la mediana de un paso) y las operaciones de ida y vuelta en el lote
+# más largo: las que cuenta `torch` y las de la fórmula de arriba, con los productos de la atención añadidos. Entre
+# paréntesis, un intervalo del 95 %: entre rondas en las dos primeras filas, que comparten el cociente medio porque los
+# dos métodos hacen el mismo lote, y entre semillas en la tercera.
+#
+# Si el cociente de los tiempos no es el de las operaciones, es que estas no lo explican todo: ninguna de las dos
+# cuentas incluye el optimizador ni el tráfico de memoria, y los productos pequeños del adaptador pueden aprovechar peor
+# la máquina. Cuánto pone cada cosa no lo hemos medido.
+
+# %% [markdown] lang="en"
+# The study measured it in turns too, with a different batch each round, from the shortest to the longest. The table
+# also gives the time per real token (padding left out), the time to reach one and the same training loss (the steps it
+# took, times the median step) and the operations of the forward and backward pass on the longest batch: those that
+# `torch` counts, and those of the formula above with attention's products added. In brackets, a 95% interval: over
+# rounds in the first two rows, which share the mean ratio because both methods take the same batch, and over seeds in
+# the third.
+#
+# If the ratio of the times is not that of the operations, the operations do not explain everything: neither count
+# includes the optimizer or memory traffic, and the adapter's small products may use the machine less well. How much
+# each contributes, we have not measured.
+
+# %%
+from loralab.study_tables import other_methods_table, time_table
+
+time_table(study)
 
 # %% [markdown] lang="es"
 # ## La memoria
@@ -536,9 +606,10 @@ chosen
 #
 # Ahora el modelo que escribe, con un margen propio, también fijado antes, que la figura sombrea: un margen de $m$ nats
 # por *token* es, en perplejidad, un factor $e^m$. Ojo al signo: en la pérdida, menos es mejor, así que a la derecha del
-# cero gana LoRA. Todo lo anterior vale: cada método con su tasa, los mismos lotes, por pares. La diferencia está en las
-# semillas: mira cuántas trae el perfil antes de leer un veredicto. Y el examen son pocas preguntas, de pocos temas: el
-# ± las toma por independientes, así que con otros temas la diferencia podría moverse más.
+# cero gana LoRA. Todo lo anterior vale: cada método con su tasa, los mismos lotes, por pares. También aquí hay un
+# estudio, con 64 preguntas de test y tres semillas, y el título es su veredicto; antes de sacar el tuyo, mira cuántas
+# semillas trae tu perfil. Y el examen son pocas preguntas, de pocos temas: el ± las toma por independientes, así que
+# con otros temas la diferencia podría moverse más.
 #
 # Una apuesta más, sobre lo que se olvida. La tabla lleva una fila con la pérdida en **editoriales de prensa**: frases
 # sueltas, sin plantilla, con las que nada se ha entrenado en el curso. ¿Cuánto subirá en LoRA respecto a la base?
@@ -548,9 +619,10 @@ chosen
 #
 # Now the model that writes, with a margin of its own, fixed beforehand too, which the figure shades: a margin of $m$
 # nats per token is, in perplexity, a factor of $e^m$. Mind the sign: in a loss, less is better, so to the right of zero
-# LoRA wins. All of the above holds: each method at its own rate, the same batches, in pairs. The difference is in the
-# seeds: see how many the profile has before you read a verdict. And the exam is a few questions on a few topics: the ±
-# takes them as independent, so with other topics the difference might move further.
+# LoRA wins. All of the above holds: each method at its own rate, the same batches, in pairs. Here too there is a study,
+# with 64 test questions and three seeds, and the title is its verdict; before you draw your own, see how many seeds
+# your profile has. And the exam is a few questions on a few topics: the ± takes them as independent, so with other
+# topics the difference might move further.
 #
 # One more bet, on what is forgotten. The table has a row with the loss on **newspaper editorials**: bare sentences,
 # without a template, which nothing in the course was trained on. How far will it rise for LoRA, compared with the base?
@@ -567,9 +639,7 @@ lora_voice = [r for r in answers if r.experiment.method == "lora"]
 comparison_table(answers)
 
 # %%
-gap = difference(full_voice, lora_voice)
-verdict_voice = margin_verdict(full_voice, lora_voice, persona.margin)
-ruler(gap, persona.margin, verdict_voice, persona.task)
+two_rulers((full_voice, lora_voice), persona_study)
 
 # %% [markdown] lang="es"
 # ## Lo que se olvida
@@ -596,7 +666,7 @@ def rise(group):
 
 
 guess_forgetting.compare(rise(lora_voice), full=number(rise(full_voice), 3))
-gained_and_forgotten(base, [*full_voice, *lora_voice])
+gained_and_forgotten(base, [*lora_voice, *full_voice])
 
 # %% [markdown] lang="es"
 # ## ¿Quién ha contestado?
@@ -852,22 +922,63 @@ parts = [
 Markdown("\n\n".join(parts))
 
 # %% [markdown] lang="es"
-# Y esto es lo que se suele decir de LoRA (lo decía también el cuaderno del que nació este curso), al lado de lo que
-# hemos medido con las críticas de cine. El veredicto sale de los números: **confirmado** si el intervalo cae entero
-# dentro de lo que se afirma, **refutado** si cae fuera, y **sin decidir** si tiene una parte de cada lado. Vale para este
-# modelo, estos datos y esta máquina: ni un «refutado» cierra la cuestión en otro sitio, ni un «confirmado» la demuestra.
+# ## Lo que se dice de LoRA, a juicio
+#
+# Y esto es lo que se suele decir de LoRA (lo decía también el cuaderno del que nació este curso), al lado de lo que ha
+# medido el estudio en las dos tareas. El veredicto sale de los números: **confirmado** si el intervalo cae entero
+# dentro de lo que se afirma, **refutado** si cae fuera, y **sin decidir** si tiene una parte de cada lado. Lo que
+# depende del margen («llega a lo mismo», «es mejor», «basta») se juzga con el intervalo del 90 %, como en la regla
+# graduada, aunque la tabla escriba el del 95 %: «es mejor» pide ganar más que el margen, y «basta», que el rango más
+# alto gane menos, con todas las reglas de escala que se probaron. «Unas diez veces» es de 5 a 20, y el barrido deja
+# abierta una tasa vecina a cada lado de las dos mejores.
+#
+# Vale para esos modelos, esos datos y esa máquina: ni un «refutado» cierra la cuestión en otro sitio, ni un
+# «confirmado» la demuestra. Cada afirmación se juzga por separado, sin corregir por cuántas son.
 
 # %% [markdown] lang="en"
-# And this is what people claim of LoRA (the notebook that this course grew out of did so too), beside what we have
-# measured on the film reviews. The verdict follows from the numbers: **confirmed** if the whole interval lies within what
-# is claimed, **refuted** if it lies outside, and **undecided** if it has a part on each side. It holds for this model,
-# these data and this machine: “refuted” does not settle the matter elsewhere, nor does “confirmed” prove it.
+# ## What people claim of LoRA, on trial
+#
+# And this is what people claim of LoRA (the notebook that this course grew out of did so too), beside what the study
+# measured in both tasks. The verdict follows from the numbers: **confirmed** if the whole interval lies within what is
+# claimed, **refuted** if it lies outside, and **undecided** if it has a part on each side. What depends on the margin
+# (“does as well”, “is better”, “is enough”) is judged by the 90% interval, as on the ruler, although the table writes
+# the 95% one: “is better” asks for a gain above the margin, and “is enough” that the highest rank gain less, by all the
+# scale rules that were tried. “About ten times” is 5 to 20, and the sweep leaves open one neighbouring rate on each
+# side of both best ones.
+#
+# It holds for those models, those data and that machine: “refuted” does not settle the matter elsewhere, nor does
+# “confirmed” prove it. Each claim is judged by itself, with no correction for their number.
 
 # %%
 from loralab.claims import claims, claims_table
-from loralab.study import Evidence
 
-claims_table(claims(Evidence(profile, results), ratios))
+claims_table([*claims(study), *claims(persona_study)])
+
+# %% [markdown] lang="es"
+# ## Otros métodos
+#
+# LoRA tiene variantes, y no es la única manera de entrenar pocos parámetros. El estudio probó algunas de las que trae
+# `peft` (sus artículos están en la lección 5 y en «Qué viene después»); en `loralab` basta con cambiar `method`. Es un
+# solo entrenamiento de cada método, con la misma semilla, así que la tabla sirve para situarlos, **no** para
+# ordenarlos: el ± solo recoge la suerte del examen. Las variantes de LoRA llevan la tasa y la $\alpha$ de LoRA (por eso
+# en *rank-stabilized* el factor $s$ es mayor); los demás, la mejor tasa de un barrido que empezó con tres, y no con
+# cinco como el de LoRA y el del completo. Si esa tasa queda en el borde, o el método apenas ha despegado en tres
+# épocas, la tabla no enseña lo que puede dar. La última columna divide lo que tarda un paso entre lo que tarda uno de
+# LoRA, por turnos y en las mismas rondas.
+
+# %% [markdown] lang="en"
+# ## Other methods
+#
+# LoRA has variants, and it is not the only way to train few parameters. The study tried some of those that `peft` has
+# (their papers are in lesson 5 and in “What comes next”); in `loralab` it is enough to change `method`. It is a single
+# run of each method, with the same seed, so the table places them and does **not** rank them: the ± covers exam luck
+# alone. LoRA's variants take LoRA's rate and $\alpha$ (so that in the *rank-stabilized* one the factor $s$ is larger);
+# the others, the best rate of a sweep that began with three, and not with five as LoRA's and full fine-tuning's did. If
+# that rate lies at the edge, or the method has hardly taken off in three epochs, the table does not show what it can
+# do. The last column divides the time of a step by that of one of LoRA's, in turns and in the same rounds.
+
+# %%
+other_methods_table(study)
 
 # %% [markdown] lang="es"
 # ## Tus predicciones
@@ -932,7 +1043,7 @@ predictions_table()
 # - Qué ahorra LoRA aquí en memoria y en tiempo: lo dicen la tabla y los pasos intercalados.
 # - Qué cuesta en exactitud, o en nats: lo dice la regla graduada de cada tarea, con su margen. Si dice «no se puede
 #   decir», ninguno ha ganado y tampoco han empatado: faltan frases o faltan semillas.
-# - Todo ello, para este modelo, estos datos y esta máquina.
+# - Todo ello, para el modelo, los datos y la máquina con que se midió: los tuyos, o los del estudio.
 #
 # ## Qué viene después
 #
@@ -995,7 +1106,7 @@ predictions_table()
 # - What LoRA saves here in memory and in time: the table and the interleaved steps say so.
 # - What it costs in accuracy, or in nats: each task's ruler says so, with its margin. If it says “cannot tell”, neither
 #   has won, nor have they drawn: there are too few sentences or too few seeds.
-# - All of it for this model, these data and this machine.
+# - All of it for the model, the data and the machine it was measured with: yours, or the study's.
 #
 # ## What comes next
 #

@@ -29,7 +29,7 @@ MARKED: dict[str, Any] = {
     "linewidth": 3,
     "path_effects": [withStroke(linewidth=7, foreground="white")],
 }
-LINES = (("o", "-", BLUE), ("s", "--", ORANGE), ("^", ":", GREEN), ("D", "-.", "black"))
+LINES = (("o", "-", BLUE), ("s", "--", ORANGE), ("^", ":", GREEN), ("D", "-.", "black"), ("v", "-", "#CC79A7"))
 
 
 class Picture:

@@ -37,14 +37,14 @@ from loralab.study_tables import (
     target_groups,
     time_table,
 )
-from loralab.tables import comparison_table, is_smoke, provenance_table, samples_table
+from loralab.tables import comparison_table, is_smoke, provenance_table, samples_table, size_text
 
 PAGE = Template("""<!doctype html>
 <html lang="$language"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>$title</title>
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: auto; padding: 1rem; color: #222 }
-div.wide { overflow-x: auto }
+div.wide { overflow-x: auto; margin: 1rem 0 }
 table { border-collapse: collapse; font-size: 13px }
 th, td { border-bottom: 1px solid #ccc; padding: .3rem .4rem; text-align: right }
 td { white-space: nowrap }
@@ -149,8 +149,8 @@ def _track(evidence: Evidence) -> list[Block]:
     if evidence.sweeps:
         blocks += _design(evidence)
     blocks += [Heading(message("report_comparison"), 3), Table(_comparison(evidence, evidence.comparison))]
-    if not generates:
-        blocks += [Text(message("interval_note")), Text(message("unlike_note"))]
+    notes = ("topics_note",) if generates else ("interval_note", "unlike_note")
+    blocks += [Text(message(note)) for note in notes]
     blocks += [
         Listed(text),
         comparison_panel(full, lora, compare(full, lora), evidence.timing.seconds if evidence.timing else None),
@@ -175,11 +175,11 @@ def _track(evidence: Evidence) -> list[Block]:
             Text(message("others_note")),
             Table(other_methods_table(evidence)),
         ]
-    blocks += [Heading(message("report_training"), 3), loss_curves([full[0], lora[0]])]
+    blocks += [Heading(message("report_training"), 3), loss_curves([lora[0], full[0]])]
     if generates:
         blocks += [
             Heading(message("report_forgetting"), 3),
-            gained_and_forgotten(base[0], [*full, *lora]),
+            gained_and_forgotten(base[0], [*lora, *full]),
             Heading(message("report_samples"), 3),
             Table(samples_table(evidence.comparison), kind="wide text"),
         ]
@@ -196,9 +196,9 @@ def _design(evidence: Evidence) -> list[Block]:
     """What was fixed before the runs, and the sweep that chose each method's learning rate."""
     experiment = evidence.of("lora")[0].experiment
     values = {
-        "train": experiment.train_size,
-        "validation": experiment.validation_size,
-        "test": number(experiment.test_size, 0),
+        "train": size_text(experiment.train_size),
+        "validation": size_text(experiment.validation_size),
+        "test": size_text(experiment.test_size),
         "epochs": experiment.epochs,
         "batch": experiment.batch_size,
         "seeds": len(evidence.track.seeds),

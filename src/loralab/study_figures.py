@@ -9,6 +9,7 @@ from loralab.messages import message, number, percent, scientific
 from loralab.plotting import BELOW, BLUE, GREY, LINES, ORANGE, Picture, log_ticks, new_axes, styled
 from loralab.sentences import SCORES, difference, margin_verdict, rank_verdict, with_unit
 from loralab.study import Evidence, Sweep, scale_groups
+from loralab.tables import size_text
 from loralab.update import INTRUDER, TOP, Update
 
 # Full fine-tuning and LoRA look the same in every figure here.
@@ -24,8 +25,9 @@ def loss_against_rate(sweeps: Sequence[Sweep]) -> Picture:
     )
     title = message("sweep_title", best=best)
     figure, axes = new_axes(title, message("rate_axis_log"), message("validation_loss_axis"), height=4.4)
-    texts = []
-    for sweep, (marker, line, colour) in zip(sweeps, LINES, strict=False):
+    texts, others = [], iter(LINES[len(LOOKS) :])
+    for sweep in sweeps:
+        marker, line, colour = LOOKS.get(sweep.method) or next(others)
         finite = {rate: loss for rate, loss in sweep.losses.items() if np.isfinite(loss)}
         axes.plot(list(finite), list(finite.values()), line, marker=marker, color=colour, label=_method(sweep))
         axes.plot(sweep.best, finite[sweep.best], "o", markersize=14, fillstyle="none", color="black")
@@ -108,8 +110,9 @@ def own_over_evidence(own: Sequence[Result], evidence: Evidence) -> Picture:
 def _origin(key: str, runs: Sequence[Result]) -> str:
     """Whose runs they are, of which model, trained on how many examples, with how many seeds."""
     first = runs[0].experiment
-    train = first.train_size if isinstance(first.train_size, str) else number(first.train_size, 0)
-    return message(key, model=first.model, train=train, seeds=len({r.experiment.seed for r in runs}))
+    return message(
+        key, model=first.model, train=size_text(first.train_size), seeds=len({r.experiment.seed for r in runs})
+    )
 
 
 @styled
@@ -183,7 +186,7 @@ def captured_by_rank(found: Sequence[Update]) -> Picture:
     shown = [rank for rank in (1, 4, 8, 16, 32, 64, 128, 384) if rank <= len(ranks)]
     log_ticks(axes, shown, [str(rank) for rank in shown])
     axes.set_ylim(0, 101)
-    figure.legend(**BELOW)
+    figure.legend(**BELOW | {"ncols": 1})
     listed = ", ".join(f"r={rank} {percent(float(mean[rank - 1]) / 100)}" for rank in shown)
     return Picture(figure, f"{title}. {listed}.")
 

@@ -112,6 +112,11 @@ def _cost_rows(group: Sequence[Result], full: Sequence[Result] | None) -> dict[s
     }
 
 
+def size_text(size: int | str) -> str:
+    """A split's size, rows or "all", as text."""
+    return size if isinstance(size, str) else number(size, 0)
+
+
 def peak_bytes(result: Result) -> float:
     """The peak memory of a result's training."""
     return float(result.memory["peak_bytes"])

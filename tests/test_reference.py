@@ -1,0 +1,71 @@
+"""The published study (data/reference), and what the README and the lessons say of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from loralab.claims import claims
+from loralab.messages import message, set_language
+from loralab.report import report, to_markdown, write_readme
+from loralab.study import reference
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def published():
+    return reference()
+
+
+def test_it_is_whole_and_as_large_as_the_study_promises(published):
+    classification, generation = published
+    assert len(classification.of("full")) == len(classification.of("lora")) >= 5
+    assert len(generation.of("full")) == len(generation.of("lora")) >= 3
+    assert len(classification.of("full")[0].labels) >= 4000
+    assert [len(classification.at_rank(rank)) for rank in (1, 4, 8, 16, 32)] == [5] * 5
+    assert all(track.timing for track in published) and classification.updates
+    assert {result.experiment.profile for track in published for result in track.results} == {"study"}
+
+
+def test_nothing_lies_beside_it(published):
+    files = sorted(path.relative_to(ROOT / "data" / "reference") for path in (ROOT / "data" / "reference").rglob("*.*"))
+    runs = [Path("runs", r.experiment.key, "result.json") for track in published for r in track.results]
+    measured = [Path("study", f"measured-{track.track.task}.json") for track in published]
+    assert files == sorted({*runs, *measured})
+
+
+def test_sweeps_never_saw_the_test_nor_a_seed_of_the_comparison(published):
+    for track in published:
+        compared = {result.experiment.seed for result in track.comparison}
+        for result in (result for sweep in track.sweeps for result in sweep.results):
+            assert not result.test and result.experiment.seed not in compared
+
+
+def test_the_readme_says_what_is_published(published, tmp_path):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    path = tmp_path / "README.md"
+    path.write_text(text, encoding="utf-8")
+    write_readme(published, path)
+    assert path.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_lesson_6_shows_the_published_verdicts(published, language):
+    set_language(language)
+    lesson = json.loads((ROOT / "notebooks" / language / "06_full_vs_lora.ipynb").read_text(encoding="utf-8"))
+    shown = "".join(
+        "".join(output["data"].get("text/html", ""))
+        for cell in lesson["cells"]
+        for output in cell.get("outputs", [])
+        if "data" in output
+    )
+    for claim in (claim for track in published for claim in claims(track)):
+        row = "</td>\n      <td>".join((message(f"claim_{claim.verdict}"), claim.found))
+        assert row in shown, claim
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_its_report_can_be_written(published, language):
+    set_language(language)
+    assert "nan" not in to_markdown(report(published))
