@@ -1058,6 +1058,9 @@ predictions_table()
 #   están en `peft`.
 #
 # ## De dónde sale cada número
+#
+# Los de tus entrenamientos, de estos resultados; los del estudio, de los ficheros de `data/reference`, que su informe
+# nombra uno a uno (`make study`).
 
 # %% [markdown] lang="en"
 # ## Summary: what each gives
@@ -1121,6 +1124,9 @@ predictions_table()
 #   in `peft`.
 #
 # ## Where each number comes from
+#
+# Those of your runs, from these results; the study's, from the files in `data/reference`, which its report names one by
+# one (`make study`).
 
 # %%
 from loralab.tables import provenance_table

@@ -53,7 +53,8 @@ th:first-child { text-align: left; min-width: 7rem }
 .banner { background: #fff3cd; padding: .5rem 1rem; font-weight: bold }
 @media print {
   div.wide { overflow: visible } td { white-space: normal } table { font-size: 9px }
-  h2 { break-before: page } img, tr { break-inside: avoid }
+  h2 { break-before: page } h1 + h2 { break-before: avoid } h2, h3 { break-after: avoid }
+  img, tr { break-inside: avoid }
 }
 </style>
 $body

@@ -142,6 +142,7 @@ def two_rulers(own: tuple[Sequence[Result], Sequence[Result]], evidence: Evidenc
         texts.append(f"{name}: {number(mean, score.digits + 1)} ± {number(thin, score.digits + 1)}")
     axes.set_xlim(-reach, reach)
     axes.set_ylim(-0.6, 1.6)
+    axes.locator_params(axis="x", nbins=5)
     axes.set_yticks([])
     figure.legend(**BELOW | {"ncols": 1})
     return Picture(figure, f"{title}. {'; '.join(texts)}.")
