@@ -107,6 +107,13 @@ def test_a_confirmed_difference_is_read_off_the_numbers(evidence):
     assert found["rate"] == "10 times (6 to 17)"
 
 
+def test_a_claim_names_the_range_over_ranks_and_the_runs_that_it_used(evidence):
+    judged = {c.name: c for c in claims(evidence(trainable=230_000, widest=2_300_000, root=801))}
+    assert judged["share"].found == "1.01%; from 1.01% to 10.09% over ranks and modules"
+    # r = 8 and r = 32 with alpha fixed, and r = 32 by the other rule, five seeds each: r = 1 has no part in it.
+    assert judged["enough"].behind == "15 runs"
+
+
 def test_smoke_results_are_never_judged(evidence):
     assert set(verdicts(evidence(profile="smoke")).values()) == {"not_judged"}
 

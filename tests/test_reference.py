@@ -19,12 +19,15 @@ def published():
     return reference()
 
 
-def test_it_is_whole_and_as_large_as_the_study_promises(published):
+def test_it_is_whole_and_as_large_as_the_lessons_and_the_readme_say(published):
     classification, generation = published
-    assert len(classification.of("full")) == len(classification.of("lora")) >= 5
-    assert len(generation.of("full")) == len(generation.of("lora")) >= 3
-    assert len(classification.of("full")[0].labels) >= 4000
+    assert len(classification.of("full")) == len(classification.of("lora")) == 5
+    assert len(generation.of("full")) == len(generation.of("lora")) == 3
+    assert classification.of("full")[0].experiment.train_size == 2000
+    assert [len(track.of("full")[0].labels) for track in published] == [4000, 64]
     assert [len(classification.at_rank(rank)) for rank in (1, 4, 8, 16, 32)] == [5] * 5
+    rates = {sweep.method: len(sweep.results) - sweep.extended for sweep in classification.sweeps}
+    assert rates == {"head": 5, "full": 5, "lora": 5, "ia3": 3, "prompt": 3, "prefix": 3}
     assert all(track.timing for track in published) and classification.updates
     assert {result.experiment.profile for track in published for result in track.results} == {"study"}
 

@@ -7,7 +7,8 @@ import pytest
 from loralab.messages import set_language
 from loralab.profiles import load_profile
 from loralab.report import write_report
-from loralab.sentences import compare, difference, forgetting, margin_verdict, rank_verdict, sentences
+from loralab.sentences import compare, difference, forgetting, margin_verdict, own_score, rank_verdict, sentences
+from loralab.stats import half_width
 from loralab.study import Evidence
 from loralab.tables import comparison_table, method_name, provenance_table, samples_table
 
@@ -197,13 +198,21 @@ def test_forgetting_turns_with_the_results(make_answers):
     worse = [make_answers(other=3.7, seed=0), make_answers(other=3.9, seed=1)]
     assert forgetting(base, worse) == (
         "Forgetting: on sentences from newspaper editorials, not trained on here, the loss of LoRA r=16 rises from "
-        "3.500 to 3.800 nats per token (0.300 more). They are few, and there is no ±."
+        "3.500 to 3.800 nats per token (0.300 more; the mean of 0.200 · 0.400). They are few, and there is no ±."
     )
     assert "does not rise" in forgetting(base, [make_answers(other=3.5004)])
     assert "does not rise: from 3.500 to 3.250 nats per token (\u22120.250)" in forgetting(
         base, [make_answers(other=3.25)]
     )
     assert forgetting(base, [make_answers(profile="smoke")]).startswith("[smoke profile")
+
+
+def test_a_groups_own_interval_holds_both_kinds_of_luck(make):
+    one = [make(right=800)]
+    assert own_score(one).mean == pytest.approx(0.8)
+    assert own_score(one).half() == pytest.approx(half_width(0.8, 1000), rel=1e-3)
+    two = [make(right=790, seed=0), make(right=810, seed=1)]  # SD 1.41 points; Student's factor for two seeds, 8.98
+    assert own_score(two).half() > 0.0141 * 8.98
 
 
 def test_prompted_models_have_no_seed_to_speak_of(make_answers):

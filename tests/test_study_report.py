@@ -128,11 +128,20 @@ def test_time_worked_by_hand(evidence):
     assert steps["full"].split(" · ")[0] == steps["LoRA"].split(" · ")[0]
 
 
+def test_a_token_weighs_long_batches_more_than_a_round_does(evidence):
+    """Two rounds: 1 s against 1 s on 100 tokens, 9 s against 3 s on 300: a token's ratio is 10/4, not a round's √3."""
+    timing = replace(evidence[0].timing, seconds={"full": [1.0, 9.0], "lora": [1.0, 3.0]}, tokens=[100, 300])
+    table = time_table(replace(evidence[0], timing=timing))
+    assert table.loc["a real token", "full / LoRA"] == "2.50"
+    assert table.loc["a step (median)", "full / LoRA"].startswith("1.73 times (")
+
+
 def test_other_methods_are_timed_in_turns_and_no_run_by_its_own_seconds(evidence):
     table = other_methods_table(evidence[0])
     over_lora = table["a step over one of LoRA, in turns"]
     assert over_lora["DoRA r=8, s = 2.00"] == "1.50 times (1.50 to 1.50)" and over_lora["LoRA r=8, s = 2.00"] == "–"
     assert "edge" not in "".join(table["learning rate"])
+    assert "95% interval (exam luck alone)" in table and not any("both" in name for name in table)
     assert not re.search("training (seconds|minutes)", to_markdown(report(evidence)))
 
 

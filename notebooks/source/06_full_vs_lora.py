@@ -352,8 +352,7 @@ from loralab.study import reference
 from loralab.study_figures import loss_against_rate, two_rulers
 
 study, persona_study = reference()
-trained_methods = ("head", "full", "lora")
-loss_against_rate([s for s in study.sweeps if s.method in trained_methods])
+loss_against_rate([s for s in study.sweeps if s.method in ("head", "full", "lora")])
 
 # %%
 from loralab.sentences import with_unit
@@ -473,8 +472,9 @@ print(f"{percent(0.1, 0)} – {percent(0.9, 0)}: {number(low, 2)} – {number(hi
 # tabla da además el tiempo por *token* de verdad (sin el relleno), el tiempo hasta llegar a una misma pérdida de
 # entrenamiento (los pasos que hicieron falta, por la mediana de un paso) y las operaciones de ida y vuelta en el lote
 # más largo: las que cuenta `torch` y las de la fórmula de arriba, con los productos de la atención añadidos. Entre
-# paréntesis, un intervalo del 95 %: entre rondas en las dos primeras filas, que comparten el cociente medio porque los
-# dos métodos hacen el mismo lote, y entre semillas en la tercera.
+# paréntesis, un intervalo del 95 %: entre rondas en la primera fila, y entre semillas en la tercera, que deja fuera la
+# suerte de medir el tiempo. El cociente de la segunda es el de los tiempos totales, en el que pesan más los lotes
+# largos; el de la primera es la media de las rondas, que pesan todas igual.
 #
 # Si el cociente de los tiempos no es el de las operaciones, es que estas no lo explican todo: ninguna de las dos
 # cuentas incluye el optimizador ni el tráfico de memoria, y los productos pequeños del adaptador pueden aprovechar peor
@@ -485,15 +485,16 @@ print(f"{percent(0.1, 0)} – {percent(0.9, 0)}: {number(low, 2)} – {number(hi
 # also gives the time per real token (padding left out), the time to reach one and the same training loss (the steps it
 # took, times the median step) and the operations of the forward and backward pass on the longest batch: those that
 # `torch` counts, and those of the formula above with attention's products added. In brackets, a 95% interval: over
-# rounds in the first two rows, which share the mean ratio because both methods take the same batch, and over seeds in
-# the third.
+# rounds in the first row, and over seeds in the third, which leaves out the luck of timing. The second row's ratio is
+# that of the total times, in which long batches weigh more; the first's is the mean over rounds, which all weigh the
+# same.
 #
 # If the ratio of the times is not that of the operations, the operations do not explain everything: neither count
 # includes the optimizer or memory traffic, and the adapter's small products may use the machine less well. How much
 # each contributes, we have not measured.
 
 # %%
-from loralab.study_tables import other_methods_table, time_table
+from loralab.study_tables import time_table
 
 time_table(study)
 
@@ -929,8 +930,9 @@ Markdown("\n\n".join(parts))
 # dentro de lo que se afirma, **refutado** si cae fuera, y **sin decidir** si tiene una parte de cada lado. Lo que
 # depende del margen («llega a lo mismo», «es mejor», «basta») se juzga con el intervalo del 90 %, como en la regla
 # graduada, aunque la tabla escriba el del 95 %: «es mejor» pide ganar más que el margen, y «basta», que el rango más
-# alto gane menos, con todas las reglas de escala que se probaron. «Unas diez veces» es de 5 a 20, y el barrido deja
-# abierta una tasa vecina a cada lado de las dos mejores.
+# alto gane menos, con todas las reglas de escala que se probaron. «Alrededor del 1 %» es de 0,5 a 2 %, y los parámetros
+# y la memoria se juzgan con todos los rangos y módulos probados (en generación, uno solo). «Unas diez veces» es de 5 a
+# 20, y el barrido deja abierta una tasa vecina a cada lado de las dos mejores.
 #
 # Vale para esos modelos, esos datos y esa máquina: ni un «refutado» cierra la cuestión en otro sitio, ni un
 # «confirmado» la demuestra. Cada afirmación se juzga por separado, sin corregir por cuántas son.
@@ -943,8 +945,9 @@ Markdown("\n\n".join(parts))
 # claimed, **refuted** if it lies outside, and **undecided** if it has a part on each side. What depends on the margin
 # (“does as well”, “is better”, “is enough”) is judged by the 90% interval, as on the ruler, although the table writes
 # the 95% one: “is better” asks for a gain above the margin, and “is enough” that the highest rank gain less, by all the
-# scale rules that were tried. “About ten times” is 5 to 20, and the sweep leaves open one neighbouring rate on each
-# side of both best ones.
+# scale rules that were tried. “About 1%” is 0.5 to 2%, and parameters and memory are judged over all the ranks and
+# modules tried (in generation, only one). “About ten times” is 5 to 20, and the sweep leaves open one neighbouring rate
+# on each side of both best ones.
 #
 # It holds for those models, those data and that machine: “refuted” does not settle the matter elsewhere, nor does
 # “confirmed” prove it. Each claim is judged by itself, with no correction for their number.
@@ -978,6 +981,8 @@ claims_table([*claims(study), *claims(persona_study)])
 # do. The last column divides the time of a step by that of one of LoRA's, in turns and in the same rounds.
 
 # %%
+from loralab.study_tables import other_methods_table
+
 other_methods_table(study)
 
 # %% [markdown] lang="es"

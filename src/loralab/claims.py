@@ -44,27 +44,17 @@ def judge(low: float, high: float, least: float, most: float = math.inf) -> str:
     return REFUTED if high < least or low > most else UNDECIDED
 
 
-def claims(evidence: Evidence, ratios: Sequence[float] = ()) -> list[Claim]:
-    """Every claim that a track's evidence has something to say about, judged. Smoke results are never judged.
-
-    `ratios` are times of full fine-tuning over LoRA's, measured in turns, for evidence that was not timed.
-    """
-    if evidence.timing:
-        ratios = evidence.timing.ratios
-    full, lora = evidence.of("full"), evidence.of("lora")
-    found = [_share(evidence, lora), *_speed(lora, ratios), _memory(evidence, full, lora), _same(evidence, full, lora)]
-    found += [*_rank(evidence), *_rate(evidence), *_enough(evidence), _small(lora)]
+def claims(evidence: Evidence) -> list[Claim]:
+    """Every claim that a track's evidence has something to say about, judged. Smoke results are never judged."""
+    found = [_share(evidence), *_speed(evidence), _memory(evidence), _same(evidence)]
+    found += [*_rank(evidence), *_rate(evidence), *_enough(evidence), _small(evidence)]
     if is_smoke(evidence.comparison):
         return [Claim(c.name, c.task, NOT_JUDGED, c.found, c.behind) for c in found]
     return found
 
 
-def _claim(name: str, results: Sequence[Result], verdict: str, found: str, behind: str) -> Claim:
-    return Claim(name, results[0].experiment.task, verdict, found, behind)
-
-
-def _runs(results: Sequence[Result]) -> str:
-    return message("behind_runs", count=len({r.experiment.key for r in results}))
+def _claim(name: str, evidence: Evidence, verdict: str, found: str, behind: str) -> Claim:
+    return Claim(name, evidence.track.task, verdict, found, behind)
 
 
 def _pairs(results: Sequence[Result]) -> str:
@@ -72,9 +62,9 @@ def _pairs(results: Sequence[Result]) -> str:
     return message("behind_pairs", count=len(results), examples=examples)
 
 
-def _tried(evidence: Evidence, lora: Sequence[Result]) -> list[Result]:
+def _tried(evidence: Evidence) -> list[Result]:
     """LoRA's runs of the comparison, and of every rank and choice of modules beside it."""
-    return [*lora, *evidence.ranks, *evidence.targets]
+    return [*evidence.of("lora"), *evidence.ranks, *evidence.targets]
 
 
 def _default_and_range(shares: Sequence[float], digits: int) -> str:
@@ -83,92 +73,86 @@ def _default_and_range(shares: Sequence[float], digits: int) -> str:
     return default if low == high else message("default_and_range", default=default, low=low, high=high)
 
 
-def _share(evidence: Evidence, lora: Sequence[Result]) -> Claim:
-    shares = [r.parameters["trainable"] / r.parameters["total"] for r in _tried(evidence, lora)]
+def _share(evidence: Evidence) -> Claim:
+    shares = [r.parameters["trainable"] / r.parameters["total"] for r in _tried(evidence)]
     judged = judge(min(shares), max(shares), *ABOUT_ONE_PERCENT)
-    return _claim("share", lora, judged, _default_and_range(shares, 2), message("behind_counted"))
+    return _claim("share", evidence, judged, _default_and_range(shares, 2), message("behind_counted"))
 
 
-def _speed(lora: Sequence[Result], ratios: Sequence[float]) -> list[Claim]:
-    if not ratios:
+def _speed(evidence: Evidence) -> list[Claim]:
+    if evidence.timing is None:
         return []
+    ratios = evidence.timing.ratios
     low, _, high = ratio_interval(ratios)
-    return [_claim("speed", lora, judge(low, high, FASTER), times(ratios), message("behind_rounds", count=len(ratios)))]
+    behind = message("behind_rounds", count=len(ratios))
+    return [_claim("speed", evidence, judge(low, high, FASTER), times(ratios), behind)]
 
 
-def _memory(evidence: Evidence, full: Sequence[Result], lora: Sequence[Result]) -> Claim:
+def _memory(evidence: Evidence) -> Claim:
     """Each LoRA run against full fine-tuning's with the same seed, which has the same batches."""
-    peaks = {r.experiment.seed: peak_bytes(r) for r in full}
-    saved = [1 - peak_bytes(r) / peaks[r.experiment.seed] for r in _tried(evidence, lora)]
+    peaks = {r.experiment.seed: peak_bytes(r) for r in evidence.of("full")}
+    saved = [1 - peak_bytes(r) / peaks[r.experiment.seed] for r in _tried(evidence)]
     judged = judge(min(saved), max(saved), MEMORY_SAVED)
-    behind = message("behind_peak", batch=lora[0].experiment.batch_size)
-    return _claim("memory", lora, judged, _default_and_range(saved, 1), behind)
+    behind = message("behind_peak", batch=evidence.of("lora")[0].experiment.batch_size)
+    return _claim("memory", evidence, judged, _default_and_range(saved, 1), behind)
 
 
 def _with_interval(found: Difference, task: str) -> str:
     return f"{signed(found, task)} {message(SCORES[task].unit)}"
 
 
-def _gain(found: Difference, task: str) -> float:
-    """What the first has more of the good: accuracy, or less of a loss."""
-    return found.mean if task == "classification" else -found.mean
+def _gain(found: Difference, task: str) -> tuple[float, float]:
+    """What the first has more of the good, accuracy or less of a loss, at 90 %: like two one-sided tests."""
+    mean, half = found.mean if task == "classification" else -found.mean, found.half(0.9)
+    return mean - half, mean + half
 
 
-def _same(evidence: Evidence, full: Sequence[Result], lora: Sequence[Result]) -> Claim:
-    """As well as the other is within the margin, either way; both ways at 90 %, like two one-sided tests."""
-    found, task, margin = difference(full, lora), evidence.track.task, evidence.track.margin
-    half = found.half(0.9)
-    judged = judge(found.mean - half, found.mean + half, -margin, margin)
+def _same(evidence: Evidence) -> Claim:
+    """As well as the other is within the margin, either way."""
+    lora, task, margin = evidence.of("lora"), evidence.track.task, evidence.track.margin
+    found = difference(evidence.of("full"), lora)
+    judged = judge(*_gain(found, task), -margin, margin)
     text = f"r = {lora[0].experiment.rank}: {_with_interval(found, task)}"
-    return _claim("same", lora, judged, text, _pairs(lora))
-
-
-def _rank(evidence: Evidence) -> list[Claim]:
-    """The highest rank's score less the lowest's, alpha fixed: better is by the margin at least, at 90 %."""
-    low, high, task = min(evidence.track.ranks), max(evidence.track.ranks), evidence.track.task
-    if not evidence.ranks or low == high:
-        return []
-    found = difference(evidence.at_rank(high), evidence.at_rank(low))
-    gain, half = _gain(found, task), found.half(0.9)
-    judged = judge(gain - half, gain + half, evidence.track.margin)
-    return [
-        _claim(
-            "rank",
-            evidence.ranks,
-            judged,
-            _gain_text("scale_fixed", low, high, found, task),
-            _pairs(evidence.at_rank(low)),
-        )
-    ]
+    return _claim("same", evidence, judged, text, _pairs(lora))
 
 
 def _gain_text(rule: str, low: int, high: int, found: Difference, task: str) -> str:
     return f"{message(rule)}, {message('from_to', low=low, high=high, found=_with_interval(found, task))}"
 
 
+def _rank(evidence: Evidence) -> list[Claim]:
+    """The highest rank's score less the lowest's, alpha fixed: better is by the margin at least."""
+    low, high, task = min(evidence.track.ranks), max(evidence.track.ranks), evidence.track.task
+    if not evidence.ranks or low == high:
+        return []
+    found = difference(evidence.at_rank(high), evidence.at_rank(low))
+    judged = judge(*_gain(found, task), evidence.track.margin)
+    text = _gain_text("scale_fixed", low, high, found, task)
+    return [_claim("rank", evidence, judged, text, _pairs(evidence.at_rank(low)))]
+
+
 def _enough(evidence: Evidence) -> list[Claim]:
-    """A rank is enough if the highest one gains less than the margin on it, at 90 %, by each scale rule that was tried.
+    """A rank is enough if the highest one gains less than the margin on it, by each scale rule that was tried.
 
     Of the ranks that the claim names, those that were run: each with alpha fixed, and the reference rank by the others.
     """
-    reference, high = evidence.track.rank, max(evidence.track.ranks)
-    task, margin = evidence.track.task, evidence.track.margin
-    pairs = [("scale_fixed", rank, evidence.ranks) for rank in ENOUGH if rank in evidence.track.ranks and rank < high]
+    task, reference, high = evidence.track.task, evidence.track.rank, max(evidence.track.ranks)
+    tried = [("scale_fixed", rank, evidence.ranks) for rank in ENOUGH if rank < high]
     if evidence.scales and reference in ENOUGH:
-        pairs += [(rule, reference, runs) for rule, runs in scale_groups(evidence).items() if rule != "scale_fixed"]
-    gains, texts = [], []
-    for rule, rank, runs in pairs if evidence.ranks else ():
-        at = {r: [x for x in runs if x.experiment.rank == r] for r in (rank, high)}
-        found = difference(at[high], at[rank]) if at[high] else None
-        if found:
-            gains.append((_gain(found, task) - found.half(0.9), _gain(found, task) + found.half(0.9)))
+        tried += [(rule, reference, runs) for rule, runs in scale_groups(evidence).items() if rule != "scale_fixed"]
+    gains, texts, used = [], [], set()
+    for rule, rank, runs in tried:
+        lower, higher = ([r for r in runs if r.experiment.rank == chosen] for chosen in (rank, high))
+        if lower and higher:
+            found = difference(higher, lower)
+            gains.append(_gain(found, task))
             texts.append(_gain_text(rule, rank, high, found, task))
+            used |= {r.experiment.key for r in (*lower, *higher)}
     if not gains:
         return []
     lows, highs = zip(*gains, strict=True)
-    judged = CONFIRMED if max(highs) < margin else REFUTED if max(lows) > margin else UNDECIDED
-    behind = _runs([*evidence.ranks, *evidence.scales])
-    return [_claim("enough", evidence.ranks, judged, "; ".join(texts), behind)]
+    judged = judge(max(lows), max(highs), -math.inf, evidence.track.margin)
+    return [_claim("enough", evidence, judged, "; ".join(texts), message("behind_runs", count=len(used)))]
 
 
 def _rate(evidence: Evidence) -> list[Claim]:
@@ -182,14 +166,26 @@ def _rate(evidence: Evidence) -> list[Claim]:
     judged = UNDECIDED if edge else judge(ratio / step, ratio * step, *ABOUT_TEN_TIMES)
     text = message("times_interval", middle=number(ratio, 0), low=number(ratio / step, 0), high=number(ratio * step, 0))
     behind = message("behind_sweeps", full=len(full.results), lora=len(lora.results))
-    return [_claim("rate", evidence.comparison, judged, text, behind)]
+    return [_claim("rate", evidence, judged, text, behind)]
 
 
-def _small(lora: Sequence[Result]) -> Claim:
-    parameters = lora[0].parameters
+def _small(evidence: Evidence) -> Claim:
+    parameters = evidence.of("lora")[0].parameters
     kept, whole = parameters["trainable"] * BYTES, parameters["total"] * BYTES
     text = message("small_found", kept=number(kept / 1e6, 1), whole=number(whole / 1e6, 0), share=percent(kept / whole))
-    return _claim("small", lora, judge(kept / whole, kept / whole, 0, SMALL), text, message("behind_counted"))
+    return _claim("small", evidence, judge(kept / whole, kept / whole, 0, SMALL), text, message("behind_counted"))
+
+
+def claims_note() -> str:
+    """How the claims are judged, in words."""
+    share, rate = ABOUT_ONE_PERCENT, ABOUT_TEN_TIMES
+    return message(
+        "claims_note",
+        share_low=percent(share[0]),
+        share_high=percent(share[1]),
+        rate_low=number(rate[0], 0),
+        rate_high=number(rate[1], 0),
+    )
 
 
 def claims_table(judged: Sequence[Claim]) -> pd.DataFrame:

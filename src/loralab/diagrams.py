@@ -149,7 +149,7 @@ def scale_rules(ranks: Sequence[int], falls: Mapping[str, Sequence[float]]) -> P
     title = message("rules_title", low=ranks[0], high=ranks[-1], growth=growth)
     figure, axes = new_axes(title, message("rank_axis_log"), message("fall_axis"), height=4.2)
     for (rule, fall), (marker, line, colour) in zip(falls.items(), LINES, strict=False):
-        axes.plot(ranks, fall, line, marker=marker, color=colour, label=message(f"rule_{rule}"))
+        axes.plot(ranks, fall, linestyle=line, marker=marker, color=colour, label=message(f"rule_{rule}"))
     log_ticks(axes, list(ranks), [str(rank) for rank in ranks])
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda y, _: scientific(float(f"{y:.1g}")))

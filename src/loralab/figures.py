@@ -23,6 +23,7 @@ from loralab.plotting import (
 )
 from loralab.sentences import SCORES, amount, with_unit
 from loralab.stats import Difference, half_width
+from loralab.tables import training_seconds
 
 
 @styled
@@ -46,13 +47,13 @@ def loss_curves(results: Sequence[Result]) -> Picture:
         highest = max(highest, float(smooth.max()))
         validation = [epoch["loss"] for epoch in result.epochs]
         name = _short(result)
-        above.plot(np.arange(window, len(loss) + 1), smooth, line, color=colour, linewidth=1.2, label=name)
+        above.plot(np.arange(window, len(loss) + 1), smooth, linestyle=line, color=colour, linewidth=1.2, label=name)
         beside = 0.02 * len(loss) * (position - (len(results) - 1) / 2)  # so that one marker does not hide another
         ends = per_epoch * np.arange(1, len(validation) + 1) + beside
         label = f"{name}: {message('validation_loss')}"
         above.plot(ends, validation, marker, color=colour, markeredgecolor="black", markersize=9, label=label)
         rate = np.asarray(result.learning_rate_by_step)
-        below.plot(np.arange(1, len(rate) + 1)[rate > 0], rate[rate > 0], line, color=colour)
+        below.plot(np.arange(1, len(rate) + 1)[rate > 0], rate[rate > 0], linestyle=line, color=colour)
         ticks.append(float(rate.max()))
         texts.append(
             f"{label}: {', '.join(number(value, 3) for value in validation)}; {message('rate_axis')}: "
@@ -81,7 +82,13 @@ def accuracy_against_rate(results: Sequence[Result]) -> Picture:
     figure, axes = new_axes(title, message("rate_axis_log"), message("validation_axis"))
     for (name, rates), (marker, line, colour) in zip(groups.items(), LINES, strict=False):
         axes.plot(
-            list(rates), [100 * x for x in rates.values()], line, linewidth=1, marker=marker, color=colour, label=name
+            list(rates),
+            [100 * x for x in rates.values()],
+            linestyle=line,
+            linewidth=1,
+            marker=marker,
+            color=colour,
+            label=name,
         )
     every = sorted({rate for rates in groups.values() for rate in rates})
     log_ticks(axes, every, [scientific(rate) for rate in every])
@@ -131,7 +138,7 @@ def score_against_rank(results: Sequence[Result], verdict: str) -> Picture:
     for seed, (marker, line, colour) in zip(sorted({r.experiment.seed for r in results}), cycle(LINES), strict=False):
         own = {r.experiment.rank: score.factor * r.test[score.name] for r in results if r.experiment.seed == seed}
         name = f"{message('seed')} {seed}"
-        axes.plot(list(own), list(own.values()), line, marker=marker, color=colour, linewidth=1, label=name)
+        axes.plot(list(own), list(own.values()), linestyle=line, marker=marker, color=colour, linewidth=1, label=name)
         texts.append(f"{name}: " + ", ".join(f"r={rank} {number(value, score.digits)}" for rank, value in own.items()))
     ranks = sorted({r.experiment.rank for r in results})
     means = [score.factor * np.mean([r.test[score.name] for r in results if r.experiment.rank == k]) for k in ranks]
@@ -160,12 +167,16 @@ def comparison_panel(
     figure = new_figure(title, height=6.2)
     score = SCORES[full[0].experiment.task]
     label = message(f"test_{score.name}_axis", n=number(len(full[0].labels), 0))
+
+    def taken(result: Result) -> float:
+        if in_turns is None:
+            return training_seconds(result)
+        return 1000 * float(np.median(in_turns[result.experiment.method]))
+
     panels = [
         (label, lambda r: score.factor * r.test[score.name], score.digits),
         (message("trainable_axis"), lambda r: r.parameters["trainable"] / 1e6, 3),
-        (message("seconds_axis"), lambda r: r.seconds["training"], 0)
-        if in_turns is None
-        else (message("step_time_axis"), lambda r: 1000 * float(np.median(in_turns[r.experiment.method])), 0),
+        (message("seconds_axis" if in_turns is None else "step_time_axis"), taken, 0),
         (message("memory_axis"), lambda r: r.memory["peak_bytes"] / 2**20, 0),
     ]
     names = [_short(full[0]), _short(lora[0])]
@@ -224,7 +235,7 @@ def gained_and_forgotten(base: Result, tuned: Sequence[Result]) -> Picture:
     for (name, group), (marker, line, colour) in zip(groups.items(), LINES, strict=False):
         for result in group:
             end = (result.test["loss"], result.test["other_loss"])
-            axes.plot([start[0], end[0]], [start[1], end[1]], line, color=colour, linewidth=1.2)
+            axes.plot([start[0], end[0]], [start[1], end[1]], linestyle=line, color=colour, linewidth=1.2)
             label = name if result is group[0] else None
             axes.plot(*end, marker, color=colour, markeredgecolor="black", markersize=9, label=label)
             texts.append(f"{name}: {number(end[0], 3)}, {number(end[1], 3)}")

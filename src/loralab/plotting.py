@@ -29,7 +29,13 @@ MARKED: dict[str, Any] = {
     "linewidth": 3,
     "path_effects": [withStroke(linewidth=7, foreground="white")],
 }
-LINES = (("o", "-", BLUE), ("s", "--", ORANGE), ("^", ":", GREEN), ("D", "-.", "black"), ("v", "-", "#CC79A7"))
+LINES: tuple[tuple[str, Any, str], ...] = (
+    ("o", "-", BLUE),
+    ("s", "--", ORANGE),
+    ("^", ":", GREEN),
+    ("D", "-.", "black"),
+    ("v", (0, (6, 1, 1, 1, 1, 1)), "#CC79A7"),
+)
 
 
 class Picture:

@@ -8,7 +8,7 @@ from string import Template
 
 import pandas as pd
 
-from loralab.claims import claims, claims_table
+from loralab.claims import claims, claims_note, claims_table
 from loralab.experiment import Experiment, Result, write_atomically
 from loralab.figures import comparison_panel, gained_and_forgotten, loss_curves, ruler, score_against_rank
 from loralab.messages import language, message, number, set_language
@@ -38,6 +38,7 @@ from loralab.study_tables import (
     time_table,
 )
 from loralab.tables import comparison_table, is_smoke, provenance_table, samples_table, size_text
+from loralab.update import INTRUDER
 
 PAGE = Template("""<!doctype html>
 <html lang="$language"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -130,7 +131,7 @@ def report(evidence: Sequence[Evidence]) -> list[Block]:
         blocks += _track(track)
     if any(track.sweeps for track in evidence):
         judged = [claim for track in evidence for claim in claims(track)]
-        blocks += [Heading(message("report_claims"), 2), Text(message("claims_note"))]
+        blocks += [Heading(message("report_claims"), 2), Text(claims_note())]
         blocks.append(Table(claims_table(judged), index=False, kind="wide text"))
     blocks += [Heading(message("report_provenance"), 2), Table(provenance_table(every), index=False)]
     measured = [measured_name(track) for track in evidence if track.timing]
@@ -169,7 +170,11 @@ def _track(evidence: Evidence) -> list[Block]:
         blocks += [Heading(message("report_time"), 3), Text(message("time_note")), Table(time_table(evidence))]
     if evidence.updates:
         pictures = [draw(evidence.updates) for draw in (singular_values, captured_by_rank, intruders)]
-        blocks += [Heading(message("report_update"), 3), Text(message("update_note")), *pictures]
+        blocks += [
+            Heading(message("report_update"), 3),
+            Text(message("update_note", least=number(INTRUDER, 1))),
+            *pictures,
+        ]
     if evidence.others:
         blocks += [
             Heading(message("report_others"), 3),

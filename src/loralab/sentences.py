@@ -208,7 +208,14 @@ def _speed_in_sequence(full: Sequence[Result], lora: Sequence[Result]) -> str:
 
 def forgetting(base: Result, tuned: Sequence[Result]) -> str:
     """One sentence: what fine-tuning did to the loss on text of another kind, in nats a token, mean over the seeds."""
-    before, after = base.test["other_loss"], mean(r.test["other_loss"] for r in tuned)
+    before, each = base.test["other_loss"], [r.test["other_loss"] for r in tuned]
+    after = mean(each)
     key = "forgot" if round(after - before, 3) > 0 else "kept"
-    values = {"before": number(before, 3), "after": number(after, 3), "change": number(after - before, 3)}
+    by_seed = " · ".join(number(value - before, 3) for value in each)
+    values = {
+        "before": number(before, 3),
+        "after": number(after, 3),
+        "change": number(after - before, 3),
+        "each": f"; {message('mean_of', values=by_seed)}" if len(each) > 1 else "",
+    }
     return marked(message(key, method=method_name(tuned[0]), **values), [base, *tuned])

@@ -29,7 +29,9 @@ def loss_against_rate(sweeps: Sequence[Sweep]) -> Picture:
     for sweep in sweeps:
         marker, line, colour = LOOKS.get(sweep.method) or next(others)
         finite = {rate: loss for rate, loss in sweep.losses.items() if np.isfinite(loss)}
-        axes.plot(list(finite), list(finite.values()), line, marker=marker, color=colour, label=_method(sweep))
+        axes.plot(
+            list(finite), list(finite.values()), linestyle=line, marker=marker, color=colour, label=_method(sweep)
+        )
         axes.plot(sweep.best, finite[sweep.best], "o", markersize=14, fillstyle="none", color="black")
         listed = ", ".join(f"{scientific(rate)} {number(loss, 3)}" for rate, loss in sweep.losses.items())
         texts.append(f"{_method(sweep)}: {listed}")
@@ -60,7 +62,9 @@ def score_by_scale_rule(evidence: Evidence) -> Picture:
     figure, axes = new_axes(title, message("rank_axis_log"), message(f"test_{score.name}_axis", n=examples), height=4.8)
     for (rule, runs), (marker, line, colour) in zip(groups.items(), LINES, strict=False):
         by_rank = means[rule]
-        axes.plot(list(by_rank), list(by_rank.values()), line, color=colour, marker=marker, label=message(rule))
+        axes.plot(
+            list(by_rank), list(by_rank.values()), linestyle=line, color=colour, marker=marker, label=message(rule)
+        )
         for run in runs:
             axes.plot(run.experiment.rank, score.factor * run.test[score.name], marker, color=colour, alpha=0.4)
     ranks = sorted(means["scale_fixed"])
@@ -161,7 +165,7 @@ def singular_values(found: Sequence[Update]) -> Picture:
         marker, line, colour = LOOKS[name]
         order = np.arange(1, len(values) + 1)
         marks = marker if len(values) < 50 else ""
-        axes.plot(order, values, line, marker=marks, color=colour, label=message(f"short_{name}"))
+        axes.plot(order, values, linestyle=line, marker=marks, color=colour, label=message(f"short_{name}"))
     axes.set_xscale("log")
     axes.set_yscale("log")
     figure.legend(**BELOW)
@@ -203,7 +207,7 @@ def intruders(found: Sequence[Update]) -> Picture:
         values = np.array([update.similarity[method] for update in found])
         name = message(f"short_{method}")
         axes.fill_between(order, *np.quantile(values, [0.1, 0.9], axis=0), color=colour, alpha=0.25)
-        axes.plot(order, values.mean(axis=0), line, marker=marker, color=colour, label=name)
+        axes.plot(order, values.mean(axis=0), linestyle=line, marker=marker, color=colour, label=name)
         texts.append(f"{name}: {', '.join(number(float(value), 2) for value in values.mean(axis=0))}")
     axes.axhline(INTRUDER, color="black", linestyle=":", linewidth=1.5, label=message("intruder_line"))
     axes.set_ylim(0, 1.05)

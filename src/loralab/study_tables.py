@@ -65,26 +65,26 @@ def spread(runs: Sequence[Result]) -> dict[str, str]:
     }
 
 
+def costs(runs: Sequence[Result]) -> dict[str, str]:
+    """A group's parameters, learning rate and memory of training."""
+    return {
+        message("trainable"): number(runs[0].parameters["trainable"], 0),
+        message("trainable_adapter"): number(runs[0].parameters["adapter"], 0),
+        message("learning_rate"): scientific(runs[0].experiment.learning_rate),
+        message("peak_memory"): number(mean(map(peak_bytes, runs)) / 2**20, 0),
+    }
+
+
+def minus(runs: Sequence[Result], name: str, other: Sequence[Result]) -> dict[str, str]:
+    """A group's score less that of the named one, in pairs; a dash for the named one itself."""
+    shown = DASH if runs is other else signed(difference(runs, other), runs[0].experiment.task)
+    return {message("minus_group", name=name): shown}
+
+
 def group_table(groups: Mapping[str, Sequence[Result]], beside: str = "") -> pd.DataFrame:
-    """Groups of runs, a row each: score over their seeds, parameters, rate and memory of training.
-
-    With `beside`, the name of one of them, also each one's score less that one's, in pairs.
-    """
-
-    def minus(name: str, runs: Sequence[Result]) -> dict[str, str]:
-        task = runs[0].experiment.task
-        shown = DASH if name == beside else signed(difference(runs, groups[beside]), task)
-        return {message("minus_group", name=beside): shown}
-
+    """Groups of runs, a row each: score over their seeds and costs; beside one of them, by its name, in pairs."""
     rows = {
-        name: {
-            **spread(runs),
-            **(minus(name, runs) if beside else {}),
-            message("trainable"): number(runs[0].parameters["trainable"], 0),
-            message("trainable_adapter"): number(runs[0].parameters["adapter"], 0),
-            message("learning_rate"): scientific(runs[0].experiment.learning_rate),
-            message("peak_memory"): number(mean(map(peak_bytes, runs)) / 2**20, 0),
-        }
+        name: spread(runs) | (minus(runs, beside, groups[beside]) if beside else {}) | costs(runs)
         for name, runs in groups.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -95,23 +95,25 @@ def other_methods_table(evidence: Evidence) -> pd.DataFrame:
 
     If the study was timed: a step's time over one of LoRA's, in turns.
     """
-    first, timing = evidence.track.seeds[0], evidence.timing
-    beside = [r for r in (*evidence.of("full"), *evidence.of("lora")) if r.experiment.seed == first]
-    shown = {_name_with_scale(r): r for r in (*beside, *evidence.others)}
-    lora = next(name for name, r in shown.items() if r.experiment.method == "lora")
-    table = group_table({name: [r] for name, r in shown.items()}, beside=lora)
-    table = table.drop(columns=[message(name) for name in ("deviation", "by_seed")])
-    table = table.rename(columns={message("average"): message(SCORES[evidence.track.task].name)})
+    first, timing, task = evidence.track.seeds[0], evidence.timing, evidence.track.task
+    full, lora = ([r for r in evidence.of(method) if r.experiment.seed == first] for method in ("full", "lora"))
     at_edge = {sweep.method for sweep in evidence.sweeps if sweep.at_edge}
-    table[message("learning_rate")] += [
-        f" {message('at_edge')}" if r.experiment.method in at_edge else "" for r in shown.values()
-    ]
-    if timing:
-        table[message("step_over_lora")] = [
-            DASH if r.experiment.method == "lora" else times(timing.over_lora(r.experiment.method))
-            for r in shown.values()
-        ]
-    return table
+    rows = {}
+    for runs in (full, lora, *([other] for other in evidence.others)):
+        method = runs[0].experiment.method
+        score = own_score(runs)
+        row = {
+            message(SCORES[task].name): amount(score.mean, task),
+            message("interval_of_exam"): f"± {amount(score.half(), task)}",
+            **minus(runs, method_name(lora[0]), lora),
+            **costs(runs),
+        }
+        if method in at_edge:
+            row[message("learning_rate")] += f" {message('at_edge')}"
+        if timing:
+            row[message("step_over_lora")] = DASH if runs is lora else times(timing.over_lora(method))
+        rows[_name_with_scale(runs[0])] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def _name_with_scale(result: Result) -> str:
@@ -121,18 +123,18 @@ def _name_with_scale(result: Result) -> str:
 
 def scale_table(evidence: Evidence) -> pd.DataFrame:
     """Each scale rule at each rank, with the factor that multiplies BA, beside the rank at which the rules agree."""
-    groups: dict[str, Sequence[Result]] = {}
-    beside = ""
-    for rule, runs in scale_groups(evidence).items():
-        for rank in sorted({r.experiment.rank for r in runs}):
-            own = [r for r in runs if r.experiment.rank == rank]
-            name = f"{message(rule)}, r = {rank}, s = {number(own[0].experiment.scale, 2)}"
-            if rank == evidence.track.rank:
-                if beside:  # the same runs, under another rule's name
-                    continue
-                beside = name
-            groups[name] = own
-    return group_table(groups, beside)
+    reference = evidence.track.rank
+    by_rule = {
+        (rule, rank): [r for r in runs if r.experiment.rank == rank]
+        for rule, runs in scale_groups(evidence).items()
+        for rank in sorted({r.experiment.rank for r in runs})
+        if rule == "scale_fixed" or rank != reference  # there the rules share their runs
+    }
+    names = {
+        (rule, rank): f"{message(rule)}, r = {rank}, s = {number(runs[0].experiment.scale, 2)}"
+        for (rule, rank), runs in by_rule.items()
+    }
+    return group_table({names[k]: runs for k, runs in by_rule.items()}, beside=names["scale_fixed", reference])
 
 
 def target_groups(evidence: Evidence) -> dict[str, Sequence[Result]]:
@@ -201,36 +203,27 @@ def time_table(evidence: Evidence) -> pd.DataFrame:
     tokens = np.array(timing.tokens)
     steps = _steps_to_target(evidence)
     a_step = {method: float(np.median(taken)) for method, taken in seconds.items()}
-    rows: list[tuple[str, list[str], list[float]]] = [
-        (message("time_step"), [f"{number(1000 * a_step[m], 0)} ms" for m in METHODS], timing.ratios),
-        (
-            message("time_token"),
-            [f"{number(1e6 * float(seconds[m].sum() / tokens.sum()), 0)} µs" for m in METHODS],
-            timing.ratios,
-        ),
-        (
-            message("time_to_loss"),
-            [f"{number(mean(steps[m]), 0)} · {number(mean(steps[m]) * a_step[m], 0)} s" for m in METHODS],
-            [
-                full * a_step["full"] / (lora * a_step["lora"])
-                for full, lora in zip(steps["full"], steps["lora"], strict=True)
-            ],
-        ),
+    a_token = {method: float(taken.sum() / tokens.sum()) for method, taken in seconds.items()}
+    to_loss = [
+        full * a_step["full"] / (lora * a_step["lora"]) for full, lora in zip(steps["full"], steps["lora"], strict=True)
     ]
-    table = {
-        name: {**dict(zip(_names(), cells, strict=True)), message("ratio"): times(ratios)}
-        for name, cells, ratios in rows
+    rows = {
+        "time_step": ([f"{number(1000 * a_step[m], 0)} ms" for m in METHODS], times(timing.ratios)),
+        "time_token": ([f"{number(1e6 * a_token[m], 0)} µs" for m in METHODS], _over(a_token)),
+        "time_to_loss": (
+            [f"{number(mean(steps[m]), 0)} · {number(mean(steps[m]) * a_step[m], 0)} s" for m in METHODS],
+            times(to_loss),
+        ),
+        "operations_counted": ([f"{number(timing.counted[m] / 1e9, 1)} G" for m in METHODS], _over(timing.counted)),
+        "operations_expected": ([f"{number(timing.expected[m] / 1e9, 1)} G" for m in METHODS], _over(timing.expected)),
     }
-    for name, counts in (("operations_counted", timing.counted), ("operations_expected", timing.expected)):
-        table[message(name)] = {
-            **{title: f"{number(counts[m] / 1e9, 1)} G" for title, m in zip(_names(), METHODS, strict=True)},
-            message("ratio"): number(counts["full"] / counts["lora"], 2),
-        }
+    columns = [*(message(f"short_{method}") for method in METHODS), message("ratio")]
+    table = {message(name): dict(zip(columns, (*cells, ratio), strict=True)) for name, (cells, ratio) in rows.items()}
     return pd.DataFrame.from_dict(table, orient="index")
 
 
-def _names() -> list[str]:
-    return [message(f"short_{method}") for method in METHODS]
+def _over(values: Mapping[str, float]) -> str:
+    return number(values["full"] / values["lora"], 2)
 
 
 def _steps_to_target(evidence: Evidence) -> dict[str, list[int]]:
