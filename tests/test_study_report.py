@@ -138,7 +138,7 @@ def test_a_token_weighs_long_batches_more_than_a_round_does(evidence):
 
 def test_other_methods_are_timed_in_turns_and_no_run_by_its_own_seconds(evidence):
     table = other_methods_table(evidence[0])
-    over_lora = table["a step over one of LoRA, in turns"]
+    over_lora = table["a step’s time / that of LoRA’s, in turns"]
     assert over_lora["DoRA r=8, s = 2.00"] == "1.50 times (1.50 to 1.50)" and over_lora["LoRA r=8, s = 2.00"] == "–"
     assert "edge" not in "".join(table["learning rate"])
     assert "95% interval (exam luck alone)" in table and not any("both" in name for name in table)
