@@ -22,7 +22,7 @@ TEST_TOOLS := pytest ipykernel jupytext nbclient
 SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint unit unit-colab unit-lowest lessons test test-all course report study check-results reference readme notebooks solutions wheel clean
+.PHONY: help setup lint unit unit-colab unit-lowest lessons test test-all course report study check-results reference sizes readme notebooks solutions wheel clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -103,6 +103,9 @@ check-results: setup ## compare results at hand with the published study; fails 
 
 reference: setup ## put the study at hand in place of the published one, data/reference
 	$(BIN)/python -m loralab publish
+
+sizes: setup ## plan and measure the memory of some thirty training steps, into data/sizes.json
+	$(BIN)/python -m loralab sizes
 
 readme: setup ## write the README's table from the published study
 	$(BIN)/python -m loralab readme

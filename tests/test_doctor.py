@@ -125,25 +125,25 @@ CASES = {
         replace(A100, device=T4.device),
         ("precision", "fail", "Tesla T4", "LORALAB_PROFILE"),
     ),
-    # SmolLM2: 16 bytes for each of 134,515,008 parameters are 2.0 GiB.
-    "memory": (CPU, ("memory", "ok", "(smollm2-135m, full) takes 2.0 GiB", "")),
+    # SmolLM2: 12 bytes for each of 134,515,008 parameters are 1.5 GiB; activations and logits of 4 × 256 tokens.
+    "memory": (CPU, ("memory", "ok", "(smollm2-135m, full) is going to take up to 3.5 GiB, by plan; there are 24", "")),
     "4 GB": (
         replace(CPU, device=Device("cpu", "2 × CPU", 4 * GIB)),
-        ("memory", "ok", "there are 4. Activations come on top", ""),
+        ("memory", "ok", "there are 4.", ""),
     ),
-    "2.2 GB": (
-        replace(CPU, device=Device("cpu", "2 × CPU", int(2.2 * GIB))),
-        ("memory", "warn", "takes 2.0 GiB", "Little is left"),
+    "3.6 GB": (
+        replace(CPU, device=Device("cpu", "2 × CPU", int(3.6 * GIB))),
+        ("memory", "warn", "up to 3.5 GiB", "Less than a tenth is left"),
     ),
     # Qwen2.5-0.5B: 16 × 494,032,768.
     "4 GB and profile t4": (
         replace(T4, device=Device("cpu", "2 × CPU", 4 * GIB)),
-        ("memory", "fail", "(qwen2.5-0.5b, full) needs 7.4 GiB", "LoRA experiments alone"),
+        ("memory", "fail", "(qwen2.5-0.5b, full) needs 9.9 GiB, by plan", "LoRA experiments alone"),
     ),
     # Gemma 3: 4 bytes for each of 4.300 billion parameters, 12 more for each of the 3.880 billion that read text.
     "gemma on an L4": (
         replace(A100, device=Device("cuda", "L4", 22 * GIB, (8, 9))),
-        ("memory", "fail", "(gemma-3-4b, full) needs 59.4 GiB", "smaller profile"),
+        ("memory", "fail", "(gemma-3-4b, full) needs 64.4 GiB, by plan", "smaller profile"),
     ),
     "memory unknown": (
         replace(CPU, device=Device("cpu", "CPU", 0)),
@@ -312,7 +312,7 @@ def test_a_machine_with_much_wrong(tmp_path):
     )
     assert lines["Dispositivo"].startswith("[warn]") and "una GPU (Tesla T4, Tesla T4)" in lines["Dispositivo"]
     assert lines["Resultados"].startswith("[fail]") and "`LORALAB_RESULTS`" in lines["Resultados"]
-    assert lines["Memoria"].startswith("[ok]") and "2,0 GiB" in lines["Memoria"]
+    assert lines["Memoria"].startswith("[ok]") and "3,5 GiB" in lines["Memoria"]
     assert lines["Clave del Hub"] == "[ok] Clave del Hub: hay una, y este perfil no la necesita."
 
 

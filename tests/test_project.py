@@ -15,9 +15,10 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports only from those before it.
 LAYERS = ["messages", "files", "experiment", "profiles", "assets", "hub", "hardware", "duplicates", "pairs", "data"]
-LAYERS += ["tokenization", "chat", "metrics", "generation", "models", "baselines", "memory", "peak", "training"]
-LAYERS += ["runner", "timing", "update", "study", "stats", "tables", "sentences", "claims", "study_tables"]
-LAYERS += ["plotting", "diagrams", "figures", "study_figures", "report", "check", "lesson", "predictions", "exercises"]
+LAYERS += ["tokenization", "chat", "metrics", "generation", "models", "baselines", "peak", "training"]
+LAYERS += ["tracing", "memory", "duration", "sizing", "planner", "runner", "timing", "update", "study", "stats"]
+LAYERS += ["tables", "sentences", "claims", "study_tables", "plotting", "diagrams", "figures", "study_figures"]
+LAYERS += ["memory_figures", "report", "check", "lesson", "predictions", "exercises"]
 LAYERS += ["estimate", "facts", "doctor", "__main__"]
 WITHOUT_TORCH = ["messages", "files", "experiment", "profiles", "assets"]
 PACKAGE = ROOT / "src" / "loralab"

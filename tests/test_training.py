@@ -25,7 +25,6 @@ from loralab.duplicates import words
 from loralab.experiment import Result
 from loralab.generation import answer_losses, generate
 from loralab.hardware import detect
-from loralab.memory import static_need
 from loralab.models import apply_method, load_for, load_tokenizer, load_trained
 from loralab.peak import profiled_peak, static_bytes
 from loralab.profiles import load_profile
@@ -272,18 +271,6 @@ def test_static_bytes_of_a_trained_layer():
     assert static_bytes(layer, optimizer) == 8 * 1010
     optimizer.step()
     assert static_bytes(layer, optimizer) == pytest.approx(16 * 1010, abs=16)  # AdamW counts its steps too
-
-
-def test_what_training_needs_before_it_is_tried_worked_by_hand(smoke):
-    lora = smoke.generation.experiment("lora")
-    assert static_need(lora.but(method="full")) == (4 + 12) * 134_515_008
-    assert static_need(lora) == 4 * 134_515_008 + (4 + 12) * 4_884_480
-    gemma = lora.but(model="gemma-3-4b", weights="bf16")
-    assert static_need(gemma) == pytest.approx(2 * 4.300e9 + 16 * 29_802_496, rel=1e-3)
-    # the embeddings, 262,208 × 2,560, in fp32 and the rest in 4.127 bits
-    embedded = 262_208 * 2_560
-    expected = 4 * embedded + 4.127 / 8 * (4.300e9 - embedded) + 16 * 29_802_496
-    assert static_need(gemma.but(weights="nf4")) == pytest.approx(expected, rel=0.01)
 
 
 def test_the_frozen_baseline_learns(smoke):

@@ -569,9 +569,11 @@ total, trained = np.array([134_515_008, 134_515_008 + 4_884_480]), np.array([134
 full_mib, lora_mib = (4 * total + 12 * trained) / 2**20
 """,
     """
-from loralab.memory import static_need
+from loralab.hardware import detect
+from loralab.memory import plan
 from loralab.profiles import load_profile
 voice = load_profile("cpu").generation
-full_mib, lora_mib = (static_need(voice.experiment(method)) / 2**20 for method in ("full", "lora"))
+plans = [plan(voice.experiment(method), detect(), 1, 1) for method in ("full", "lora")]
+full_mib, lora_mib = (sum(planned.static.values()) / 2**20 for planned in plans)
 """,
 ]

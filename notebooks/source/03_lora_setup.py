@@ -763,6 +763,103 @@ assert len(by_pattern) == len(by_name) - in_vision
 print(len(by_name), in_vision, len(by_pattern))
 
 # %% [markdown] lang="es"
+# ## ¿Cabrá? Primero, en papel
+#
+# Antes de cargar un modelo conviene saber si habrá memoria para entrenarlo. Hay cuatro cosas que contar. En `float32`
+# cada número ocupa 4 bytes.
+#
+# 1. **Pesos**: 4 bytes por cada uno, se entrene o no.
+# 2. **Gradientes**: 4 por cada uno que se entrena.
+# 3. **Promedios de AdamW**: dos por cada gradiente, 8 bytes.
+# 4. **Activaciones**: lo que el paso hacia delante guarda para el de vuelta. De una capa $y = xW^\top$ hay que guardar
+#    $x$ solo si se entrena $W$, porque $dW = dy^\top x$; para $dx = dy\,W$ basta con $W$. Así que una capa congelada no
+#    guarda su entrada. La normalización, la función de activación y la atención sí guardan lo suyo.
+#
+# Las tres primeras no dependen de los textos. La cuarta crece con el lote y con su longitud.
+#
+# **Predice.** MiniLM con el LoRA de la celda de arriba: ¿cuántos MiB suman las tres primeras? Usa las cuentas que ha
+# mostrado «Lo que hará el paquete» (1 MiB son $2^{20}$ bytes).
+
+# %% [markdown] lang="en"
+# ## Will it fit? First, on paper
+#
+# Before you load a model it is good to know whether there will be memory to train it. There are four things to count.
+# In `float32` each number takes 4 bytes.
+#
+# 1. **Weights**: 4 bytes for each, trained or not.
+# 2. **Gradients**: 4 for each one that is trained.
+# 3. **AdamW's averages**: two for each gradient, 8 bytes.
+# 4. **Activations**: what the forward pass keeps for the backward one. Of a layer $y = xW^\top$ one has to keep $x$ only
+#    if $W$ is trained, because $dW = dy^\top x$; for $dx = dy\,W$ it takes $W$ alone. So a frozen layer does not keep
+#    its input. Norms, the activation function and attention do keep theirs.
+#
+# The first three do not depend on the texts. The fourth grows with the batch and with their length.
+#
+# **Predict.** MiniLM with the LoRA of the cell above: how many MiB do the first three add up to? Use the counts that
+# “What the package will do” has shown (1 MiB is $2^{20}$ bytes).
+
+# %%
+guess_static = predict("paper_memory", None)
+
+# %% [markdown] lang="es"
+# `plan` hace esa cuenta y también la cuarta, sin cargar nada: da el paso con tensores que tienen forma y no tienen
+# contenido, y apunta lo que nace y lo que muere. La celda compara tu cuenta con la suya.
+
+# %% [markdown] lang="en"
+# `plan` does that sum and the fourth as well, without loading anything: it takes the step with tensors that have a
+# shape and no content, and notes what is made and what is freed. The cell compares your sum with its own.
+
+# %%
+from loralab.hardware import detect
+from loralab.memory import plan
+from loralab.messages import message
+
+device, rows, length = detect(), 16, 64
+whole, adapter = message("method_full"), message("method_lora")
+methods = {whole: experiment.but(method="full"), adapter: experiment}
+plans = {name: plan(chosen, device, rows, length) for name, chosen in methods.items()}
+on_paper = 4 * parameters["total"] + 12 * parameters["trainable"]
+planned = sum(plans[adapter].static.values())
+assert abs(planned / on_paper - 1) < 0.001
+guess_static.compare(
+    on_paper / 2**20,
+    total=number(parameters["total"], 0),
+    trainable=number(parameters["trainable"], 0),
+    full=number(sum(plans[whole].static.values()) / 2**20, 0),
+)
+
+# %% [markdown] lang="es"
+# ¿Acierta el plan? La prueba es dar el paso de verdad, cada uno en un proceso propio, y medir su momento más lleno. La
+# celda tarda unos segundos.
+
+# %% [markdown] lang="en"
+# Is the plan right? The test is to take the step for real, each in a process of its own, and to measure its fullest
+# moment. The cell takes some seconds.
+
+# %%
+from loralab.memory_figures import memory_bars
+from loralab.sizing import measure_apart
+
+measured = {
+    name: measure_apart(chosen, rows, length).peak for name, chosen in methods.items()
+}
+for name, planned in plans.items():
+    assert abs(planned.peak / measured[name] - 1) < 0.2
+memory_bars(plans, measured)
+
+# %% [markdown] lang="es"
+# La línea es la medida y las barras son el plan. Casi no se ven gradientes, y no es un descuido: el momento más lleno
+# llega cuando empieza la vuelta, con todas las activaciones guardadas; los gradientes van naciendo mientras ellas
+# desaparecen. LoRA se ahorra los promedios de AdamW, que aquí eran el doble que los pesos. De las activaciones se
+# ahorra solo una parte. Cuándo compensa, y cuándo no, se ve en la lección 6.
+
+# %% [markdown] lang="en"
+# The line is the measurement and the bars are the plan. Hardly any gradients can be seen, and that is no oversight: the
+# fullest moment comes when the backward pass starts, with all activations kept; gradients are made while those
+# disappear. LoRA spares AdamW's averages, which were twice the weights here. Of the activations it spares only a part.
+# When that pays, and when it does not, is for lesson 6.
+
+# %% [markdown] lang="es"
 # ## Qué puedes afirmar ya, y con qué pruebas
 #
 # - LoRA suma a una capa una matriz de rango $r$ como mucho, y empieza sumando cero: los *logits* no cambian ni en un
@@ -772,6 +869,8 @@ print(len(by_name), in_vision, len(by_pattern))
 #   rango no hay ahorro. Qué parte son del total depende del modelo: en los que has contado, de un 0,3 % a un 3,5 %.
 # - Un adaptador se guarda aparte (con su cabeza, si lo dices), se cambia por otro y se fusiona sin cambiar la
 #   respuesta, salvo redondeo.
+# - La memoria de un paso se puede saber antes de darlo: 4 bytes por peso y 12 más por cada uno que se entrena, y las
+#   activaciones, que un plan cuenta y una medida confirma.
 #
 # Siguiente lección: entrenarlo.
 
@@ -785,6 +884,8 @@ print(len(by_name), in_vision, len(by_pattern))
 #   no saving. What share of all they are depends on the model: from 0.3% to 3.5% in those you have counted.
 # - An adapter is saved separately (with its head, if you say so), swapped for another and merged without changing the
 #   answer, except for rounding.
+# - A step's memory can be known before it is taken: 4 bytes a weight and 12 more for each that is trained, and the
+#   activations, which a plan counts and a measurement confirms.
 #
 # Next lesson: training it.
 

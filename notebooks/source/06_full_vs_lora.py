@@ -540,7 +540,44 @@ pd.DataFrame([static, rest, peaks], index=parts, columns=names).round(0).astype(
 # %% [markdown] lang="es"
 # Por eso la memoria no baja en la misma proporción que los parámetros entrenables: LoRA quita casi todos los gradientes
 # y promedios, pero los pesos congelados siguen ahí, y también las activaciones que el gradiente tiene que atravesar.
-# Cuanto mayor sea el lote, más pesa la fila de las activaciones.
+# Cuanto mayores sean el lote y los textos, más pesa la fila de las activaciones, y ahí LoRA puede hasta gastar más: un
+# *dropout* delante de cada adaptador guarda, por cada capa adaptada, otra copia de su entrada y una máscara. El plan de
+# la lección 3 recorre las combinaciones con DistilBERT, sin cargarlo: arriba, LoRA en la consulta y el valor; abajo, en
+# todas las capas lineales y con *dropout*.
+
+# %% [markdown] lang="en"
+# That is why memory does not fall in proportion to trainable parameters: LoRA takes away nearly all gradients and
+# averages, but the frozen weights are still there, and so are the activations that the gradient has to pass through.
+# The larger the batch and the longer the texts, the more the row of activations weighs, and there LoRA may even take
+# more: dropout before each adapter keeps, for each adapted layer, another copy of its input and a mask. Lesson 3's plan
+# goes over the combinations with DistilBERT, without loading it: above, LoRA on query and value; below, on all linear
+# layers and with dropout.
+
+# %%
+from loralab.hardware import detect
+from loralab.memory import peaks
+from loralab.memory_figures import crossover
+
+batches, lengths = (1, 4, 16, 64), (64, 128, 256, 512)
+encoder = profile.experiment("lora", model="distilbert-base-uncased", precision="fp32")
+everywhere = encoder.but(target_modules="all-linear", dropout=0.1)
+
+
+def peak_map(chosen):
+    """Peaks (bytes), a row for each batch, a column for each length."""
+    return np.array([peaks(chosen, detect(), batches, length) for length in lengths]).T
+
+
+adapters = {
+    message("target_default"): peak_map(encoder),
+    message("everywhere_dropping"): peak_map(everywhere),
+}
+crossover(peak_map(encoder.but(method="full")), adapters, batches, lengths)
+
+# %% [markdown] lang="es"
+# Cada casilla es el ahorro frente al completo; donde es negativo, LoRA gasta más. Con lotes pequeños manda la parte
+# fija, y el ahorro es grande; con lotes grandes mandan las activaciones. Así que «LoRA ahorra un 50 % de memoria» no es
+# una frase completa: falta decir con qué lote, con qué longitud y en qué capas.
 #
 # ## Pruébalo tú: tu propia crítica
 #
@@ -548,9 +585,9 @@ pd.DataFrame([static, rest, peaks], index=parts, columns=names).round(0).astype(
 # LoRA.
 
 # %% [markdown] lang="en"
-# That is why memory does not fall in proportion to trainable parameters: LoRA takes away nearly all gradients and
-# averages, but the frozen weights are still there, and so are the activations that the gradient has to pass through.
-# The larger the batch, the more the row of activations weighs.
+# Each cell is what is saved against full fine-tuning; where it is negative, LoRA takes more. With small batches the
+# fixed part decides, and much is saved; with large ones activations decide. So “LoRA saves 50% of the memory” is no
+# whole sentence: it does not say with which batch, which length and on which layers.
 #
 # ## Try it yourself: your own review
 #
@@ -848,54 +885,57 @@ assert torch.allclose(
 # %% [markdown] lang="es"
 # ## Cuando el completo no cabe
 #
-# Gemma 3, de 4300 millones de parámetros, es el modelo de la receta original. Una T4 anuncia 16 GB; disponibles quedan
-# unos 15 GiB. Sin contar ninguna activación hacen falta los pesos y, por cada número que se entrena, un gradiente y dos
-# promedios: si se entrena, 16 bytes por parámetro (los 12 de «La memoria» y 4 del gradiente). Lo cuenta `static_need` a
-# partir de la configuración, sin cargar nada; la torre de visión, que no ve textos, no se entrena. Con los pesos
-# congelados se puede ahorrar más: en 16 bits, donde la GPU los tenga, o en 4 (**QLoRA**, [Dettmers et al.,
-# 2023](https://arxiv.org/abs/2305.14314)).
+# Gemma 3, de 4300 millones de parámetros, es el modelo de la receta original. Una T4 anuncia 16 GB; `nvidia-smi` dice
+# 15 GiB, y de ahí sale también lo que ocupan el controlador y CUDA. El plan cuenta, a partir de la configuración, lo
+# más favorable: un solo ejemplo de 512 tokens y sin guardar las activaciones de cada bloque (*activation
+# checkpointing*). La torre de visión, que no ve textos, no se entrena. Con los pesos congelados se puede ahorrar más: en
+# 16 bits, donde la GPU los tenga, o en 4 (**QLoRA**, [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314)).
 
 # %% [markdown] lang="en"
 # ## When full fine-tuning does not fit
 #
-# Gemma 3, of 4,300 million parameters, is the model of the original recipe. A T4 is sold as 16 GB; about 15 GiB can be
-# used. Leaving activations out, there are the weights and, for each number that is trained, a gradient and two
-# averages: if it is trained, 16 bytes per parameter (the 12 of “Memory” and 4 of the gradient). `static_need` counts
-# them from the configuration, without loading anything; the vision tower, which sees no text, is not trained. With
-# frozen weights one can save more: in 16 bits, where the GPU has them, or in 4 (**QLoRA**, [Dettmers et al.,
-# 2023](https://arxiv.org/abs/2305.14314)).
+# Gemma 3, of 4,300 million parameters, is the model of the original recipe. A T4 is sold as 16 GB; `nvidia-smi` says
+# 15 GiB, and what the driver and CUDA take comes out of that too. The plan counts, from the configuration, the most
+# favourable case: a single example of 512 tokens, and the activations inside each block not kept (*activation
+# checkpointing*). The vision tower, which sees no text, is not trained. With frozen weights one can save more: in 16
+# bits, where the GPU has them, or in 4 (**QLoRA**, [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314)).
 
 # %% tags=["nbval-check-output"]
-from loralab.memory import static_need
+from loralab.memory import plan
+from loralab.planner import GPUS, able, fits
 from loralab.profiles import load_profile
 
-large = load_profile("large").generation
-plans = {message("gemma_full"): large.experiment("full")}
+t4, large = GPUS[0], load_profile("large").generation
+alone = {"batch_size": 1, "precision": "fp32", "activation_checkpointing": True}
+asked = {message("gemma_full"): large.experiment("full", **alone)}
 for weights in ("fp32", "bf16", "nf4"):
     name = message("gemma_lora", weights=weights)
-    plans[name] = large.experiment("lora", weights=weights)
-gib = {name: static_need(plan) / 2**30 for name, plan in plans.items()}
+    asked[name] = large.experiment("lora", weights=weights, **alone)
+plans = {name: plan(chosen, t4) for name, chosen in asked.items()}
 rows = [
-    [number(size, 1), message("yes" if size < 15 else "no")] for size in gib.values()
+    [
+        number(sum(planned.static.values()) / 2**30, 1),
+        number(planned.peak / 2**30, 1),
+        message("yes" if fits(planned) and able(asked[name], t4) else "no"),
+    ]
+    for name, planned in plans.items()
 ]
-columns = [message("needed_gib"), message("fits_t4")]
-pd.DataFrame(rows, index=list(gib), columns=columns)
+columns = [message("static_gib"), message("planned_gib"), message("fits_t4")]
+pd.DataFrame(rows, index=list(plans), columns=columns)
 
 # %% [markdown] lang="es"
 # El completo no cabe ni de lejos; tampoco en una GPU de 40 GB. Con la base en `bf16` cabría, pero una T4 no tiene
 # unidades de `bf16`, y en `float16` Gemma 3 se desborda: sus activaciones pasan de 65 504. Por eso en una T4 el camino
-# es la última fila, con los cálculos en `float32`, de ejemplo en ejemplo y sin guardar las activaciones (*activation
-# checkpointing*). Es la variante `t4` del perfil `large`. A lo que dice la tabla hay que sumar esas activaciones, que
-# crecen con el lote y la longitud, y los *logits*, que en un vocabulario de 262 208 son muchos. (No la hemos ejecutado:
-# al hacer el curso no teníamos GPU.)
+# es la última fila, con los cálculos en `float32`. Es la variante `t4` del perfil `large`. Lo que va de la primera
+# columna a la segunda son sobre todo los *logits*, que en un vocabulario de 262 208 son muchos. `python -m loralab plan`
+# dice lo mismo de cualquier modelo y de otras GPU. (No la hemos ejecutado: al hacer el curso no teníamos GPU.)
 
 # %% [markdown] lang="en"
 # Full fine-tuning is far from fitting, even on a 40 GB GPU. With the base in `bf16` it would, but a T4 has no `bf16`
 # units, and in `float16` Gemma 3 overflows: its activations exceed 65,504. So on a T4 the way is the last row, with
-# computations in `float32`, one example at a time and without keeping activations (*activation checkpointing*). It is
-# the variant `t4` of the profile `large`. To what the table says one must add those activations, which grow with batch
-# and length, and the logits, which for a vocabulary of 262,208 are many. (We have not run it: we had no GPU when the
-# course was made.)
+# computations in `float32`. It is the variant `t4` of the profile `large`. What lies between the first column and the
+# second is above all the logits, which for a vocabulary of 262,208 are many. `python -m loralab plan` says the same of
+# any model and of other GPUs. (We have not run it: we had no GPU when the course was made.)
 
 # %% [markdown] lang="es"
 # ## Lo que dicen los números

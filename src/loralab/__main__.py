@@ -1,4 +1,4 @@
-"""The command line: python -m loralab doctor | assets | run | report | check | publish | readme."""
+"""The command line: python -m loralab doctor | assets | plan | sizes | run | report | check | publish | readme."""
 
 import argparse
 import io
@@ -14,6 +14,8 @@ from loralab.messages import LANGUAGES, message, set_language
 COMMANDS = {
     "doctor": "say what is fine on this machine, what is not, and what to do about it",
     "assets": "fetch the embedded weights and data into the cache",
+    "plan": "say what memory training takes and which GPUs it fits: of the profile, or of one experiment (field=value)",
+    "sizes": "plan and measure some thirty training steps, and write data/sizes.json",
     "run": "run every experiment of the profile (LORALAB_PROFILE)",
     "report": "write results/<profile>/report.html, .md and .csv, running what is missing",
     "check": "compare results at hand with the published study; exit code 1 if a number is different",
@@ -29,8 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text)
         command.add_argument("--language", choices=LANGUAGES, default="en")
-        if name == "doctor":
+        if name in ("doctor", "plan"):
             command.add_argument("--json", action="store_true", help="the same as a JSON list")
+        if name == "plan":
+            command.add_argument("--measure", action="store_true", help="take the steps on this machine instead")
+            command.add_argument("pairs", nargs="*", metavar="field=value", help="such as method=full batch_size=8")
     options = parser.parse_args(arguments)
     set_language(options.language)
     if options.command == "doctor":
@@ -39,7 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "assets":
             fetch_all()
             return 0
-        if options.command in ("check", "publish", "readme"):
+        if options.command == "plan":
+            return _plan(options)
+        if options.command in ("check", "publish", "readme", "sizes"):
             return _published(options.command)
         # Of several processes (accelerate launch) the first one talks.
         with redirect_stdout(io.StringIO()) if os.environ.get("RANK", "0") != "0" else nullcontext():
@@ -49,11 +56,30 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
+def _plan(options: argparse.Namespace) -> int:
+    from loralab import planner
+    from loralab.lesson import start
+
+    try:
+        with redirect_stdout(io.StringIO()):
+            profile = start(options.language)
+        experiments = planner.wanted(profile, options.pairs)
+        if options.measure:
+            print(planner.measured_text(experiments))
+        else:
+            print(planner.as_json(experiments) if options.json else planner.as_text(experiments))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
 def _published(command: str) -> int:
-    """What concerns the study in data/reference. To publish it or to write the README takes a checkout."""
+    """What concerns published results. To write them or the README takes a checkout."""
     from loralab.check import check_results
     from loralab.report import write_readme
     from loralab.runner import results_dir
+    from loralab.sizing import write_sizes
     from loralab.study import REFERENCE, at_hand, publish, reference
 
     checkout = Path.cwd()
@@ -64,7 +90,9 @@ def _published(command: str) -> int:
             return code
         if not (checkout / "src" / "loralab").is_dir():
             raise ValueError(message("not_a_checkout", command=command))
-        if command == "publish":
+        if command == "sizes":
+            write_sizes(checkout / "data")
+        elif command == "publish":
             publish(at_hand(REFERENCE, results_dir()), results_dir(), checkout / "data" / "reference")
         else:
             write_readme(reference(), checkout / "README.md")
@@ -79,7 +107,7 @@ def _run(language: str, report: bool) -> int:
     from loralab.hardware import detect, resolve
     from loralab.lesson import start
     from loralab.report import write_report
-    from loralab.runner import check_processes, processes, results_dir
+    from loralab.runner import check_memory, check_processes, processes, results_dir
     from loralab.study import full_study
 
     try:
@@ -87,6 +115,7 @@ def _run(language: str, report: bool) -> int:
         for track in (profile, profile.generation):  # what this machine cannot do is said before anything is trained
             for experiment in (*track.comparison(), *track.rank_comparison()):
                 check_processes(resolve(experiment, detect()))
+                check_memory(resolve(experiment, detect()))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1

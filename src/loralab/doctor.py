@@ -25,7 +25,6 @@ EMBEDDED, HUB_DATA, KEPT = 0.7e9, 0.5e9, 1e9
 # Allowed for a model whose configuration is not at hand: the course's other models have fewer.
 ALLOWED_PARAMETERS = 150_000_000
 CHECKPOINTS = 3  # of a run: two are kept, and the oldest is removed once the newest is there
-TIGHT = 0.8  # a share of the memory: activations come on top
 VARIABLES = {"cache": "LORALAB_CACHE", "hub": "HF_HOME", "results": "LORALAB_RESULTS"}
 
 
@@ -169,22 +168,33 @@ def check_precision(facts: Facts) -> Iterator[Finding]:
 
 
 def check_memory(facts: Facts) -> Iterator[Finding]:
-    """Does the largest experiment fit, as far as that can be counted?"""
-    from loralab.memory import static_need
+    """Does the largest experiment fit?"""
+    from loralab.planner import ROOM
 
     trained, memory = largest(facts), facts.device.memory
-    size = parameters(trained, facts.missing)
-    counted = trained.task == "generation" and size != ALLOWED_PARAMETERS
-    need = static_need(trained) if counted else 16 * size  # a weight, its gradient and two averages
+    need = peak_bytes(trained, facts)
     values = {"model": trained.model, "need": gibibytes(need, 1), "memory": gibibytes(memory)}
     if not memory:
         yield found("warn", "memory_unknown", **values)
     elif need > memory:
         yield found("fail", "memory_short", "memory_remedy", **values)
-    elif need > TIGHT * memory:
+    elif need > ROOM * memory:
         yield found("warn", "memory_ok", "memory_tight", **values)
     else:
         yield found("ok", "memory_ok", **values)
+
+
+def peak_bytes(experiment: Experiment, facts: Facts) -> float:
+    """What full fine-tuning takes at its peak, by plan if the model's configuration is at hand; else what is certain.
+
+    That is 16 bytes a parameter, of an allowance: a weight, its gradient and AdamW's two averages.
+    """
+    from loralab.memory import plan
+
+    if parameters(experiment, facts.missing) == ALLOWED_PARAMETERS:
+        return 16 * ALLOWED_PARAMETERS
+    # What the device cannot compute in is another check's to say.
+    return plan(experiment.but(precision="auto"), facts.device).peak
 
 
 def check_disk(name: str, facts: Facts) -> Iterator[Finding]:
@@ -238,11 +248,13 @@ def check_token(facts: Facts) -> Iterator[Finding]:
 
 def check_estimate(facts: Facts) -> Iterator[Finding]:
     """How long will the course take on a T4? Says nothing of other profiles."""
-    from loralab.estimate import course_seconds, peak_bytes
+    from loralab.estimate import course_seconds
+    from loralab.memory import plan
+    from loralab.planner import GPUS
 
     if not isinstance(facts.profile, str) and facts.profile.name == "t4":
         minutes = course_seconds(facts.profile) / 60
-        need = peak_bytes(facts.profile.generation.experiment("full"))
+        need = plan(facts.profile.generation.experiment("full"), GPUS[0]).peak
         yield found("ok", "estimate_t4", minutes=number(minutes, 0), memory=gibibytes(need, 1))
 
 

@@ -1,4 +1,4 @@
-"""How long the course takes on a T4, and in how much memory: from counted operations and bytes, not measured there."""
+"""How long the course takes on a T4: from counted operations and bytes, not measured there."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -6,24 +6,19 @@ from math import ceil
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification
 
-from loralab.assets import asset
+from loralab.duration import ACHIEVED, PEAKS
 from loralab.experiment import Experiment
 from loralab.generation import MAX_NEW_TOKENS, SHOTS
-from loralab.memory import static_need
 from loralab.messages import message
-from loralab.models import empty_model, locate
+from loralab.models import empty_model
 from loralab.pairs import load_pairs
 from loralab.profiles import Profile
+from loralab.tracing import configuration
 from loralab.training import EVALUATION_BATCH
 
-# NVIDIA's data sheet of the T4: operations a second at its peak (fp16 with tensor cores), and bytes a second.
-PEAK = {"fp16": 65e12, "fp32": 8.1e12}
-BANDWIDTH = 320e9
-# Of the peak, an assumption: matrices of some hundred rows keep the tensor cores waiting; norms, casts and softmax run
-# at the memory's speed; and the card's 70 W lower its clock.
-ACHIEVED = {"fp16": 0.25, "fp32": 0.5}
+T4 = PEAKS["T4"]
 # Seconds in which Python launches one layer's operations, once forward. Measured on a CPU, on a Qwen2 with LoRA under
 # autocast so small that nothing else takes time: 0.7 ms, and 1.9 ms forward and backward. Twice that, as Colab's cores
 # are slower.
@@ -41,8 +36,6 @@ RUN, LESSON, LESSONS = 20, 120, 6
 # parts of words some 300 tokens; cutting at 512, which takes some off, is not counted.
 IMDB_WORDS = 234.76
 TOKENS_PER_WORD, TEMPLATE_TOKENS = 1.3, 15
-# Logits, their softmax and the gradients of both, in fp32.
-LOGIT_BYTES = 16
 # Operations a weight and token (Kaplan et al. 2020, section 2.1): 2 forward, 2 for the gradient of what the layer
 # reads, 2 for that of its weights. A frozen layer is spared the last; with only the head trained, the encoder runs
 # forward alone. Attention's own, under a tenth at these lengths, are left out.
@@ -71,10 +64,8 @@ def model_size(name: str, task: str) -> Size:
 
 
 def _empty_classifier(name: str) -> nn.Module:
-    written = dict(asset("model", name).get("config", {}))
-    config = AutoConfig.for_model(**written) if written else AutoConfig.from_pretrained(locate(name))
     with torch.device("meta"):
-        return AutoModelForSequenceClassification.from_config(config)
+        return AutoModelForSequenceClassification.from_config(configuration(name))
 
 
 def mean_tokens(experiment: Experiment) -> float:
@@ -98,7 +89,7 @@ def pass_seconds(size: Size, tokens: float, passes: int, precision: str, operati
 
     Whichever takes longer: the GPU's arithmetic (`operations` a weight and token) or the host's launching of it.
     """
-    arithmetic = operations * size.linear * tokens / (PEAK[precision] * ACHIEVED[precision])
+    arithmetic = operations * size.linear * tokens / (T4[precision] * ACHIEVED[precision])
     return max(arithmetic, passes * size.layers * LAUNCH)
 
 
@@ -109,7 +100,7 @@ def training_seconds(experiment: Experiment, size: Size, tokens: float) -> float
     passes = steps if experiment.method == "head" else 3 * steps  # backward is two forward
     spent = pass_seconds(size, rows * tokens, passes, "fp16", OPERATIONS[experiment.method])
     if experiment.method == "full":
-        spent += steps * OPTIMIZER_BYTES * size.parameters / BANDWIDTH
+        spent += steps * OPTIMIZER_BYTES * size.parameters / T4["bytes"]
         spent += experiment.epochs * CHECKPOINT_BYTES * size.parameters / DISK
     at_once = EVALUATION_BATCH if experiment.task == "classification" else experiment.batch_size
     validated = experiment.epochs * experiment.validation_size
@@ -125,7 +116,7 @@ def answer_seconds(experiment: Experiment, size: Size, tokens: float) -> float:
     # Once for the loss, once as a prompt; and editorials, two for each question and shorter than a pair, as a third.
     read = 3 * pairs * experiment.test_size * tokens
     spent = pass_seconds(size, read, 3 * ceil(experiment.test_size / experiment.batch_size), "fp32")
-    a_token = max(4 * size.linear / BANDWIDTH, size.layers * LAUNCH)
+    a_token = max(4 * size.linear / T4["bytes"], size.layers * LAUNCH)
     return spent + ceil(experiment.test_size / 16) * MAX_NEW_TOKENS * a_token
 
 
@@ -159,34 +150,3 @@ def course_experiments(profile: Profile) -> list[Experiment]:
 def course_seconds(profile: Profile) -> float:
     """Seconds of the whole course on a T4, if what a lesson has run is there for the next."""
     return LESSONS * LESSON + sum(map(run_seconds, course_experiments(profile)))
-
-
-def activation_bytes(model: nn.Module, rows: int, length: int) -> int:
-    """Bytes that a language model on the meta device keeps of rows × length tokens for its backward pass, in fp32.
-
-    All that autograd saves below the output layer, parameters left out, and logits with what the loss makes of them.
-    """
-    own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
-    saved: dict[int, torch.UntypedStorage] = {}
-
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in own:
-            saved[storage._cdata] = storage  # held, so that no other storage takes its address
-        return tensor
-
-    ids = torch.zeros(rows, length, dtype=torch.long, device="meta")
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        model.base_model(input_ids=ids)
-    logits = LOGIT_BYTES * rows * length * model.config.get_text_config().vocab_size
-    return sum(storage.nbytes() for storage in saved.values()) + logits
-
-
-def peak_bytes(experiment: Experiment) -> int:
-    """Bytes that full fine-tuning of a language model takes at its peak, in a batch of rows that are all `max_length`.
-
-    On the high side: with every gradient there before the first activation is freed, attention's matrices kept whole,
-    and activations in fp32 (mixed precision halves most of them, and needs a copy of the weights).
-    """
-    model = empty_model(experiment.model)
-    return static_need(experiment) + activation_bytes(model, experiment.batch_size, experiment.max_length or 0)

@@ -1,33 +1,112 @@
-"""Count the memory that training needs at least, before it is tried."""
+"""Plan the memory of a training step before anything is loaded."""
 
-from torch import nn
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from loralab.experiment import PEFT_METHODS, Experiment
-from loralab.models import apply_method, empty_model
+import numpy as np
 
-# Bits a weight. NF4 in blocks of 64 with doubly quantized constants: 4 + 0.127 (Dettmers et al. 2023, section 3).
-BITS = {"fp32": 32.0, "bf16": 16.0, "nf4": 4.127}
-TRAINED_BYTES = 12  # a gradient and AdamW's two averages, each in fp32
+from loralab.experiment import METHOD_FIELDS, Experiment
+from loralab.hardware import Device, resolve
+from loralab.messages import message
+from loralab.tracing import PARTS, STATIC, step_of
 
 
-def static_need(experiment: Experiment) -> int:
-    """Bytes that training needs before any activation: weights, gradients and AdamW's averages, in fp32.
+@dataclass(frozen=True)
+class Plan:
+    """What a training step is going to take, in bytes.
 
-    Counted from the model's configuration, so that nothing has to be loaded or to fit. 4-bit weights are those of the
-    linear layers; embeddings and norms stay in fp32. A language model's experiment; raises what `empty_model` raises.
+    `parts` says where the peak goes, `static` what weights, gradients and optimizer states take when all of them are
+    there: after the backward pass. `rows` and `length` (tokens) are those of the batch.
     """
-    model = empty_model(experiment.model)
-    linear = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)} - {
-        id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)
-    }
-    bits = 0.0
-    for parameter in model.parameters():
-        kept = experiment.weights if experiment.weights != "nf4" or id(parameter) in linear else "fp32"
-        bits += BITS[kept] * parameter.numel()
-    tuned = apply_method(model, experiment.but(weights="fp32"))
-    # What sees images gets no gradient from text.
-    unused = ("vision_tower", "multi_modal_projector")
-    parameters = [p for name, p in tuned.named_parameters() if not any(part in name for part in unused)]
-    trained = sum(p.numel() for p in parameters if p.requires_grad)
-    adapter = 4 * trained if experiment.method in PEFT_METHODS else 0
-    return round(bits / 8) + adapter + TRAINED_BYTES * trained
+
+    experiment: Experiment
+    device: Device
+    rows: int
+    length: int
+    parts: dict[str, int]
+    static: dict[str, int]
+
+    @property
+    def peak(self) -> int:
+        """Bytes at the fullest moment."""
+        return sum(self.parts.values())
+
+
+def plan(
+    experiment: Experiment, device: Device, rows: int | None = None, length: int | None = None, attention: str = "sdpa"
+) -> Plan:
+    """The peak memory of the experiment's training on a device, and where it goes.
+
+    From the configuration alone. `rows` and `length` are those of the largest batch: if not given, `batch_size` texts
+    that all reach `max_length` tokens (one token if texts are never cut). `attention` is transformers' name of an
+    implementation: "sdpa" (fused) or "eager". `experiment.model` may also be the path of a hub's config.json.
+
+    Of P parameters in all and t trained ones, in fp32 (QLoRA's frozen linear weights: 4.127 bits):
+
+        weights 4P, gradients 4t, AdamW's two averages 8t; so full fine-tuning 16P, LoRA 4P + 12t.
+
+    Activations are what the forward pass has to keep for the backward one, and what is in work. A layer keeps what its
+    own derivative needs: a linear layer y = xW its input, if W is trained (dW = xᵀ dy; dx = dy Wᵀ needs W alone, so a
+    frozen layer keeps nothing); GELU and the like their input; a norm its input and two numbers a token; dropout its
+    mask; attention query, key, value and output, and without a fused kernel its rows × heads × length² weights too.
+    A LoRA pair keeps the x that A reads and the xA that B reads; dropout before A makes another x, and a mask, for each
+    adapted layer. Activation checkpointing keeps each block's input, and makes the rest anew in the backward pass.
+    Logits are tokens × vocabulary: themselves, their softmax's logarithm and the gradient.
+
+    None of this is summed by formula: the step is taken on fake tensors, which have a shape, a type and no content, and
+    each is counted while it lives. The peak is the fullest moment of the second step, when the optimizer's states are
+    there. A GPU's context and what its allocator leaves unused come on top.
+
+    Raises ValueError for a method that trains nothing, for what `hardware.resolve` refuses and for what `apply_method`
+    does; what `locate` raises if a configuration has to be fetched.
+    """
+    if "learning_rate" not in METHOD_FIELDS[experiment.task][experiment.method]:
+        raise ValueError(message("nothing_to_plan", method=experiment.method))
+    # How weights can be held depends on what is installed here, which another device need not care about.
+    experiment = experiment.but(precision=resolve(experiment.but(weights="fp32"), device).precision)
+    rows, length = rows or experiment.batch_size, length or experiment.max_length or 1
+    moments = step_of(experiment, device, rows, length, attention).moments
+    at_peak = moments[moments.sum(axis=1).argmax()]
+    return Plan(
+        experiment=experiment,
+        device=device,
+        rows=rows,
+        length=length,
+        parts=dict(zip(PARTS, map(int, at_peak), strict=True)),
+        static={part: int(moments[:, place].max()) for place, part in enumerate(STATIC)},
+    )
+
+
+def largest_batch(
+    experiment: Experiment, device: Device, memory: float, length: int | None = None, attention: str = "sdpa"
+) -> int:
+    """The most rows of `length` tokens whose training step stays within `memory` bytes; 0 if not even one does.
+
+    Arguments and exceptions as in `plan`.
+    """
+    fixed, a_row = by_rows(experiment, device, length, attention)
+    if (fixed > memory).any():
+        return 0
+    grows = a_row > 0
+    return int(((memory - fixed[grows]) / a_row[grows]).min())
+
+
+def peaks(experiment: Experiment, device: Device, rows: Sequence[int], length: int) -> list[int]:
+    """The peaks (bytes) of steps with so many rows of `length` tokens. Exceptions as in `plan`."""
+    fixed, a_row = by_rows(experiment, device, length)
+    return [round(float((fixed + a_row * count).max())) for count in rows]
+
+
+def by_rows(
+    experiment: Experiment, device: Device, length: int | None = None, attention: str = "sdpa"
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each moment of a step, the bytes that do not depend on the batch's rows, and those that each row adds.
+
+    Every tensor is of one kind or the other, so two steps, of 2 and of 4 rows, tell them apart.
+    """
+    two, four = (
+        step_of(experiment, device, rows, length or experiment.max_length or 1, attention).moments.sum(axis=1)
+        for rows in (2, 4)
+    )
+    a_row = (four - two) / 2
+    return two - 2 * a_row, a_row

@@ -27,6 +27,7 @@ QUESTIONS: dict[str, tuple[str, int, float]] = {
     "first_change": ("logit", 1, 0),
     "lora_parameters": ("count", 0, 0.02),
     "even_rank": ("rank", 0, 0.02),
+    "paper_memory": ("mebibytes", 1, 0.02),
     "first_loss": ("nats", 3, 0.08),
     "lora_low_rate": ("percent", 1, 2),
     "full_high_rate": ("percent", 1, 2),
@@ -43,7 +44,7 @@ QUESTIONS: dict[str, tuple[str, int, float]] = {
     "forgetting": ("change", 3, 0.1),
 }
 DIFFERENCES = ("percent", "points", "logit", "change")
-WORKED_OUT = ("exam_half_width", "even_rank")  # by a formula; the others are measured or counted
+WORKED_OUT = ("exam_half_width", "even_rank", "paper_memory")  # by a formula; the others are measured or counted
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pandas as pd
 from loralab.claims import claims, claims_note, claims_table
 from loralab.experiment import Experiment, Result, write_atomically
 from loralab.figures import comparison_panel, gained_and_forgotten, loss_curves, ruler, score_against_rank
+from loralab.memory_figures import anchor_table, size_table
 from loralab.messages import language, message, number, set_language
 from loralab.plotting import Picture
 from loralab.profiles import TRAINED
@@ -24,6 +25,7 @@ from loralab.sentences import (
     sentences,
     speed_in_turns,
 )
+from loralab.sizing import published
 from loralab.study import Evidence, Sweep, check_one, measured_name
 from loralab.study_figures import captured_by_rank, intruders, loss_against_rate, score_by_scale_rule, singular_values
 from loralab.study_tables import (
@@ -133,6 +135,10 @@ def report(evidence: Sequence[Evidence]) -> list[Block]:
         judged = [claim for track in evidence for claim in claims(track)]
         blocks += [Heading(message("report_claims"), 2), Text(claims_note())]
         blocks.append(Table(claims_table(judged), index=False, kind="wide text"))
+        sizes = published()
+        blocks += [Heading(message("report_memory"), 2), Text(message("memory_plan_note", device=sizes[0].device))]
+        blocks += [Table(size_table(sizes), index=False, kind="wide text"), Text(message("anchors_note"))]
+        blocks.append(Table(anchor_table(sizes), index=False, kind="wide text"))
     blocks += [Heading(message("report_provenance"), 2), Table(provenance_table(every), index=False)]
     measured = [measured_name(track) for track in evidence if track.timing]
     return [*blocks, Text(message("measured_files", names=", ".join(measured)))] if measured else blocks

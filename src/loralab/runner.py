@@ -24,6 +24,7 @@ from loralab.experiment import DamagedResult, Experiment, Outcome, Result
 from loralab.hardware import detect, resolve
 from loralab.messages import message, number, percent
 from loralab.models import save_trained, weights_fingerprint
+from loralab.planner import check_fits
 from loralab.training import read_stamp, train
 
 # The modules that can change a result or its measurements. The rest loads or shows.
@@ -63,6 +64,16 @@ def check_processes(experiment: Experiment) -> None:
         raise ValueError(message("too_many_processes", given=experiment.batch_size, processes=launched))
 
 
+def check_memory(experiment: Experiment) -> None:
+    """Raises ValueError, with what to change, if a whole batch of the longest texts cannot fit this machine's memory.
+
+    Each process takes its share of the batch.
+    """
+    launched = processes().num_processes
+    share = -(-experiment.batch_size // launched)
+    check_fits(experiment.but(batch_size=share), detect())
+
+
 def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> Result:
     """The experiment's result: loaded if it is there, else trained, from the last whole epoch if one was saved.
 
@@ -81,6 +92,7 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     known = from_main(lambda: existing_result(folder, provenance))
     if known is not None:
         return known
+    check_memory(experiment)
     splits = load_splits(experiment)
     about = {
         **provenance,
