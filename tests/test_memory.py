@@ -8,7 +8,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from loralab.duration import STARTED, published_rates, rates, step_seconds, training_seconds, work_of
-from loralab.hardware import Device, detect
+from loralab.hardware import Device
 from loralab.memory import largest_batch, plan
 from loralab.models import apply_method
 from loralab.peak import profiled_peak, quiet_stderr, static_bytes
@@ -32,7 +32,11 @@ def test_what_is_there_beside_activations_worked_by_hand(smoke):
     frequencies = 4 * 32 * 2  # of rotary positions: half a head's 64, kept twice
     assert static(lora.but(method="full")) == pytest.approx(16 * 134_515_008 + frequencies, abs=4 * 300)
     assert static(lora) == pytest.approx(4 * 134_515_008 + 16 * 4_884_480 + frequencies, abs=4 * 500)
-    gemma = lora.but(model="gemma-3-4b", weights="bf16")
+
+
+@pytest.mark.slow
+def test_what_gemma_needs_beside_activations_worked_by_hand():
+    gemma = load_profile("smoke").generation.experiment("lora", model="gemma-3-4b", weights="bf16")
     assert static(gemma, A100) == pytest.approx(2 * 4.300e9 + 16 * 29_802_496, rel=1e-3)
     # the embeddings, 262,208 × 2,560, in fp32 and the rest in 4.127 bits
     embedded = 262_208 * 2_560
@@ -134,16 +138,12 @@ def test_any_configuration_can_be_planned(smoke, tmp_path):
     assert static(experiment) == pytest.approx(16 * (2 * 100 * 32 + 2 * layer + 32), abs=500)
 
 
-@pytest.mark.parametrize("asked", [0, 1, 3], ids=lambda index: size_name_of(combinations()[index]))
-def test_a_step_takes_what_was_planned(asked):
-    size = measure_apart(**combinations()[asked])
+def test_a_step_takes_what_was_planned():
+    asked = next(asked for asked in combinations() if asked["experiment"].dropout)
+    size = measure_apart(**asked)
     assert size.ratio == pytest.approx(1, abs=0.02)
     assert size.static_ratio == pytest.approx(1, abs=0.01)
     assert size.seconds > 0 and set(size.planned) == set(PARTS) and set(size.planned_static) == set(STATIC)
-
-
-def size_name_of(asked):
-    return asked["experiment"].method
 
 
 def test_a_step_under_autocast_takes_what_was_planned(smoke):
@@ -186,7 +186,7 @@ def test_the_published_sizes_are_within_what_the_course_promises():
 
 def test_the_published_plans_are_this_codes():
     for size, asked in zip(published(), combinations(), strict=True):
-        if size.experiment.model in ("minilm-l6", "distilbert-base-uncased"):  # the others take seconds each
+        if size.experiment.model == "minilm-l6":  # the others take longer
             planned = plan(asked["experiment"], CPU, asked["rows"], asked["length"], asked["attention"])
             assert planned.parts == size.planned, size_name(size)
             done = work_of(asked["experiment"], CPU, asked["rows"], asked["length"], asked["attention"])
@@ -225,9 +225,9 @@ def test_a_trainings_seconds_are_those_of_its_steps(smoke):
     assert training_seconds(plan(full.but(train_size="all"), T4), each) is None
 
 
+@pytest.mark.slow
 def test_gemma_on_a_t4_by_plan():
     """The original's model: full fine-tuning needs more than any single GPU of 40 GB, QLoRA fits a T4."""
     large = load_profile("large").generation
     assert plan(large.experiment("full"), A100).peak > A100.memory
     assert plan(large.variant("t4"), T4).peak < 0.9 * T4.memory
-    assert detect().kind in ("cpu", "cuda")

@@ -78,7 +78,7 @@ def test_the_whole_report_in_both_languages(evidence, tmp_path, language):
     )
     assert page.count("<img ") == (2 + 1 + 1 + 1 + 1 + 3 + 1) + (1 + 2 + 1 + 1)
     text = (tmp_path / "report.md").read_text()
-    assert text.count("\n## ") == 4 and text.startswith("# ")
+    assert text.count("\n## ") == 5 and text.startswith("# ")
     verdicts = {"es": ("refutado", "confirmado"), "en": ("refuted", "confirmed")}[language]
     assert all(word in text for word in verdicts)
 
