@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from math import ceil
 from typing import Any, get_type_hints
 
 import pandas as pd
@@ -52,8 +51,9 @@ def changes(planned: Plan) -> list[Change]:
     if experiment.batch_size > 1:
         # Gradients that are accumulated are there all the time.
         accumulating = experiment.but(gradient_accumulation_steps=2)
-        rows = max(1, min(experiment.batch_size // 2, largest_batch(accumulating, device, ROOM * device.memory)))
-        steps = ceil(experiment.batch_size / rows) * experiment.gradient_accumulation_steps
+        most = max(1, min(experiment.batch_size // 2, largest_batch(accumulating, device, ROOM * device.memory)))
+        rows = max(rows for rows in range(1, most + 1) if experiment.batch_size % rows == 0)
+        steps = experiment.batch_size // rows * experiment.gradient_accumulation_steps
         asked.append(("change_batch", {"batch_size": rows, "gradient_accumulation_steps": steps}))
     if "activation_checkpointing" in read and not experiment.activation_checkpointing:
         asked.append(("change_checkpointing", {"activation_checkpointing": True}))
