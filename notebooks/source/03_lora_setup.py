@@ -770,15 +770,18 @@ print(len(by_name), in_vision, len(by_pattern))
 #
 # 1. **Pesos**: 4 bytes por cada uno, se entrene o no.
 # 2. **Gradientes**: 4 por cada uno que se entrena.
-# 3. **Promedios de AdamW**: dos por cada gradiente, 8 bytes.
-# 4. **Activaciones**: lo que el paso hacia delante guarda para el de vuelta. De una capa $y = xW^\top$ hay que guardar
-#    $x$ solo si se entrena $W$, porque $dW = dy^\top x$; para $dx = dy\,W$ basta con $W$. Así que una capa congelada no
-#    guarda su entrada. La normalización, la función de activación y la atención sí guardan lo suyo.
+# 3. **Promedios de AdamW**: por cada número que entrena, AdamW guarda un promedio de sus gradientes y otro de sus
+#    cuadrados: 8 bytes.
+# 4. **Activaciones**: lo que la pasada hacia delante guarda para la de vuelta, que calcula los gradientes. Si
+#    $y = xW^\top$ y $g = \partial L/\partial y$ (en filas), $\partial L/\partial W = g^\top x$ necesita $x$;
+# $\partial L/\partial x = gW$, no. Así que una capa congelada no guarda su entrada, salvo que lleve LoRA: $A$ necesita
+#    esa $x$. La normalización, la función de activación y la atención guardan lo que piden sus derivadas, aun
+#    congeladas.
 #
-# Las tres primeras no dependen de los textos. La cuarta crece con el lote y con su longitud.
+# Las tres primeras no dependen de los textos. La cuarta crece con el tamaño del lote y la longitud de los textos.
 #
-# **Predice.** MiniLM con el LoRA de la celda de arriba: ¿cuántos MiB suman las tres primeras? Usa las cuentas que ha
-# mostrado «Lo que hará el paquete» (1 MiB son $2^{20}$ bytes).
+# **Predice.** MiniLM con el LoRA de «Lo que hará el paquete»: ¿cuántos MiB suman las tres primeras? Usa las cuentas de
+# esa celda, cuyo `total` ya incluye adaptador y cabeza (1 MiB son $2^{20}$ bytes).
 
 # %% [markdown] lang="en"
 # ## Will it fit? First, on paper
@@ -788,15 +791,17 @@ print(len(by_name), in_vision, len(by_pattern))
 #
 # 1. **Weights**: 4 bytes for each, trained or not.
 # 2. **Gradients**: 4 for each one that is trained.
-# 3. **AdamW's averages**: two for each gradient, 8 bytes.
-# 4. **Activations**: what the forward pass keeps for the backward one. Of a layer $y = xW^\top$ one has to keep $x$ only
-#    if $W$ is trained, because $dW = dy^\top x$; for $dx = dy\,W$ it takes $W$ alone. So a frozen layer does not keep
-#    its input. Norms, the activation function and attention do keep theirs.
+# 3. **AdamW's averages**: for each number it trains, AdamW keeps an average of its gradients and one of their squares:
+#    8 bytes.
+# 4. **Activations**: what the forward pass keeps for the backward one, which computes the gradients. If $y = xW^\top$
+#    and $g = \partial L/\partial y$ (in rows), $\partial L/\partial W = g^\top x$ needs $x$; $\partial L/\partial x =
+#    gW$ does not. So a frozen layer does not keep its input, unless it carries LoRA: $A$ needs that $x$. Normalization,
+#    activation function and attention keep what their derivatives need, even when frozen.
 #
-# The first three do not depend on the texts. The fourth grows with the batch and with their length.
+# The first three do not depend on the texts. The fourth grows with batch size and text length.
 #
-# **Predict.** MiniLM with the LoRA of the cell above: how many MiB do the first three add up to? Use the counts that
-# “What the package will do” has shown (1 MiB is $2^{20}$ bytes).
+# **Predict.** MiniLM with the LoRA of “What the package will do”: how many MiB do the first three add up to? Use that
+# cell's counts, whose `total` already includes adapter and head (1 MiB is $2^{20}$ bytes).
 
 # %%
 guess_static = predict("paper_memory", None)
@@ -815,26 +820,26 @@ from loralab.memory import plan
 from loralab.messages import message
 
 device, rows, length = detect(), 16, 64
-whole, adapter = message("method_full"), message("method_lora")
-methods = {whole: experiment.but(method="full"), adapter: experiment}
+full_name, lora_name = message("method_full"), message("method_lora")
+methods = {full_name: experiment.but(method="full"), lora_name: experiment}
 plans = {name: plan(chosen, device, rows, length) for name, chosen in methods.items()}
 on_paper = 4 * parameters["total"] + 12 * parameters["trainable"]
-planned = sum(plans[adapter].static.values())
+planned = sum(plans[lora_name].static.values())
 assert abs(planned / on_paper - 1) < 0.001
 guess_static.compare(
     on_paper / 2**20,
     total=number(parameters["total"], 0),
     trainable=number(parameters["trainable"], 0),
-    full=number(sum(plans[whole].static.values()) / 2**20, 0),
+    full=number(sum(plans[full_name].static.values()) / 2**20, 0),
 )
 
 # %% [markdown] lang="es"
-# ¿Acierta el plan? La prueba es dar el paso de verdad, cada uno en un proceso propio, y medir su momento más lleno. La
-# celda tarda unos segundos.
+# ¿Acierta el plan? La prueba es dar de verdad los dos pasos, con 16 textos de 64 tokens, cada uno en un proceso propio,
+# y medir su memoria máxima. La celda tarda unos segundos.
 
 # %% [markdown] lang="en"
-# Is the plan right? The test is to take the step for real, each in a process of its own, and to measure its fullest
-# moment. The cell takes some seconds.
+# Is the plan right? The test is to take both steps for real, on 16 texts of 64 tokens, each in a process of its own,
+# and to measure its peak memory. The cell takes some seconds.
 
 # %%
 from loralab.memory_figures import memory_bars
@@ -850,14 +855,16 @@ memory_bars(plans, measured)
 # %% [markdown] lang="es"
 # La línea es la medida y las barras son el plan. Casi no se ven gradientes, y no es un descuido: el momento más lleno
 # llega cuando empieza la vuelta, con todas las activaciones guardadas; los gradientes van naciendo mientras ellas
-# desaparecen. LoRA se ahorra los promedios de AdamW, que aquí eran el doble que los pesos. De las activaciones se
-# ahorra solo una parte. Cuándo compensa, y cuándo no, se ve en la lección 6.
+# desaparecen. Por eso el máximo no es la suma de las cuatro cosas. LoRA se ahorra casi todos los promedios de AdamW,
+# que en el completo ocupan el doble que los pesos. De las activaciones se ahorra solo una parte. Cuándo compensa, y
+# cuándo no, se ve en la lección 6.
 
 # %% [markdown] lang="en"
 # The line is the measurement and the bars are the plan. Hardly any gradients can be seen, and that is no oversight: the
 # fullest moment comes when the backward pass starts, with all activations kept; gradients are made while those
-# disappear. LoRA spares AdamW's averages, which were twice the weights here. Of the activations it spares only a part.
-# When that pays, and when it does not, is for lesson 6.
+# disappear. So the peak is not the sum of all four. LoRA saves nearly all of AdamW's averages, which in full
+# fine-tuning take twice what the weights do. Of the activations it saves only a part. When that pays, and when it does
+# not, is for lesson 6.
 
 # %% [markdown] lang="es"
 # ## Qué puedes afirmar ya, y con qué pruebas
@@ -870,7 +877,7 @@ memory_bars(plans, measured)
 # - Un adaptador se guarda aparte (con su cabeza, si lo dices), se cambia por otro y se fusiona sin cambiar la
 #   respuesta, salvo redondeo.
 # - La memoria de un paso se puede saber antes de darlo: 4 bytes por peso y 12 más por cada uno que se entrena, y las
-#   activaciones, que un plan cuenta y una medida confirma.
+#   activaciones, que no coinciden todas a la vez: el máximo lo da el plan y lo confirma una medida.
 #
 # Siguiente lección: entrenarlo.
 
@@ -885,7 +892,7 @@ memory_bars(plans, measured)
 # - An adapter is saved separately (with its head, if you say so), swapped for another and merged without changing the
 #   answer, except for rounding.
 # - A step's memory can be known before it is taken: 4 bytes a weight and 12 more for each that is trained, and the
-#   activations, which a plan counts and a measurement confirms.
+#   activations, which are not all there at once: the plan gives the peak and a measurement confirms it.
 #
 # Next lesson: training it.
 

@@ -575,9 +575,9 @@ adapters = {
 crossover(peak_map(encoder.but(method="full")), adapters, batches, lengths)
 
 # %% [markdown] lang="es"
-# Cada casilla es el ahorro frente al completo; donde es negativo, LoRA gasta más. Con lotes pequeños manda la parte
-# fija, y el ahorro es grande; con lotes grandes mandan las activaciones. Así que «LoRA ahorra un 50 % de memoria» no es
-# una frase completa: falta decir con qué lote, con qué longitud y en qué capas.
+# Cada casilla es el ahorro frente al completo; donde es negativo, LoRA gasta más. Con pocos textos y cortos mandan
+# pesos y promedios, y el ahorro es grande; con muchos o largos, las activaciones. Así que «LoRA ahorra un 50 % de
+# memoria» no dice bastante: falta decir con qué lote, con qué longitud y en qué capas.
 #
 # ## Pruébalo tú: tu propia crítica
 #
@@ -585,9 +585,9 @@ crossover(peak_map(encoder.but(method="full")), adapters, batches, lengths)
 # LoRA.
 
 # %% [markdown] lang="en"
-# Each cell is what is saved against full fine-tuning; where it is negative, LoRA takes more. With small batches the
-# fixed part decides, and much is saved; with large ones activations decide. So “LoRA saves 50% of the memory” is no
-# whole sentence: it does not say with which batch, which length and on which layers.
+# Each cell is what is saved against full fine-tuning; where it is negative, LoRA takes more. With few, short texts
+# weights and averages dominate, and much is saved; with many or long ones, activations do. So “LoRA saves 50% of the
+# memory” does not say enough: it does not say with which batch, which length and on which layers.
 #
 # ## Try it yourself: your own review
 #
@@ -885,20 +885,22 @@ assert torch.allclose(
 # %% [markdown] lang="es"
 # ## Cuando el completo no cabe
 #
-# Gemma 3, de 4300 millones de parámetros, es el modelo de la receta original. Una T4 anuncia 16 GB; `nvidia-smi` dice
-# 15 GiB, y de ahí sale también lo que ocupan el controlador y CUDA. El plan cuenta, a partir de la configuración, lo
-# más favorable: un solo ejemplo de 512 tokens y sin guardar las activaciones de cada bloque (*activation
-# checkpointing*). La torre de visión, que no ve textos, no se entrena. Con los pesos congelados se puede ahorrar más: en
-# 16 bits, donde la GPU los tenga, o en 4 (**QLoRA**, [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314)).
+# Gemma 3, de 4300 millones de parámetros, es el modelo de la receta original. Una T4 se vende como de 16 GB;
+# `nvidia-smi` dice 15 GiB, y de ahí sale también lo que ocupan el controlador y CUDA. El plan cuenta, a partir de la
+# configuración, lo que sigue: un solo ejemplo de 512 tokens, sin guardar las activaciones internas de cada bloque, que
+# se recalculan a la vuelta (*activation checkpointing*). La torre de visión, que no ve textos, no se entrena. Con los
+# pesos congelados se puede ahorrar más: en `bf16`, donde la GPU lo admita, o en 4 bits (**QLoRA**, [Dettmers et al.,
+# 2023](https://arxiv.org/abs/2305.14314)).
 
 # %% [markdown] lang="en"
 # ## When full fine-tuning does not fit
 #
-# Gemma 3, of 4,300 million parameters, is the model of the original recipe. A T4 is sold as 16 GB; `nvidia-smi` says
-# 15 GiB, and what the driver and CUDA take comes out of that too. The plan counts, from the configuration, the most
-# favourable case: a single example of 512 tokens, and the activations inside each block not kept (*activation
-# checkpointing*). The vision tower, which sees no text, is not trained. With frozen weights one can save more: in 16
-# bits, where the GPU has them, or in 4 (**QLoRA**, [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314)).
+# Gemma 3, of 4,300 million parameters, is the model of the original recipe. A T4 is sold as 16 GB; `nvidia-smi` says 15
+# GiB, and what the driver and CUDA take comes out of that too. The plan counts, from the configuration, this case: a
+# single example of 512 tokens, and the activations inside each block not kept but recomputed (*activation
+# checkpointing*). The vision tower, which sees no text, is not trained. With frozen weights one can save more: in
+# `bf16`, where the GPU supports it, or in 4 bits (**QLoRA**, [Dettmers et al.,
+# 2023](https://arxiv.org/abs/2305.14314)).
 
 # %% tags=["nbval-check-output"]
 from loralab.memory import plan
@@ -926,16 +928,17 @@ pd.DataFrame(rows, index=list(plans), columns=columns)
 # %% [markdown] lang="es"
 # El completo no cabe ni de lejos; tampoco en una GPU de 40 GB. Con la base en `bf16` cabría, pero una T4 no tiene
 # unidades de `bf16`, y en `float16` Gemma 3 se desborda: sus activaciones pasan de 65 504. Por eso en una T4 el camino
-# es la última fila, con los cálculos en `float32`. Es la variante `t4` del perfil `large`. Lo que va de la primera
-# columna a la segunda son sobre todo los *logits*, que en un vocabulario de 262 208 son muchos. `python -m loralab plan`
-# dice lo mismo de cualquier modelo y de otras GPU. (No la hemos ejecutado: al hacer el curso no teníamos GPU.)
+# es la última fila, con los cálculos en `float32`. Es la variante `t4` del perfil `large`. (Esa variante no la hemos
+# ejecutado: al hacer el curso no teníamos GPU.) En las filas de LoRA, lo que va de la primera columna a la segunda son
+# sobre todo los *logits*, que en un vocabulario de 262 208 son muchos. `python -m loralab plan` dice lo mismo de
+# cualquier modelo y de otras GPU.
 
 # %% [markdown] lang="en"
 # Full fine-tuning is far from fitting, even on a 40 GB GPU. With the base in `bf16` it would, but a T4 has no `bf16`
 # units, and in `float16` Gemma 3 overflows: its activations exceed 65,504. So on a T4 the way is the last row, with
-# computations in `float32`. It is the variant `t4` of the profile `large`. What lies between the first column and the
-# second is above all the logits, which for a vocabulary of 262,208 are many. `python -m loralab plan` says the same of
-# any model and of other GPUs. (We have not run it: we had no GPU when the course was made.)
+# computations in `float32`. It is the variant `t4` of the profile `large`. (We have not run that variant: we had no GPU
+# when the course was made.) In LoRA's rows, what lies between the first column and the second is above all the logits,
+# which for a vocabulary of 262,208 are many. `python -m loralab plan` says the same of any model and of other GPUs.
 
 # %% [markdown] lang="es"
 # ## Lo que dicen los números
@@ -1048,7 +1051,7 @@ predictions_table()
 # |---|---|---|---|
 # | exactitud | su diferencia: el veredicto | su diferencia: el veredicto | la regla graduada, con su margen |
 # | qué entrena | todos los pesos | $r(d_{in} + d_{out})$ por matriz, y la cabeza | lección 3; tabla |
-# | memoria fija | 12 bytes por parámetro | 4 por parámetro y 8 por cada entrenable | «La memoria» |
+# | pesos y promedios | 12 bytes por parámetro | 4 por parámetro y 8 por cada entrenable | «La memoria» |
 # | activaciones y gradientes | todos | buena parte de las activaciones | «La memoria» |
 # | operaciones por *token* | $6N$ | unas $4N$ | [Kaplan et al., 2020](https://arxiv.org/abs/2001.08361); el tiempo, medido |
 # | qué se guarda por tarea | el modelo entero | el adaptador y la cabeza | lección 3: «Guardar y cargar» |
@@ -1070,8 +1073,8 @@ predictions_table()
 #
 # ## Cuándo usar LoRA, y cuándo no
 #
-# - **Sí**, si el entrenamiento completo no cabe: la memoria fija baja de 12 a poco más de 4 bytes por parámetro («La
-#   memoria»).
+# - **Sí**, si el entrenamiento completo no cabe: lo que ocupan pesos y promedios baja de 12 a poco más de 4 bytes por
+#   parámetro («La memoria»).
 # - **Sí**, si vas a tener muchas tareas sobre una base: cada una cuesta un adaptador, no un modelo («Varios
 #   adaptadores, una base»).
 # - **Quizá**, si quieres que el modelo olvide menos: en modelos grandes se ha medido que LoRA cambia menos lo que ya
@@ -1114,7 +1117,7 @@ predictions_table()
 # |---|---|---|---|
 # | accuracy | its difference: the verdict | its difference: the verdict | the ruler, with its margin |
 # | what it trains | all the weights | $r(d_{in} + d_{out})$ per matrix, and the head | lesson 3; table |
-# | fixed memory | 12 bytes per parameter | 4 per parameter and 8 for each trainable one | “Memory” |
+# | weights and averages | 12 bytes per parameter | 4 per parameter and 8 for each trainable one | “Memory” |
 # | activations and gradients | all | a good part of the activations | “Memory” |
 # | operations per token | $6N$ | about $4N$ | [Kaplan et al., 2020](https://arxiv.org/abs/2001.08361); the time, measured |
 # | what is kept for a task | the whole model | the adapter and the head | lesson 3: “Save and load” |
@@ -1136,8 +1139,8 @@ predictions_table()
 #
 # ## When to use LoRA, and when not
 #
-# - **Yes**, if full training does not fit: fixed memory falls from 12 to little more than 4 bytes per parameter
-#   (“Memory”).
+# - **Yes**, if full training does not fit: what weights and averages take falls from 12 to little more than 4 bytes per
+#   parameter (“Memory”).
 # - **Yes**, if you are going to have many tasks on one base: each costs an adapter, not a model (“Several adapters, one
 #   base”).
 # - **Perhaps**, if you want the model to forget less: in large models LoRA has been found to change less of what they
