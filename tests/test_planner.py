@@ -146,3 +146,13 @@ def test_the_command_as_json(capsys):
 def test_the_command_says_what_is_wrong(capsys):
     assert main(["plan", "model=nothing"]) == 1
     assert "model cannot be 'nothing'" in capsys.readouterr().err
+
+
+def test_steps_can_be_measured_instead(capsys):
+    assert main(["plan", "--measure", "method=lora", "batch_size=2", "max_length=16"]) == 0
+    assert "2 × 16 tokens" in (said := capsys.readouterr().out) and "measured (profiler)" in said
+
+
+def test_what_this_machine_cannot_train_is_not_measured(capsys):
+    assert main(["plan", "--measure", "method=lora", "task=generation", "weights=nf4"]) == 1
+    assert "bitsandbytes" in capsys.readouterr().err

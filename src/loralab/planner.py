@@ -9,7 +9,7 @@ import pandas as pd
 
 from loralab.duration import PEAKS, published_rates, training_seconds
 from loralab.experiment import METHOD_FIELDS, PEFT_METHODS, Experiment
-from loralab.hardware import Device, detect, precisions
+from loralab.hardware import Device, detect, precisions, resolve
 from loralab.memory import Plan, largest_batch, plan
 from loralab.messages import message, number
 from loralab.profiles import Profile, Track
@@ -238,10 +238,11 @@ def as_text(experiments: Sequence[Experiment]) -> str:
 def measured_text(experiments: Sequence[Experiment]) -> str:
     """The experiments' steps as this machine takes them, each in a process of its own: peak, seconds, and the plan's.
 
-    Raises ValueError for one that the machine cannot train, and what `check_fits` and `measure_apart` raise.
+    Raises what `resolve`, `check_fits` and `measure_apart` raise.
     """
     lines = []
-    for experiment in experiments:
+    for asked in experiments:
+        experiment = resolve(asked, detect())
         check_fits(experiment, detect())
         size = measure_apart(experiment, experiment.batch_size, experiment.max_length or 1)
         planned = gibibytes(sum(size.planned.values()))
