@@ -9,7 +9,7 @@ from loralab.__main__ import main
 from loralab.hardware import Device
 from loralab.memory import plan
 from loralab.messages import set_language
-from loralab.planner import GPUS, ROOM, able, changes, check_fits, fits, wanted
+from loralab.planner import GPUS, ROOM, able, changes, check_fits, fits, rates_on, wanted
 from loralab.profiles import load_profile
 from loralab.runner import run
 
@@ -156,3 +156,14 @@ def test_steps_can_be_measured_instead(capsys):
 def test_what_this_machine_cannot_train_is_not_measured(capsys):
     assert main(["plan", "--measure", "method=lora", "task=generation", "weights=nf4"]) == 1
     assert "bitsandbytes" in capsys.readouterr().err
+
+
+def test_a_gpu_of_another_name_is_not_timed_as_a_cpu(smoke):
+    (experiment,) = wanted(smoke, ["method=head"])
+    named = Device("cuda", "Tesla T4", T4.memory, T4.capability)
+    assert rates_on(plan(experiment, named)) is None
+    assert rates_on(plan(experiment, T4)) and rates_on(plan(experiment, CPU))
+
+
+def test_texts_longer_than_the_model_takes_are_left_to_those_who_encode_them(smoke):
+    check_fits(smoke.experiment("full", max_length=1024), CPU)

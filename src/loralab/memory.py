@@ -8,7 +8,7 @@ import numpy as np
 from loralab.experiment import METHOD_FIELDS, Experiment
 from loralab.hardware import Device, resolve
 from loralab.messages import message
-from loralab.tracing import PARTS, STATIC, step_of
+from loralab.tracing import PARTS, STATIC, configuration, step_of
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ def plan(
     # How weights can be held depends on what is installed here, which another device need not care about.
     experiment = experiment.but(precision=resolve(experiment.but(weights="fp32"), device).precision)
     rows, length = rows or experiment.batch_size, length or experiment.max_length or 1
+    # A longer text is refused when it is encoded, with what to do about it.
+    length = min(length, getattr(configuration(experiment.model).get_text_config(), "max_position_embeddings", length))
     moments = step_of(experiment, device, rows, length, attention).moments
     at_peak = moments[moments.sum(axis=1).argmax()]
     return Plan(

@@ -181,17 +181,21 @@ def rows_of(experiment: Experiment) -> list[dict[str, Any]]:
             planned = plan(experiment, device)
             row |= {"precision": planned.experiment.precision, **planned.parts, "peak": planned.peak}
             row |= {"fits": fits(planned)}
-            row |= {"seconds": training_seconds(planned, rates_on(planned))}
+            each = rates_on(planned)
+            row |= {"seconds": training_seconds(planned, each) if each else None}
             row |= {"largest_batch": largest_batch(planned.experiment, device, ROOM * device.memory)}
         rows.append(row)
     return rows
 
 
-def rates_on(planned: Plan) -> dict[str, float]:
-    """Seconds a unit of work on the plan's device: published peaks, or what the machine of data/sizes.json achieved."""
+def rates_on(planned: Plan) -> dict[str, float] | None:
+    """Seconds a unit of work on the plan's device: published peaks, or on a CPU what data/sizes.json's achieved.
+
+    None for a GPU whose peaks are not among PEAKS by that name.
+    """
     if planned.device.name in PEAKS:
         return published_rates(planned.device.name, planned.experiment.precision)
-    return rates_of(published())
+    return rates_of(published()) if planned.device.kind == "cpu" else None
 
 
 def remedies(experiment: Experiment) -> dict[str, list[Change]]:
