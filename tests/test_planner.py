@@ -167,3 +167,8 @@ def test_a_gpu_of_another_name_is_not_timed_as_a_cpu(smoke):
 
 def test_texts_longer_than_the_model_takes_are_left_to_those_who_encode_them(smoke):
     check_fits(smoke.experiment("full", max_length=1024), CPU)
+
+
+def test_dora_over_4_bits_can_be_planned(tiny):
+    lora, dora = (plan(tiny.but(method=method, weights="nf4"), T4).peak for method in ("lora", "dora"))
+    assert dora >= lora
