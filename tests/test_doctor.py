@@ -133,7 +133,7 @@ CASES = {
     ),
     "3.6 GB": (
         replace(CPU, device=Device("cpu", "2 × CPU", int(3.6 * GIB))),
-        ("memory", "warn", "up to 3.5 GiB", "Less than a tenth is left"),
+        ("memory", "warn", "up to 3.5 GiB", "Less than 10% is left"),
     ),
     # Qwen2.5-0.5B: 16 × 494,032,768.
     "4 GB and profile t4": (

@@ -23,9 +23,9 @@ from loralab.estimate import (
     run_seconds,
     training_seconds,
 )
+from loralab.fitting import GPUS, fits
 from loralab.memory import plan
 from loralab.models import load_tokenizer
-from loralab.planner import GPUS, fits
 from loralab.profiles import load_profile
 
 LESSONS = sorted((Path(__file__).parents[1] / "notebooks" / "source").glob("[0-9]*.py"))

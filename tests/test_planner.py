@@ -6,10 +6,11 @@ import pytest
 
 import loralab.runner
 from loralab.__main__ import main
+from loralab.fitting import GPUS, ROOM, able, changes, check_fits, fits
 from loralab.hardware import Device
 from loralab.memory import plan
 from loralab.messages import set_language
-from loralab.planner import GPUS, ROOM, able, changes, check_fits, fits, rates_on, wanted
+from loralab.planner import rates_on, wanted
 from loralab.profiles import load_profile
 from loralab.runner import run
 
@@ -108,7 +109,13 @@ def test_a_profile_is_planned_once_for_each_size():
     experiments = wanted(load_profile("study"), [])
     assert len({experiment.but(seed=0).key for experiment in experiments}) == len(experiments)
     assert {experiment.method for experiment in experiments} == {"full", "lora", "head"}
-    assert {"original", "second"} <= set(load_profile("study").generation.variants)
+    # The comparison, other ranks and other sizes of batch: the variants, of the generation track.
+    assert {experiment.rank for experiment in experiments if experiment.method == "lora"} == {1, 4, 8, 16, 32}
+    assert {(experiment.batch_size, experiment.max_length) for experiment in experiments} == {
+        (16, 128),
+        (4, 256),
+        (8, 512),
+    }
 
 
 def test_an_experiment_is_named_by_its_fields(smoke):

@@ -16,10 +16,10 @@ ROOT = Path(__file__).parents[1]
 # A module imports only from those before it.
 LAYERS = ["messages", "files", "experiment", "profiles", "assets", "hub", "hardware", "duplicates", "pairs", "data"]
 LAYERS += ["tokenization", "chat", "metrics", "generation", "models", "baselines", "peak", "training"]
-LAYERS += ["tracing", "memory", "duration", "sizing", "planner", "runner", "timing", "update", "study", "stats"]
-LAYERS += ["tables", "sentences", "claims", "study_tables", "plotting", "diagrams", "figures", "study_figures"]
-LAYERS += ["memory_figures", "report", "check", "lesson", "predictions", "exercises"]
-LAYERS += ["estimate", "facts", "doctor", "__main__"]
+LAYERS += ["kernels", "tracing", "memory", "fitting", "runner", "duration", "sizing", "timing", "update", "study"]
+LAYERS += ["stats", "tables", "sentences", "claims", "study_tables", "plotting", "diagrams", "figures"]
+LAYERS += ["study_figures", "memory_figures", "report", "check", "lesson", "predictions", "exercises"]
+LAYERS += ["estimate", "planner", "facts", "doctor", "__main__"]
 WITHOUT_TORCH = ["messages", "files", "experiment", "profiles", "assets"]
 PACKAGE = ROOT / "src" / "loralab"
 

@@ -570,7 +570,9 @@ def peak_map(chosen):
 
 adapters = {
     message("target_default"): peak_map(encoder),
-    message("everywhere_dropping"): peak_map(everywhere),
+    message("everywhere_dropping", dropout=number(everywhere.dropout, 1)): peak_map(
+        everywhere
+    ),
 }
 crossover(peak_map(encoder.but(method="full")), adapters, batches, lengths)
 
@@ -903,8 +905,8 @@ assert torch.allclose(
 # 2023](https://arxiv.org/abs/2305.14314)).
 
 # %% tags=["nbval-check-output"]
+from loralab.fitting import GPUS, able, fits
 from loralab.memory import plan
-from loralab.planner import GPUS, able, fits
 from loralab.profiles import load_profile
 
 t4, large = GPUS[0], load_profile("large").generation

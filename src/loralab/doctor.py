@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from loralab.assets import assets
 from loralab.experiment import Experiment
 from loralab.facts import Facts, experiments, hub_assets, read_facts
-from loralab.messages import message, number
+from loralab.messages import gibibytes, message, number, percent
 
 # What loads torch or pandas is imported where a fact or a check needs it: where that is broken, the others still tell.
 if TYPE_CHECKING:
@@ -77,11 +77,6 @@ def gigabytes(size: float) -> str:
     return number(size / 1e9, 1)
 
 
-def gibibytes(size: float, digits: int = 0) -> str:
-    """A size in GiB, as memory is counted."""
-    return number(size / 2**30, digits)
-
-
 def capability(device: "Device") -> str:
     """A GPU's compute capability as NVIDIA writes it, such as 7.5."""
     return ".".join(map(str, device.capability or ()))
@@ -119,7 +114,7 @@ def check_device(facts: Facts) -> Iterator[Finding]:
     """What will train, and with which torch? Is there a GPU that torch does not see?"""
     device, (version, build, driver) = facts.device, facts.torch
     built = message("doctor_built", build=build, driver=driver or "–") if build else ""
-    values = {"torch": version + built, "device": device.name, "memory": gibibytes(device.memory)}
+    values = {"torch": version + built, "device": device.name, "memory": gibibytes(device.memory, 0)}
     if device.kind == "cuda":
         yield found("ok", "device_gpu", capability=capability(device), **values)
     elif facts.gpus:
@@ -169,17 +164,17 @@ def check_precision(facts: Facts) -> Iterator[Finding]:
 
 def check_memory(facts: Facts) -> Iterator[Finding]:
     """Does the largest experiment fit?"""
-    from loralab.planner import ROOM
+    from loralab.fitting import ROOM
 
     trained, memory = largest(facts), facts.device.memory
     need = peak_bytes(trained, facts)
-    values = {"model": trained.model, "need": gibibytes(need, 1), "memory": gibibytes(memory)}
+    values = {"model": trained.model, "need": gibibytes(need, 1), "memory": gibibytes(memory, 0)}
     if not memory:
         yield found("warn", "memory_unknown", **values)
     elif need > memory:
         yield found("fail", "memory_short", "memory_remedy", **values)
     elif need > ROOM * memory:
-        yield found("warn", "memory_ok", "memory_tight", **values)
+        yield found("warn", "memory_ok", "memory_tight", spare=percent(1 - ROOM, 0), **values)
     else:
         yield found("ok", "memory_ok", **values)
 
@@ -249,8 +244,8 @@ def check_token(facts: Facts) -> Iterator[Finding]:
 def check_estimate(facts: Facts) -> Iterator[Finding]:
     """How long will the course take on a T4? Says nothing of other profiles."""
     from loralab.estimate import course_seconds
+    from loralab.fitting import GPUS
     from loralab.memory import plan
-    from loralab.planner import GPUS
 
     if not isinstance(facts.profile, str) and facts.profile.name == "t4":
         minutes = course_seconds(facts.profile) / 60

@@ -6,10 +6,8 @@ from math import ceil
 import numpy as np
 from scipy.optimize import nnls
 
-from loralab.experiment import Experiment
-from loralab.hardware import Device
 from loralab.memory import Plan
-from loralab.tracing import WORK, step_of
+from loralab.tracing import WORK
 
 # NVIDIA's data sheets, without sparsity: operations a second in 16 bits with tensor cores and in fp32, bytes a second.
 PEAKS = {
@@ -22,7 +20,6 @@ PEAKS = {
 # Of the peak, an assumption: matrices of some hundred rows keep the tensor cores waiting; norms, casts and softmax run
 # at the memory's speed; and the power limit lowers the clock.
 ACHIEVED = {"fp16": 0.25, "fp32": 0.5}
-STARTED = 15e-6  # seconds in which Python starts an operation: fitted on a CPU (`rates`), where it was 14e-6
 
 
 def rates(work: Sequence[Mapping[str, float]], seconds: Sequence[float]) -> dict[str, float]:
@@ -36,10 +33,11 @@ def rates(work: Sequence[Mapping[str, float]], seconds: Sequence[float]) -> dict
     return dict(zip(WORK, (found / scale).tolist(), strict=True))
 
 
-def published_rates(device: str, precision: str) -> dict[str, float]:
+def published_rates(device: str, precision: str, started: float) -> dict[str, float]:
     """The same for a GPU, from its published peaks and the share of them that is taken to be achieved.
 
-    Raises KeyError for a device that is not in PEAKS.
+    `started` is the seconds in which Python, on the CPU beside it, starts an operation. Raises KeyError for a device
+    that is not in PEAKS.
     """
     kind = "fp32" if precision == "fp32" else "fp16"
     peak = PEAKS[device]
@@ -48,7 +46,7 @@ def published_rates(device: str, precision: str) -> dict[str, float]:
         "bytes": 1 / peak["bytes"],
         "fresh": 0.0,
         "drawn": 0.0,
-        "started": STARTED,
+        "started": started,
     }
 
 
@@ -57,14 +55,6 @@ def step_seconds(work: Mapping[str, float], each: Mapping[str, float], device: s
     spent = sum(work[kind] * each[kind] for kind in WORK if kind != "started")
     starting = work["started"] * each["started"]
     return spent + starting if device == "cpu" else max(spent, starting)
-
-
-def work_of(
-    experiment: Experiment, device: Device, rows: int, length: int, attention: str = "sdpa"
-) -> dict[str, float]:
-    """The work of an optimizer's step, by kind: so many batches as it accumulates; see `loralab.tracing.Step`."""
-    once = step_of(experiment, device, rows, length, attention).work
-    return {kind: once[kind] * experiment.gradient_accumulation_steps for kind in WORK}
 
 
 def training_seconds(planned: Plan, each: Mapping[str, float]) -> float | None:
@@ -77,5 +67,4 @@ def training_seconds(planned: Plan, each: Mapping[str, float]) -> float | None:
         return None
     batches = ceil(experiment.train_size / planned.rows)
     steps = experiment.epochs * ceil(batches / experiment.gradient_accumulation_steps)
-    work = work_of(experiment, planned.device, planned.rows, planned.length)
-    return steps * step_seconds(work, each, planned.device.kind)
+    return steps * step_seconds(planned.work, each, planned.device.kind)

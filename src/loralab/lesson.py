@@ -17,7 +17,7 @@ import transformers
 from loralab.data import fitting_sizes
 from loralab.files import is_file, task_of
 from loralab.hardware import default_profile, detect
-from loralab.messages import message, number, set_language
+from loralab.messages import gibibytes, message, set_language
 from loralab.profiles import Profile, Track, load_profile
 
 T = TypeVar("T", bound=Track)
@@ -89,7 +89,7 @@ def start(language: str, data: str = "", drive: bool = False) -> Profile:
     logging.getLogger("transformers.trainer_utils").addFilter(lambda record: "mtime" not in record.getMessage())
     device = detect()
     profile = chosen_profile()
-    memory = number(device.memory / 2**30, 0)
+    memory = gibibytes(device.memory, 0)
     python, version = platform.python_version(), torch.__version__
     print(message("start", python=python, torch=version, device=device.name, memory=memory, profile=profile.name))
     return profile

@@ -16,15 +16,19 @@ class Plan:
     """What a training step is going to take, in bytes.
 
     `parts` says where the peak goes, `static` what weights, gradients and optimizer states take when all of them are
-    there: after the backward pass. `rows` and `length` (tokens) are those of the batch.
+    there: after the backward pass. `rows` and `length` (tokens) are those of the batch, `attention` names the
+    implementation. `work` is what an optimizer's step computes, with all the batches that it accumulates, by kind (see
+    loralab.tracing.Step).
     """
 
     experiment: Experiment
     device: Device
     rows: int
     length: int
+    attention: str
     parts: dict[str, int]
     static: dict[str, int]
+    work: dict[str, float]
 
     @property
     def peak(self) -> int:
@@ -47,8 +51,9 @@ def plan(
 
     Activations are what the forward pass has to keep for the backward one, and what is in work. A layer keeps what its
     own derivative needs: a linear layer y = xW its input, if W is trained (dW = xᵀ dy; dx = dy Wᵀ needs W alone, so a
-    frozen layer keeps nothing); GELU and the like their input; a norm its input and two numbers a token; dropout its
-    mask; attention query, key, value and output, and without a fused kernel its rows × heads × length² weights too.
+    frozen layer keeps nothing, or in mixed precision a copy of W in 16 bits); GELU and the like their input; a norm its
+    input and two numbers a token; dropout its mask; attention query, key, value and output, and without a fused kernel
+    its rows × heads × length² weights too.
     A LoRA pair keeps the x that A reads and the xA that B reads; dropout before A makes another x, and a mask, for each
     adapted layer. Activation checkpointing keeps each block's input, and makes the rest anew in the backward pass.
     Logits are tokens × vocabulary: themselves, their softmax's logarithm and the gradient.
@@ -67,26 +72,26 @@ def plan(
     rows, length = rows or experiment.batch_size, length or experiment.max_length or 1
     # A longer text is refused when it is encoded, with what to do about it.
     length = min(length, getattr(configuration(experiment.model).get_text_config(), "max_position_embeddings", length))
-    moments = step_of(experiment, device, rows, length, attention).moments
-    at_peak = moments[moments.sum(axis=1).argmax()]
+    step = step_of(experiment, device, rows, length, attention)
+    at_peak = step.moments[step.moments.sum(axis=1).argmax()]
     return Plan(
         experiment=experiment,
         device=device,
         rows=rows,
         length=length,
+        attention=attention,
         parts=dict(zip(PARTS, map(int, at_peak), strict=True)),
-        static={part: int(moments[:, place].max()) for place, part in enumerate(STATIC)},
+        static={part: int(step.moments[:, place].max()) for place, part in enumerate(STATIC)},
+        work={kind: done * experiment.gradient_accumulation_steps for kind, done in step.work.items()},
     )
 
 
-def largest_batch(
-    experiment: Experiment, device: Device, memory: float, length: int | None = None, attention: str = "sdpa"
-) -> int:
-    """The most rows of `length` tokens whose training step stays within `memory` bytes; 0 if not even one does.
+def largest_batch(experiment: Experiment, device: Device, memory: float) -> int:
+    """The most rows of `max_length` tokens whose training step stays within `memory` bytes; 0 if not even one does.
 
-    Arguments and exceptions as in `plan`.
+    Exceptions as in `plan`.
     """
-    fixed, a_row = by_rows(experiment, device, length, attention)
+    fixed, a_row = by_rows(experiment, device, experiment.max_length or 1)
     if (fixed > memory).any():
         return 0
     grows = a_row > 0
@@ -99,16 +104,11 @@ def peaks(experiment: Experiment, device: Device, rows: Sequence[int], length: i
     return [round(float((fixed + a_row * count).max())) for count in rows]
 
 
-def by_rows(
-    experiment: Experiment, device: Device, length: int | None = None, attention: str = "sdpa"
-) -> tuple[np.ndarray, np.ndarray]:
+def by_rows(experiment: Experiment, device: Device, length: int) -> tuple[np.ndarray, np.ndarray]:
     """For each moment of a step, the bytes that do not depend on the batch's rows, and those that each row adds.
 
     Every tensor is of one kind or the other, so two steps, of 2 and of 4 rows, tell them apart.
     """
-    two, four = (
-        step_of(experiment, device, rows, length or experiment.max_length or 1, attention).moments.sum(axis=1)
-        for rows in (2, 4)
-    )
+    two, four = (step_of(experiment, device, rows, length).moments.sum(axis=1) for rows in (2, 4))
     a_row = (four - two) / 2
     return two - 2 * a_row, a_row

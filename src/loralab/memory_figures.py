@@ -21,9 +21,9 @@ def size_table(sizes: Sequence[Size]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             message("step"): size_name(size),
-            message("static_planned"): number(sum(size.planned_static.values()) / MIB, 1),
+            message("static_planned"): number(sum(size.plan.static.values()) / MIB, 1),
             message("static_measured"): number(size.static / MIB, 1),
-            message("peak_planned"): number(sum(size.planned.values()) / MIB, 1),
+            message("peak_planned"): number(size.plan.peak / MIB, 1),
             message("peak_measured"): number(size.peak / MIB, 1),
             message("plan_off"): percent(size.ratio - 1, 2),
             message("step_seconds"): number(size.seconds, 2),
@@ -41,15 +41,16 @@ def anchor_table(sizes: Sequence[Size]) -> pd.DataFrame:
     """
     rows = []
     for size in sizes:
-        weights = size.planned_static["weights"]
-        plain = size.attention == "sdpa" and size.experiment.gradient_accumulation_steps == 1
-        if size.experiment.method == "full" and plain:
+        weights = size.plan.static["weights"]
+        experiment = size.plan.experiment
+        plain = size.plan.attention == "sdpa" and experiment.gradient_accumulation_steps == 1
+        if experiment.method == "full" and plain:
             rows.append(
                 {
                     message("step"): size_name(size),
                     "accelerate estimate-memory": number(4 * weights / MIB, 0),
                     "nanoGPT": number(3 * weights / MIB, 0),
-                    message("peak_planned"): number(sum(size.planned.values()) / MIB, 0),
+                    message("peak_planned"): number(size.plan.peak / MIB, 0),
                     message("peak_measured"): number(size.peak / MIB, 0),
                 }
             )
@@ -57,9 +58,8 @@ def anchor_table(sizes: Sequence[Size]) -> pd.DataFrame:
 
 
 @styled
-def memory_bars(plans: Mapping[str, Plan], measured: Mapping[str, int] | None = None) -> Picture:
-    """Where each plan's peak goes (MiB), stacked, with the measured peaks (bytes) as lines across."""
-    measured = measured or {}
+def memory_bars(plans: Mapping[str, Plan], measured: Mapping[str, int]) -> Picture:
+    """Where each plan's peak goes (MiB), stacked, with its measured peak (bytes) as a line across."""
     sizes = {name: {part: planned.parts[part] / MIB for part in PARTS} for name, planned in plans.items()}
     totals = {name: sum(parts.values()) for name, parts in sizes.items()}
     most, least = max(totals, key=totals.__getitem__), min(totals, key=totals.__getitem__)
@@ -75,18 +75,16 @@ def memory_bars(plans: Mapping[str, Plan], measured: Mapping[str, int] | None = 
                 height=0.6, label=message(f"part_{part}"),
             )  # fmt: skip
         left += widths
-    for place, name in enumerate(plans):
-        if name in measured:
-            label = message("measured_peak") if name == next(iter(measured)) else None
-            x = measured[name] / MIB
-            axes.plot([x, x], [place - 0.42, place + 0.42], **MARKED, label=label)
+    places = np.arange(len(plans))
+    peaks = [measured[name] / MIB for name in plans]
+    axes.vlines(peaks, places - 0.42, places + 0.42, **MARKED, label=message("measured_peak"))
     axes.set_yticks(range(len(plans)), list(plans))
     axes.invert_yaxis()
     figure.legend(**BELOW)
     texts = [
         f"{name}: "
         + ", ".join(f"{message(f'part_{part}')} {number(size, 0)}" for part, size in parts.items())
-        + (f"; {message('measured_peak')} {number(measured[name] / MIB, 0)}" if name in measured else "")
+        + f"; {message('measured_peak')} {number(measured[name] / MIB, 0)}"
         for name, parts in sizes.items()
     ]
     return Picture(figure, f"{title}. {'. '.join(texts)}. (MiB)")
@@ -101,9 +99,8 @@ def crossover(
     `full` and each of the others are peaks (bytes), rows × lengths.
     """
     saved = {name: 1 - peaks / full for name, peaks in others.items()}
-    low, high = (bound(float(bound_of(share)) for share in saved.values()) for bound, bound_of in
-                 ((min, np.min), (max, np.max)))  # fmt: skip
-    title = message("crossover_title", low=percent(low, 0), high=percent(high, 0))
+    every = np.stack(list(saved.values()))
+    title = message("crossover_title", low=percent(float(every.min()), 0), high=percent(float(every.max()), 0))
     figure = new_figure(title, height=1.6 + 2.5 * len(others))
     panels = np.atleast_1d(figure.subplots(len(others), 1))
     for axes, (name, share) in zip(panels, saved.items(), strict=True):

@@ -43,6 +43,11 @@ def percent(share: float, digits: int = 1) -> str:
     return number(100 * share, digits) + ("\u00a0%" if _language == "es" else "%")
 
 
+def gibibytes(size: float, digits: int = 2) -> str:
+    """A size (bytes) in GiB, as memory is counted."""
+    return number(size / 2**30, digits)
+
+
 def scientific(value: float) -> str:
     """A small number in the fewest digits, such as 2.5e-5."""
     text = f"{value:g}".replace("e-0", "e-")

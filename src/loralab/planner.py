@@ -1,4 +1,4 @@
-"""Will it fit? Plans set against the memory of this machine and of the GPUs that people have, with what to change."""
+"""The plans of experiments, told: on this machine and on the GPUs that people have, as text and as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -8,118 +8,16 @@ from typing import Any, get_type_hints
 import pandas as pd
 
 from loralab.duration import PEAKS, published_rates, training_seconds
-from loralab.experiment import METHOD_FIELDS, PEFT_METHODS, Experiment
-from loralab.hardware import Device, detect, precisions, resolve
+from loralab.experiment import Experiment
+from loralab.fitting import GPUS, ROOM, Change, able, changes, check_fits, fits, said, title
+from loralab.hardware import Device, detect, resolve
 from loralab.memory import Plan, largest_batch, plan
-from loralab.messages import message, number
+from loralab.messages import gibibytes, message, number, percent
 from loralab.profiles import Profile, Track
 from loralab.sizing import measure_apart, published, rates_of
 from loralab.tracing import PARTS
 
-MIB, GIB = 2**20, 2**30
-# Memory as nvidia-smi reports it, and NVIDIA's compute capability.
-GPUS = (
-    Device("cuda", "T4", 15_360 * MIB, (7, 5)),
-    Device("cuda", "L4", 23_034 * MIB, (8, 9)),
-    Device("cuda", "A100 40 GB", 40_960 * MIB, (8, 0)),
-    Device("cuda", "A100 80 GB", 81_920 * MIB, (8, 0)),
-    Device("cuda", "H100", 81_559 * MIB, (9, 0)),
-)
-# The share of a memory that a step may take: an assumption. The rest is for the driver, CUDA's context, what the
-# allocator holds and does not use, or on a CPU for the other programs.
-ROOM = 0.9
-
-
-@dataclass(frozen=True)
-class Change:
-    """Something to change, in words, and what the step would then take."""
-
-    text: str
-    plan: Plan
-
-
-def fits(planned: Plan) -> bool:
-    """Whether the step leaves the device the room that it needs beside."""
-    return planned.peak <= ROOM * planned.device.memory
-
-
-def changes(planned: Plan) -> list[Change]:
-    """What can be changed so that the step takes less, each alone, what costs nothing of the result first."""
-    experiment, device = planned.experiment, planned.device
-    read = METHOD_FIELDS[experiment.task][experiment.method]
-    asked: list[tuple[str, dict[str, Any]]] = []
-    if experiment.batch_size > 1:
-        # Gradients that are accumulated are there all the time.
-        accumulating = experiment.but(gradient_accumulation_steps=2)
-        most = max(1, min(experiment.batch_size // 2, largest_batch(accumulating, device, ROOM * device.memory)))
-        rows = max(rows for rows in range(1, most + 1) if experiment.batch_size % rows == 0)
-        steps = experiment.batch_size // rows * experiment.gradient_accumulation_steps
-        asked.append(("change_batch", {"batch_size": rows, "gradient_accumulation_steps": steps}))
-    if "activation_checkpointing" in read and not experiment.activation_checkpointing:
-        asked.append(("change_checkpointing", {"activation_checkpointing": True}))
-    if experiment.precision == "fp32" and len(precisions(device)) > 1:
-        asked.append(("change_precision", {"precision": "auto"}))
-    if experiment.method == "full":
-        asked.append(("change_lora", {"method": "lora"}))
-    if "weights" in read and experiment.method in PEFT_METHODS and device.kind == "cuda":
-        smaller = {"fp32": ("bf16", "nf4"), "bf16": ("nf4",), "nf4": ()}[experiment.weights]
-        possible = [weights for weights in smaller if weights == "nf4" or "bf16" in precisions(device)]
-        asked += [("change_weights", {"weights": weights}) for weights in possible]
-    if (experiment.max_length or 0) > 1:
-        asked.append(("change_length", {"max_length": (experiment.max_length or 0) // 2}))
-    tried = [(key, change, plan(experiment.but(**change), device)) for key, change in asked]
-    return [
-        Change(message(key, **{name: str(value) for name, value in change.items()}), found)
-        for key, change, found in tried
-        if found.peak < planned.peak
-    ]
-
-
-def said(listed: Sequence[Change], planned: Plan) -> str:
-    """Changes to a plan in words, a line each, with what they save and whether that is enough."""
-    return "\n".join(
-        message(
-            "change_line",
-            change=change.text,
-            peak=gibibytes(change.plan.peak),
-            saved=gibibytes(planned.peak - change.plan.peak),
-            verdict=message("fits" if fits(change.plan) else "too_large"),
-        )
-        for change in listed
-    )
-
-
-def check_fits(experiment: Experiment, device: Device) -> None:
-    """Raises ValueError, with what to change, if a whole batch of the longest texts cannot fit the device's memory.
-
-    For an experiment that trains; nothing is loaded. A device that does not say how much memory it has is not checked.
-    """
-    if not device.memory or "learning_rate" not in experiment.identity():
-        return
-    planned = plan(experiment, device)
-    if planned.peak > device.memory:
-        raise ValueError(
-            message(
-                "does_not_fit", name=title(experiment), need=gibibytes(planned.peak), device=device.name,
-                memory=gibibytes(device.memory), advice=said(changes(planned), planned),
-            )
-        )  # fmt: skip
-
-
-def gibibytes(size: float) -> str:
-    """A size in GiB, as memory is counted."""
-    return number(size / GIB, 2 if size < 10 * GIB else 1)
-
-
-def title(experiment: Experiment) -> str:
-    """What is planned in a line: model, method, weights and batch."""
-    rank = f" r={experiment.rank}" if "rank" in experiment.identity() else ""
-    return message(
-        "plan_title", model=experiment.model.rsplit("/", 1)[-1], method=experiment.method + rank,
-        weights=experiment.weights if "weights" in experiment.identity() else "fp32",
-        rows=experiment.batch_size, length=experiment.max_length or 1,
-        checkpointing=message("plan_checkpointing") if experiment.activation_checkpointing else "",
-    )  # fmt: skip
+DASH = "–"
 
 
 def wanted(profile: Profile, pairs: Sequence[str]) -> list[Experiment]:
@@ -132,13 +30,12 @@ def wanted(profile: Profile, pairs: Sequence[str]) -> list[Experiment]:
         given = dict(map(_pair, pairs))
         track: Track = profile.generation if given.get("task") == "generation" else profile
         return [track.experiment(given.pop("method", "lora"), **given)]
-    found: dict[tuple[Any, ...], Experiment] = {}
+    found: dict[str, Experiment] = {}
     for track in (profile, profile.generation):
         variants = [track.variant(name) for name in track.variants]
         for experiment in (*track.comparison(), *track.rank_comparison(), *variants):
             if "learning_rate" in experiment.identity():
-                size = (experiment.but(seed=0).key, experiment.weights)
-                found.setdefault(size, experiment)
+                found.setdefault(experiment.but(seed=0).key, experiment)
     return list(found.values())
 
 
@@ -160,32 +57,39 @@ def _pair(text: str) -> tuple[str, Any]:
         return name, value  # Experiment says what is wrong with it, or takes it: "all"
 
 
-def able(experiment: Experiment, device: Device) -> bool:
-    """Whether the device computes in the precision and holds the weights that the experiment asks for."""
-    if experiment.precision not in ("auto", *precisions(device)):
-        return False
-    if "weights" not in experiment.identity() or experiment.weights == "fp32":
-        return True
-    return device.kind == "cuda" if experiment.weights == "nf4" else "bf16" in precisions(device)
+@dataclass(frozen=True)
+class Trial:
+    """An experiment on a device: its plan, None where the device cannot compute as it asks (see `able`).
 
-
-def rows_of(experiment: Experiment) -> list[dict[str, Any]]:
-    """The experiment on this machine and on each GPU, sizes in bytes.
-
-    `fits` is None, and nothing is planned, where a device cannot compute as it asks; see `able`.
+    `seconds` are an estimate of the whole training, None where nothing is known to make one from; `largest_batch` is in
+    rows, and `changes` are what to change where the plan does not fit.
     """
-    rows: list[dict[str, Any]] = []
-    for device in (detect(), *GPUS):
-        row = {"device": device.name, "memory": device.memory, "fits": None}
-        if able(experiment, device):
-            planned = plan(experiment, device)
-            row |= {"precision": planned.experiment.precision, **planned.parts, "peak": planned.peak}
-            row |= {"fits": fits(planned)}
-            each = rates_on(planned)
-            row |= {"seconds": training_seconds(planned, each) if each else None}
-            row |= {"largest_batch": largest_batch(planned.experiment, device, ROOM * device.memory)}
-        rows.append(row)
-    return rows
+
+    device: Device
+    plan: Plan | None = None
+    seconds: float | None = None
+    largest_batch: int = 0
+    changes: Sequence[Change] = ()
+
+
+def try_on(experiment: Experiment, device: Device) -> Trial:
+    """The experiment on a device. Exceptions as in `plan`."""
+    if not able(experiment, device):
+        return Trial(device)
+    planned = plan(experiment, device)
+    each = rates_on(planned)
+    return Trial(
+        device=device,
+        plan=planned,
+        seconds=training_seconds(planned, each) if each else None,
+        largest_batch=largest_batch(planned.experiment, device, ROOM * device.memory),
+        changes=() if fits(planned) else changes(planned),
+    )
+
+
+def trials(experiment: Experiment) -> list[Trial]:
+    """The experiment on this machine and on each GPU."""
+    return [try_on(experiment, device) for device in (detect(), *GPUS)]
 
 
 def rates_on(planned: Plan) -> dict[str, float] | None:
@@ -193,20 +97,10 @@ def rates_on(planned: Plan) -> dict[str, float] | None:
 
     None for a GPU whose peaks are not among PEAKS by that name.
     """
+    on_a_cpu = rates_of(published())
     if planned.device.name in PEAKS:
-        return published_rates(planned.device.name, planned.experiment.precision)
-    return rates_of(published()) if planned.device.kind == "cpu" else None
-
-
-def remedies(experiment: Experiment) -> dict[str, list[Change]]:
-    """What to change, for the devices that could train the experiment if it took less, by device."""
-    found = {}
-    for device in (detect(), *GPUS):
-        if able(experiment, device):
-            planned = plan(experiment, device)
-            if not fits(planned):
-                found[device.name] = changes(planned)
-    return found
+        return published_rates(planned.device.name, planned.experiment.precision, on_a_cpu["started"])
+    return on_a_cpu if planned.device.kind == "cpu" else None
 
 
 def as_json(experiments: Sequence[Experiment]) -> str:
@@ -215,28 +109,60 @@ def as_json(experiments: Sequence[Experiment]) -> str:
         {
             "title": title(experiment),
             "experiment": experiment.identity(),
-            "devices": rows_of(experiment),
-            "changes": {
-                device: [{"change": c.text, "peak": c.plan.peak, "fits": fits(c.plan)} for c in found]
-                for device, found in remedies(experiment).items()
-            },
+            "devices": [_row(trial) for trial in trials(experiment)],
         }
         for experiment in experiments
     ]
     return json.dumps(listed, ensure_ascii=False, indent=1)
 
 
+def _row(trial: Trial) -> dict[str, Any]:
+    row: dict[str, Any] = {"device": trial.device.name, "memory": trial.device.memory}
+    if trial.plan is None:
+        return row | {"fits": None}
+    return row | {
+        "precision": trial.plan.experiment.precision,
+        **trial.plan.parts,
+        "peak": trial.plan.peak,
+        "fits": fits(trial.plan),
+        "seconds": trial.seconds,
+        "largest_batch": trial.largest_batch,
+        "changes": [{"change": c.text, "peak": c.plan.peak, "fits": fits(c.plan)} for c in trial.changes],
+    }
+
+
 def as_text(experiments: Sequence[Experiment]) -> str:
     """The plans of experiments as tables in GiB, each with what to change for the devices that it does not fit."""
     blocks = []
     for experiment in experiments:
-        table = pd.DataFrame(map(_shown, rows_of(experiment))).to_string(index=False)
+        tried = trials(experiment)
+        table = pd.DataFrame(map(_shown, tried)).to_string(index=False)
         found = [
-            message("to_fit", device=device) + "\n" + said(listed, plan(experiment, _named(device)))
-            for device, listed in remedies(experiment).items()
+            message("to_fit", device=trial.device.name) + "\n" + said(trial.changes, trial.plan)
+            for trial in tried
+            if trial.plan and trial.changes
         ]
         blocks.append("\n".join([title(experiment), table, *found]))
-    return "\n\n".join([*blocks, message("plan_note", room=number(100 * ROOM, 0))])
+    return "\n\n".join([*blocks, message("plan_note", room=percent(ROOM, 0))])
+
+
+def _shown(trial: Trial) -> dict[str, str]:
+    planned, name = trial.plan, message("device")
+    cells = ["precision", *(f"part_{part}" for part in PARTS), "peak_gib", "of_gib", "verdict"]
+    cells += ["estimated_minutes", "largest_batch"]
+    if planned is None:
+        texts = dict.fromkeys(cells, DASH) | {"verdict": message("not_able")}
+    else:
+        texts = {
+            "precision": planned.experiment.precision,
+            **{f"part_{part}": gibibytes(planned.parts[part]) for part in PARTS},
+            "peak_gib": gibibytes(planned.peak),
+            "verdict": message("fits" if fits(planned) else "too_large"),
+            "estimated_minutes": DASH if trial.seconds is None else number(trial.seconds / 60, 1),
+            "largest_batch": number(trial.largest_batch, 0),
+        }
+    texts |= {"of_gib": gibibytes(trial.device.memory)}
+    return {name: trial.device.name} | {message(cell): texts[cell] for cell in cells}
 
 
 def measured_text(experiments: Sequence[Experiment]) -> str:
@@ -249,25 +175,10 @@ def measured_text(experiments: Sequence[Experiment]) -> str:
         experiment = resolve(asked, detect())
         check_fits(experiment, detect())
         size = measure_apart(experiment, experiment.batch_size, experiment.max_length or 1)
-        planned = gibibytes(sum(size.planned.values()))
-        values = {"planned": planned, "peak": gibibytes(size.peak), "seconds": number(size.seconds, 2)}
+        values = {
+            "planned": gibibytes(size.plan.peak),
+            "peak": gibibytes(size.peak),
+            "seconds": number(size.seconds, 2),
+        }
         lines.append(message("measured_line", title=title(experiment), method=size.method, **values))
     return "\n".join(lines)
-
-
-def _named(device: str) -> Device:
-    return next(one for one in (detect(), *GPUS) if one.name == device)
-
-
-def _shown(row: dict[str, Any]) -> dict[str, str]:
-    sizes = {message(f"part_{part}"): row.get(part) for part in PARTS}
-    sizes |= {message("peak_gib"): row.get("peak"), message("of_gib"): row["memory"]}
-    verdict = "not_able" if row["fits"] is None else "fits" if row["fits"] else "too_large"
-    return {
-        message("device"): row["device"],
-        message("precision"): row.get("precision", "–"),
-        **{name: "–" if size is None else gibibytes(size) for name, size in sizes.items()},
-        message("verdict"): message(verdict),
-        message("estimated_minutes"): "–" if row.get("seconds") is None else number(row["seconds"] / 60, 1),
-        message("largest_batch"): number(row["largest_batch"], 0) if "largest_batch" in row else "–",
-    }

@@ -136,7 +136,10 @@ def report(evidence: Sequence[Evidence]) -> list[Block]:
         blocks += [Heading(message("report_claims"), 2), Text(claims_note())]
         blocks.append(Table(claims_table(judged), index=False, kind="wide text"))
         sizes = published()
-        blocks += [Heading(message("report_memory"), 2), Text(message("memory_plan_note", device=sizes[0].device))]
+        blocks += [
+            Heading(message("report_memory"), 2),
+            Text(message("memory_plan_note", device=sizes[0].plan.device.name)),
+        ]
         blocks += [Table(size_table(sizes), index=False, kind="wide text"), Text(message("anchors_note"))]
         blocks.append(Table(anchor_table(sizes), index=False, kind="wide text"))
     blocks += [Heading(message("report_provenance"), 2), Table(provenance_table(every), index=False)]

@@ -21,10 +21,10 @@ from transformers import TrainerCallback
 from loralab.baselines import BASELINES, run_baseline
 from loralab.data import load_splits
 from loralab.experiment import DamagedResult, Experiment, Outcome, Result
+from loralab.fitting import check_fits
 from loralab.hardware import detect, resolve
 from loralab.messages import message, number, percent
 from loralab.models import save_trained, weights_fingerprint
-from loralab.planner import check_fits
 from loralab.training import read_stamp, train
 
 # The modules that can change a result or its measurements. The rest loads or shows.

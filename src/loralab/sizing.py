@@ -1,14 +1,13 @@
 """Take training steps for real, one process each, and set what they took beside what was planned."""
 
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,10 @@ import torch
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
-from loralab.duration import rates, step_seconds, work_of
+from loralab.duration import rates, step_seconds
 from loralab.experiment import Experiment, write_atomically
-from loralab.hardware import detect
-from loralab.memory import plan
+from loralab.hardware import Device, detect
+from loralab.memory import Plan, plan
 from loralab.messages import message, number
 from loralab.models import apply_method, load_for
 from loralab.peak import PeakMemory, static_bytes
@@ -33,35 +32,27 @@ STEPS, UNTIMED = 8, 3  # a step is timed several times, after those that make th
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """A step's size as planned and as measured on a device.
+    """A step as planned, and as a device took it.
 
-    `planned` and `planned_static` are bytes by part (see loralab.memory.Plan); `peak` and `static` the bytes measured,
-    by `method` (see loralab.peak.PeakMemory); `seconds` the median of a step's time, and `work` what it counted (see
-    loralab.tracing.Step).
+    `peak` and `static` are the bytes measured, by `method` (see loralab.peak.PeakMemory); `seconds` is the median of a
+    step's time.
     """
 
-    experiment: Experiment
-    rows: int
-    length: int
-    attention: str
-    device: str
-    planned: dict[str, int]
-    planned_static: dict[str, int]
+    plan: Plan
     peak: int
     static: int
     method: str
     seconds: float
-    work: dict[str, float]
 
     @property
     def ratio(self) -> float:
         """The planned peak over the measured one."""
-        return sum(self.planned.values()) / self.peak
+        return self.plan.peak / self.peak
 
     @property
     def static_ratio(self) -> float:
         """Weights, gradients and optimizer states as planned over what they took."""
-        return sum(self.planned_static.values()) / self.static
+        return sum(self.plan.static.values()) / self.static
 
 
 class Watch(TrainerCallback):
@@ -122,19 +113,13 @@ def measure(experiment: Experiment, rows: int, length: int, attention: str = "sd
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
+    named = planned.experiment.but(model=Path(experiment.model).stem)  # no path of this machine
     return Size(
-        experiment=planned.experiment.but(model=Path(experiment.model).stem),  # no path of this machine
-        rows=rows,
-        length=length,
-        attention=attention,
-        device=device.name,
-        planned=planned.parts,
-        planned_static=planned.static,
+        plan=replace(planned, experiment=named),
         peak=peak.result["peak_bytes"],
         static=watch.static,
         method=peak.result["method"],
         seconds=statistics.median(watch.seconds[UNTIMED:]),
-        work=work_of(planned.experiment, device, rows, length, attention),
     )
 
 
@@ -144,9 +129,7 @@ def measure_apart(experiment: Experiment, rows: int, length: int, attention: str
     Raises ValueError with what the process said if it ends in an error.
     """
     given = json.dumps({"experiment": asdict(experiment), "rows": rows, "length": length, "attention": attention})
-    ran = subprocess.run(
-        [sys.executable, "-m", "loralab.sizing", given], capture_output=True, text=True, env=os.environ, check=False
-    )
+    ran = subprocess.run([sys.executable, "-m", "loralab.sizing", given], capture_output=True, text=True, check=False)
     if ran.returncode:
         raise ValueError(message("not_measured", name=experiment.key, error=ran.stderr.strip().splitlines()[-1]))
     return loaded(json.loads(ran.stdout.splitlines()[-1]))
@@ -160,16 +143,14 @@ def write_sizes(folder: Path) -> None:
     found = []
     for asked in combinations():
         found.append(size := measure_apart(**asked))
-        given = message(
-            "size_line", name=size_name(size), ratio=number(size.ratio, 3), static=number(size.static_ratio, 3)
-        )
-        print(given, flush=True)
+        ratios = {"ratio": number(size.ratio, 3), "static": number(size.static_ratio, 3)}
+        print(message("size_line", name=size_name(size), **ratios), flush=True)
     write_atomically(folder / SIZES, json.dumps([asdict(size) for size in found], indent=1) + "\n")
 
 
 def size_name(size: Size) -> str:
     """What a size is of, in a line: the method, and what differs from the usual."""
-    experiment, extras = size.experiment, []
+    experiment, extras = size.plan.experiment, []
     if experiment.target_modules != "default":
         extras.append(str(experiment.target_modules))
     if experiment.dropout and "dropout" in experiment.identity():
@@ -178,14 +159,16 @@ def size_name(size: Size) -> str:
         extras.append(message("with_checkpointing"))
     if experiment.gradient_accumulation_steps > 1:
         extras.append(message("with_accumulation", steps=experiment.gradient_accumulation_steps))
-    if size.attention != "sdpa":
-        extras.append(message("with_attention", attention=size.attention))
-    return f"{experiment.model}, {size.rows} × {size.length}: " + ", ".join([experiment.method, *extras])
+    if size.plan.attention != "sdpa":
+        extras.append(message("with_attention", attention=size.plan.attention))
+    return f"{experiment.model}, {size.plan.rows} × {size.plan.length}: " + ", ".join([experiment.method, *extras])
 
 
 def loaded(row: dict[str, Any]) -> Size:
     """A size from its row in a file."""
-    return Size(**(row | {"experiment": Experiment(**row["experiment"])}))
+    planned = row["plan"]
+    made = {"experiment": Experiment(**planned["experiment"]), "device": Device(**planned["device"])}
+    return Size(**(row | {"plan": Plan(**(planned | made))}))
 
 
 def published() -> list[Size]:
@@ -196,15 +179,15 @@ def published() -> list[Size]:
 
 def rates_of(sizes: Sequence[Size]) -> dict[str, float]:
     """What the machine that the sizes were measured on takes for each kind of work; see `loralab.duration.rates`."""
-    return rates([size.work for size in sizes], [size.seconds for size in sizes])
+    return rates([size.plan.work for size in sizes], [size.seconds for size in sizes])
 
 
 def foreseen(sizes: Sequence[Size]) -> list[float]:
     """The seconds of each size's step as the other models' steps foretell them."""
     found = []
     for size in sizes:
-        others = [other for other in sizes if other.experiment.model != size.experiment.model]
-        found.append(step_seconds(size.work, rates_of(others), "cpu"))
+        others = [other for other in sizes if other.plan.experiment.model != size.plan.experiment.model]
+        found.append(step_seconds(size.plan.work, rates_of(others), size.plan.device.kind))
     return found
 
 

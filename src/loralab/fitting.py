@@ -1,0 +1,119 @@
+"""Does training fit a device's memory, and what can be changed so that it does?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loralab.experiment import METHOD_FIELDS, PEFT_METHODS, Experiment
+from loralab.hardware import Device, precisions
+from loralab.memory import Plan, largest_batch, plan
+from loralab.messages import gibibytes, message
+
+MIB = 2**20
+# Memory as nvidia-smi reports it, and NVIDIA's compute capability.
+GPUS = (
+    Device("cuda", "T4", 15_360 * MIB, (7, 5)),
+    Device("cuda", "L4", 23_034 * MIB, (8, 9)),
+    Device("cuda", "A100 40 GB", 40_960 * MIB, (8, 0)),
+    Device("cuda", "A100 80 GB", 81_920 * MIB, (8, 0)),
+    Device("cuda", "H100", 81_559 * MIB, (9, 0)),
+)
+# The share of a memory that a step may take: an assumption. The rest is for the driver, CUDA's context, what the
+# allocator holds and does not use, or on a CPU for the other programs.
+ROOM = 0.9
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something to change, in words, and what the step would then take."""
+
+    text: str
+    plan: Plan
+
+
+def fits(planned: Plan) -> bool:
+    """Whether the step leaves the device the room that it needs beside."""
+    return planned.peak <= ROOM * planned.device.memory
+
+
+def changes(planned: Plan) -> list[Change]:
+    """What can be changed so that the step takes less, each alone, what costs nothing of the result first."""
+    experiment, device = planned.experiment, planned.device
+    read = METHOD_FIELDS[experiment.task][experiment.method]
+    asked: list[tuple[str, dict[str, Any]]] = []
+    if experiment.batch_size > 1:
+        # Gradients that are accumulated are there all the time.
+        accumulating = experiment.but(gradient_accumulation_steps=2)
+        most = max(1, min(experiment.batch_size // 2, largest_batch(accumulating, device, ROOM * device.memory)))
+        rows = max(rows for rows in range(1, most + 1) if experiment.batch_size % rows == 0)
+        steps = experiment.batch_size // rows * experiment.gradient_accumulation_steps
+        asked.append(("change_batch", {"batch_size": rows, "gradient_accumulation_steps": steps}))
+    if "activation_checkpointing" in read and not experiment.activation_checkpointing:
+        asked.append(("change_checkpointing", {"activation_checkpointing": True}))
+    if experiment.precision == "fp32" and len(precisions(device)) > 1:
+        asked.append(("change_precision", {"precision": "auto"}))
+    if experiment.method == "full":
+        asked.append(("change_lora", {"method": "lora"}))
+    if "weights" in read and experiment.method in PEFT_METHODS and device.kind == "cuda":
+        smaller = {"fp32": ("bf16", "nf4"), "bf16": ("nf4",), "nf4": ()}[experiment.weights]
+        possible = [weights for weights in smaller if weights == "nf4" or "bf16" in precisions(device)]
+        asked += [("change_weights", {"weights": weights}) for weights in possible]
+    if (experiment.max_length or 0) > 1:
+        asked.append(("change_length", {"max_length": (experiment.max_length or 0) // 2}))
+    tried = [(key, change, plan(experiment.but(**change), device)) for key, change in asked]
+    return [
+        Change(message(key, **{name: str(value) for name, value in change.items()}), found)
+        for key, change, found in tried
+        if found.peak < planned.peak
+    ]
+
+
+def said(listed: Sequence[Change], planned: Plan) -> str:
+    """Changes to a plan in words, a line each, with what they save and whether that is enough."""
+    return "\n".join(
+        message(
+            "change_line",
+            change=change.text,
+            peak=gibibytes(change.plan.peak),
+            saved=gibibytes(planned.peak - change.plan.peak),
+            verdict=message("fits" if fits(change.plan) else "too_large"),
+        )
+        for change in listed
+    )
+
+
+def check_fits(experiment: Experiment, device: Device) -> None:
+    """Raises ValueError, with what to change, if a whole batch of the longest texts cannot fit the device's memory.
+
+    For an experiment that trains; nothing is loaded. A device that does not say how much memory it has is not checked.
+    """
+    if not device.memory or "learning_rate" not in experiment.identity():
+        return
+    planned = plan(experiment, device)
+    if planned.peak > device.memory:
+        raise ValueError(
+            message(
+                "does_not_fit", name=title(experiment), need=gibibytes(planned.peak), device=device.name,
+                memory=gibibytes(device.memory), advice=said(changes(planned), planned),
+            )
+        )  # fmt: skip
+
+
+def title(experiment: Experiment) -> str:
+    """What is planned in a line: model, method, weights and batch."""
+    rank = f" r={experiment.rank}" if "rank" in experiment.identity() else ""
+    return message(
+        "plan_title", model=experiment.model.rsplit("/", 1)[-1], method=experiment.method + rank,
+        weights=experiment.weights if "weights" in experiment.identity() else "fp32",
+        rows=experiment.batch_size, length=experiment.max_length or 1,
+        checkpointing=message("plan_checkpointing") if experiment.activation_checkpointing else "",
+    )  # fmt: skip
+
+
+def able(experiment: Experiment, device: Device) -> bool:
+    """Whether the device computes in the precision and holds the weights that the experiment asks for."""
+    if experiment.precision not in ("auto", *precisions(device)):
+        return False
+    if "weights" not in experiment.identity() or experiment.weights == "fp32":
+        return True
+    return device.kind == "cuda" if experiment.weights == "nf4" else "bf16" in precisions(device)
