@@ -19,8 +19,8 @@ from loralab.doctor import (
     CHECKS,
     EMBEDDED,
     diagnose,
+    parameters,
 )
-from loralab.estimate import model_size
 from loralab.facts import Facts, Folder, read_facts
 from loralab.hardware import Device
 from loralab.messages import MESSAGES, set_language
@@ -269,8 +269,8 @@ def test_what_is_there_is_not_missing_and_fits_what_is_allowed_for_it():
 
 
 def test_the_allowance_is_enough_for_models_that_cannot_be_counted():
-    for name, task in (("minilm-l6", "classification"), ("smollm2-135m", "generation")):
-        assert model_size(name, task).parameters < ALLOWED_PARAMETERS
+    for experiment in (CPU.profile.experiment("full"), CPU.profile.generation.experiment("full")):
+        assert parameters(experiment, ()) < ALLOWED_PARAMETERS == parameters(experiment, (experiment.model,))
     missing = told(replace(CPU, missing=("minilm-l6", "smollm2-135m")), "memory")
     assert missing[0][0] == "ok" and "2.2 GiB" in missing[0][1]  # 16 × 150 million
 
@@ -332,14 +332,14 @@ def test_json_says_the_same(tmp_path):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     places = {"LORALAB_RESULTS": tmp_path / "results", "HF_HOME": tmp_path / "hub"}
     endpoint = f"http://127.0.0.1:{server.server_port}"
-    code, shown, _ = doctor("--json", "--language", "es", LORALAB_PROFILE="t4", HF_ENDPOINT=endpoint, **places)
+    code, shown, _ = doctor("--json", "--language", "es", LORALAB_PROFILE="large", HF_ENDPOINT=endpoint, **places)
     server.shutdown()
     findings = json.loads(shown)
     assert all(list(finding) == ["check", "level", "text", "remedy"] for finding in findings)
     assert code == any(finding["level"] == "fail" for finding in findings)
     said = {finding["check"]: finding for finding in findings}
     assert said["hub"]["level"] == "ok" and "127.0.0.1 responde" in said["hub"]["text"]
-    assert "no se ha medido" in said["estimate"]["text"]
+    assert "gemma-3-4b, completo" in said["memory"]["text"]
     assert not (tmp_path / "results").exists() and not (tmp_path / "hub").exists()  # it leaves nothing behind
 
 

@@ -9,17 +9,17 @@ import pytest
 
 from loralab.chat import encode_pairs
 from loralab.data import load_splits
+from loralab.doctor import parameters
+from loralab.duration import published_rates, step_seconds
 from loralab.estimate import (
     DISK,
-    LAUNCH,
     RUN,
-    Size,
     answer_seconds,
     course_experiments,
     course_seconds,
+    forward_seconds,
     mean_tokens,
-    model_size,
-    pass_seconds,
+    planned_on_t4,
     run_seconds,
     training_seconds,
 )
@@ -27,7 +27,9 @@ from loralab.fitting import GPUS, fits
 from loralab.memory import plan
 from loralab.models import load_tokenizer
 from loralab.profiles import load_profile
+from loralab.tracing import step_of
 
+T4 = GPUS[0]
 LESSONS = sorted((Path(__file__).parents[1] / "notebooks" / "source").glob("[0-9]*.py"))
 
 
@@ -44,64 +46,71 @@ def test_the_whole_course_takes_less_than_an_hour(t4):
 def test_full_fine_tuning_fits_a_t4(t4):
     experiment = t4.generation.experiment("full")
     assert (experiment.batch_size, experiment.max_length) == (4, 256)
-    planned = plan(experiment, GPUS[0])
+    planned = plan(experiment, T4)
     # Weights and AdamW's averages of 494,032,768 parameters; the logits of 4 × 256 tokens and their gradient.
     assert planned.peak > 12 * 494_032_768 + 8 * 4 * 256 * 151_936
     assert fits(planned)
 
 
-def test_qwen_by_hand():
+def test_qwen_by_hand(t4):
+    full, tokens = t4.generation.experiment("full"), 100
     # Layer: q and o of 896², k and v of 896 × 128, three of 896 × 4864. The output layer is the embedding, tied.
     layer = 2 * 896 * 896 + 2 * 896 * 128 + 3 * 896 * 4864
     linear = 24 * layer + 896 * 151_936
     # Beside them biases of q, k and v, two norms a layer, and a last one.
-    total = linear + 24 * (896 + 128 + 128 + 2 * 896) + 896
-    assert total == 494_032_768
-    assert model_size("qwen2.5-0.5b", "generation") == Size(total, linear, 24)
+    assert parameters(full, ()) == linear + 24 * (896 + 128 + 128 + 2 * 896) + 896 == 494_032_768
+    # Forward 2 operations a weight and token (Kaplan et al. 2020, section 2.1), and attention's two products.
+    _, forward = planned_on_t4(full, tokens, "fp16")
+    expected = 4 * tokens * (2 * linear + 24 * 4 * 896 * tokens)
+    assert forward["operations"] == pytest.approx(expected, rel=0.01)
 
 
-def test_distilbert_by_hand():
-    linear = 6 * (4 * 768 * 768 + 2 * 768 * 3072) + 768 * 768 + 768 * 2
-    assert model_size("distilbert-base-uncased", "classification") == Size(66_955_010, linear, 6)
+def test_operations_of_methods_by_hand(t4):
+    """6 a weight and token for full fine-tuning, 4 with the weights frozen, 2 with the head alone trained."""
+    linear, tokens = 6 * (4 * 768 * 768 + 2 * 768 * 3072), 100
+    for method, operations in (("full", 6), ("lora", 4), ("head", 2)):
+        step = step_of(t4.experiment(method, precision="fp32"), T4, 16, tokens)
+        done = step.forward["operations"] + step.backward["operations"]
+        # The first layer's input needs no gradient; attention and LoRA's own come on top.
+        assert done == pytest.approx(operations * 16 * tokens * linear, rel=0.08)
+        assert step.update["operations"] == 0
+
+
+def test_a_training_by_hand(t4):
+    full, tokens = t4.experiment("full"), 305
+    planned, forward = planned_on_t4(full, tokens, "fp16")
+    each = published_rates("T4", "fp16")
+    # 1,000 reviews in batches of 16, and after each epoch 500 for validation; a checkpoint has weights and averages.
+    stepped = 3 * 63 * step_seconds(planned.work, each, "cuda")
+    validated = 3 * 32 * step_seconds(forward, each, "cuda")
+    assert parameters(full, ()) == 66_955_010
+    saved = 3 * 12 * 66_955_010 / DISK
+    assert training_seconds(full, tokens) == pytest.approx(stepped + validated + saved, rel=1e-4)
+    assert training_seconds(full, tokens) > training_seconds(t4.experiment("lora"), tokens)
 
 
 def test_a_run_by_hand(t4):
-    # 3 epochs of 1,000 reviews of 305.2 tokens, 43,058,688 weights, 6 operations each: 2.366e14.
-    full, tokens = t4.experiment("full"), 234.76 * 1.3
-    size = model_size(full.model, full.task)
-    trained = 3 * 1000 * tokens * 43_058_688 * 6 / (0.25 * 65e12)
-    # 3 × 63 steps of 54 bytes a parameter, and 3 checkpoints of 12.
-    moved = 189 * 54 * 66_955_010 / 320e9 + 3 * 12 * 66_955_010 / DISK
-    # Three times 1,000 for validation, 4,000 for the test, 2 operations.
-    examined = 7000 * tokens * 43_058_688 * 2 / (0.25 * 65e12)
-    assert isclose(training_seconds(full, size, tokens), trained + moved + examined * 3 / 7)
-    assert isclose(run_seconds(full), RUN + trained + moved + examined)
-    # LoRA is spared the weights' gradients: 4 operations, and what it would move.
-    lora = run_seconds(t4.experiment("lora"))
-    assert isclose(lora, RUN + trained * 4 / 6 + examined)
-    # Only the head: forward alone.
-    assert isclose(run_seconds(t4.experiment("head")), RUN + trained * 2 / 6 + examined)
+    head, tokens = t4.experiment("head"), 234.76 * 1.3
+    assert mean_tokens(head) == tokens
+    examined = forward_seconds(head, 3000, tokens, "fp16")
+    assert isclose(run_seconds(head), RUN + training_seconds(head, tokens) + examined)
     # In fp32, once over what is trained and tested on.
-    frozen = 5000 * tokens * 43_058_688 * 2 / (0.5 * 8.1e12)
-    assert isclose(run_seconds(t4.experiment("frozen")), RUN + frozen)
+    frozen = t4.experiment("frozen")
+    assert isclose(run_seconds(frozen), RUN + forward_seconds(frozen, 4000, tokens, "fp32"))
     assert run_seconds(t4.experiment("majority")) == run_seconds(t4.generation.experiment("retrieval")) == RUN
+    assert run_seconds(t4.experiment("lora", rank=4)) == run_seconds(t4.experiment("lora", rank=16))
 
 
 def test_answers_by_hand(t4):
     base, few = t4.generation.experiment("base"), t4.generation.experiment("few-shot")
-    size = Size(parameters=10**9, linear=10**9, layers=2)
-    # 96 questions in 6 batches, 80 tokens each: 480 passes through 4 GB; and 96 × 100 tokens read three times.
-    written, read = 480 * 4e9 / 320e9, 3 * 96 * 100 * 2e9 / (0.5 * 8.1e12)
-    assert isclose(answer_seconds(base, size, 100), written + read)
-    assert isclose(answer_seconds(few, size, 100), written + 4 * read)
-    # A small model waits for the host.
-    assert isclose(answer_seconds(base, Size(1, 1, 24), 100), 480 * 24 * LAUNCH + 3 * 24 * 24 * LAUNCH)
-
-
-def test_a_pass_takes_what_takes_longer():
-    small, large = Size(1000, 1000, 12), Size(10**9, 10**9, 12)
-    assert pass_seconds(small, 100, 5, "fp16") == 5 * 12 * LAUNCH
-    assert isclose(pass_seconds(large, 10_000, 5, "fp16", 6), 6e13 / 16.25e12)
+    _, forward = planned_on_t4(base, 100, "fp32")
+    # 96 questions in 6 batches, 80 tokens each: 480 passes through weights of 4 bytes, or as long as Python starts
+    # them. And 96 × 100 tokens read three times, four times as many with three examples before each.
+    weights, starting = 4 * 494_032_768 / 320e9, forward["started"] * 15e-6
+    assert starting > weights
+    read = answer_seconds(base, 100) - 480 * starting
+    assert read == pytest.approx(forward_seconds(base, 3 * 96, 100, "fp32"))
+    assert answer_seconds(few, 100) - 480 * starting == pytest.approx(4 * read)
 
 
 def test_the_tokens_of_a_pair_are_about_right(t4):

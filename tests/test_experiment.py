@@ -83,6 +83,12 @@ def test_what_changes_an_answering_model_changes_its_key(change):
     assert answering(**change).key != answering().key
 
 
+def test_what_is_computed_again_sees_no_prefix():
+    assert answering(method="prompt", activation_checkpointing=True)
+    with pytest.raises(ValueError, match="does not go with the method prefix"):
+        answering(method="prefix", activation_checkpointing=True)
+
+
 @pytest.mark.parametrize(
     ("method", "ignored"),
     [

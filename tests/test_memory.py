@@ -7,14 +7,15 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from loralab.duration import published_rates, rates, step_seconds, training_seconds
+from loralab.duration import STARTED, published_rates, rates, step_seconds, training_seconds
 from loralab.hardware import Device
+from loralab.kernels import FourBit
 from loralab.memory import largest_batch, plan
 from loralab.models import apply_method
 from loralab.peak import profiled_peak, quiet_stderr, static_bytes
 from loralab.profiles import load_profile
 from loralab.sizing import combinations, foreseen, measure_apart, published, size_name
-from loralab.tracing import PARTS, STATIC, WORK, configuration, empty_base, step_of
+from loralab.tracing import PARTS, STATIC, WORK, Counter, configuration, empty_base, step_of
 from loralab.training import summed_loss
 
 CPU = Device("cpu", "2 × CPU", 24 * 2**30)
@@ -84,7 +85,7 @@ def test_checkpointing_keeps_less_and_computes_more(smoke):
     lora = smoke.generation.experiment("lora")
     kept, again = (lora.but(activation_checkpointing=on) for on in (False, True))
     assert plan(again, CPU, 4, 128).parts["activations"] < plan(kept, CPU, 4, 128).parts["activations"] / 5
-    work = [step_of(experiment, CPU, 4, 128).work["operations"] for experiment in (kept, again)]
+    work = [step_of(experiment, CPU, 4, 128).work(1)["operations"] for experiment in (kept, again)]
     assert (
         1.2 < work[1] / work[0] < 1.5
     )  # the frozen model forward once more: 6 instead of 4 a weight, but for the logits
@@ -136,6 +137,18 @@ def test_any_configuration_can_be_planned(smoke, tmp_path):
     experiment = smoke.generation.experiment("full", model=str(path))
     layer = 4 * 32 * 32 + 3 * 32 * 64 + 2 * 32
     assert static(experiment) == pytest.approx(16 * (2 * 100 * 32 + 2 * layer + 32), abs=500)
+
+
+def test_4_bits_are_unpacked_to_fp32():
+    """As `load_for` asks of bitsandbytes: in a 16-bit step too, where the product's other side is 16 bits."""
+    layer, x = FourBit(64, 128, bias=False), torch.ones(1, 64, dtype=torch.bfloat16, requires_grad=True)
+    counter = Counter(vocabulary=0)
+    with counter:
+        y = layer(x)
+        y.sum().backward()
+    assert y.dtype == x.grad.dtype == torch.bfloat16
+    most = max(map(sum, counter.moments))
+    assert 4 * 64 * 128 <= most < 4 * 64 * 128 + 4096
 
 
 def test_a_step_takes_what_was_planned():
@@ -216,18 +229,32 @@ def test_rates_are_found_again():
 
 
 def test_a_gpu_computes_while_python_starts_what_comes_next():
-    each = published_rates("T4", "fp16", started=1e-5)
+    each = published_rates("T4", "fp16")
     large = {"operations": 16.25e12, "bytes": 320e9, "fresh": 1e9, "drawn": 1e9, "started": 1000}
     assert step_seconds(large, each, "cuda") == pytest.approx(2)  # a quarter of 65e12 a second; 320e9 bytes a second
-    assert step_seconds(large | {"operations": 0, "bytes": 0}, each, "cuda") == pytest.approx(0.01)
+    assert step_seconds(large | {"operations": 0, "bytes": 0}, each, "cuda") == pytest.approx(1000 * STARTED)
 
 
 def test_a_trainings_seconds_are_those_of_its_steps(smoke):
-    full = smoke.experiment("full", train_size=100, batch_size=16, epochs=2, gradient_accumulation_steps=2)
-    planned, each = plan(full, T4), published_rates("T4", "fp32", started=1e-5)
-    step = 2 * step_seconds(step_of(full, T4, 16, 128).work, each, "cuda")
-    assert training_seconds(planned, each) == pytest.approx(2 * 4 * step)  # 7 batches are 4 steps
-    assert training_seconds(plan(full.but(train_size="all"), T4), each) is None
+    """Accumulated batches are passed forward and backward, each; the update comes once."""
+    full = smoke.experiment("full", batch_size=16, epochs=2, gradient_accumulation_steps=2)
+    planned, step, each = plan(full, CPU), step_of(full, CPU, 16, 128), dict.fromkeys(WORK, 1e-9)
+    forward, backward, update = (step_seconds(w, each, "cpu") for w in (step.forward, step.backward, step.update))
+    taken = 2 * (forward + backward) + update
+    assert training_seconds(planned, each, 100) == pytest.approx(2 * 4 * taken)  # 7 batches are 4 steps
+    assert update < (forward + backward) / 10
+
+
+def test_only_what_computes_is_counted_as_an_operation(smoke):
+    """A forward pass of MiniLM's encoder starts some twenty operations a layer, as torch's profiler counts them too."""
+    experiment = smoke.experiment("full")
+    started = step_of(experiment, CPU, 16, 64).forward["started"]
+    model = empty_base(experiment, "sdpa").train()
+    ids = torch.zeros(16, 64, dtype=torch.long)
+    with quiet_stderr(), profile(activities=[ProfilerActivity.CPU]) as profiler:
+        model(input_ids=ids, attention_mask=torch.ones_like(ids))
+    outermost = [event for event in profiler.events() if event.name.startswith("aten::") and event.cpu_parent is None]
+    assert len(outermost) / 2 < started < 2 * len(outermost)
 
 
 @pytest.mark.slow

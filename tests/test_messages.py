@@ -42,6 +42,7 @@ def _mentioned(key):
 def test_numbers_as_each_language_writes_them():
     assert number(22787714.5, 1) == "22,787,714.5" and number(4000, 0) == "4,000"
     assert number(-1.25, 2) == "\u22121.25"
+    assert number(-0.04, 1) == "0.0" and percent(-0.0004, 0) == "0%"
     assert percent(0.834) == "83.4%"
     set_language("es")
     assert number(22787714.5, 1) == "22\u202f787\u202f714,5" and number(4000, 0) == "4000"

@@ -5,14 +5,17 @@ import json
 import pytest
 
 import loralab.runner
+import loralab.sizing
 from loralab.__main__ import main
-from loralab.fitting import GPUS, ROOM, able, changes, check_fits, fits
+from loralab.fitting import GPUS, ROOM, able, changes, check_fits, fits, title
 from loralab.hardware import Device
-from loralab.memory import plan
+from loralab.memory import largest_batch, plan
 from loralab.messages import set_language
-from loralab.planner import rates_on, wanted
+from loralab.planner import as_json, rates_on, try_on, wanted
 from loralab.profiles import load_profile
-from loralab.runner import run
+from loralab.runner import check_memory, run, run_folder
+from loralab.sizing import measure_apart
+from loralab.tracing import NotFollowed
 
 T4, L4, A100, A100_80, H100 = GPUS
 CPU = Device("cpu", "2 × CPU", 24 * 2**30)
@@ -70,6 +73,8 @@ def test_changes_take_less_and_say_so(tiny):
     methods = [change.plan.experiment.method for change in found]
     assert methods.count("lora") == 1 and methods.count("full") == len(found) - 1
     adapted = changes(plan(tiny.but(method="lora"), gpu_of(2**20)))
+    prefixed = changes(plan(tiny.but(method="prefix"), gpu_of(2**20)))
+    assert prefixed and not any(change.plan.experiment.activation_checkpointing for change in prefixed)
     # A T4 has no bf16 units; what LoRA leaves frozen can be held in 4 bits.
     assert [c.plan.experiment.weights for c in adapted if c.plan.experiment.weights != "fp32"] == ["nf4"]
 
@@ -99,10 +104,73 @@ def test_what_cannot_fit_is_refused_with_what_to_change(tiny, smoke, language):
 
 def test_an_experiment_that_cannot_fit_is_refused_before_anything_is_loaded(smoke, results, monkeypatch):
     monkeypatch.setattr(loralab.runner, "detect", lambda: Device("cpu", "2 × CPU", 2**28))
-    for name in ("train", "run_baseline"):
+    for name in ("train", "run_baseline", "fingerprints", "load_splits"):
         monkeypatch.setattr(loralab.runner, name, None)
     with pytest.raises(ValueError, match="does not fit"):
         run(smoke.experiment("full"))
+
+
+def test_what_has_a_result_needs_no_memory(smoke, results, monkeypatch):
+    monkeypatch.setattr(loralab.runner, "detect", lambda: Device("cpu", "2 × CPU", 2**28))
+    experiment = smoke.experiment("full")
+    with pytest.raises(ValueError, match="does not fit"):
+        check_memory(experiment)
+    run_folder(experiment).mkdir(parents=True)
+    (run_folder(experiment) / "result.json").touch()
+    check_memory(experiment)
+
+
+def test_a_batch_is_no_larger_than_the_data(tiny):
+    device = Device("cpu", "2 × CPU", plan(tiny, CPU, 2).peak)
+    with pytest.raises(ValueError, match="192 × 256"):
+        check_fits(tiny.but(batch_size=4096), device)
+    check_fits(tiny.but(batch_size=4096, train_size=2), device)
+
+
+def test_each_of_several_processes_takes_its_share(tiny):
+    whole = tiny.but(batch_size=16)
+    share = plan(whole, CPU, 4).peak
+    device = Device("cpu", "2 × CPU", share)
+    with pytest.raises(ValueError, match="16 ×"):
+        check_fits(whole, device)
+    check_fits(whole, device, processes=4)
+    with pytest.raises(ValueError, match=r"batch_size=8`, `gradient_accumulation_steps=2"):
+        check_fits(whole, gpu_of(ROOM * (share - 1)), processes=4)
+    for change in changes(plan(whole, gpu_of(2**20), 4)):
+        assert change.plan.rows == change.plan.experiment.batch_size / 4
+
+
+def test_where_memory_or_length_is_not_known(tiny):
+    unknown = try_on(tiny, Device("cpu", "CPU", 0))
+    assert unknown.plan and fits(unknown.plan) is None and not unknown.changes and unknown.largest_batch is None
+    uncut = tiny.but(max_length=None)
+    assert "at least" in title(uncut) and "at least" not in title(tiny)
+    assert try_on(uncut, T4).largest_batch is None
+
+
+def test_the_largest_batch_is_of_the_devices_precision_and_the_models_length(smoke):
+    asked, meant = smoke.experiment("head", max_length=1024, precision="auto"), smoke.experiment("head", max_length=512)
+    assert largest_batch(asked, T4, 2**30) == largest_batch(meant.but(precision="fp16"), T4, 2**30)
+    assert largest_batch(asked, T4, 2**30) > largest_batch(meant.but(precision="fp32"), T4, 2**30)
+
+
+def test_a_model_whose_step_depends_on_its_values_is_named_and_not_refused(tmp_path, tiny, capsys):
+    path = tmp_path / "experts.json"
+    path.write_text(json.dumps({"model_type": "mixtral", "vocab_size": 100, "hidden_size": 64, "num_hidden_layers": 1,
+                                "intermediate_size": 32, "num_attention_heads": 4}))  # fmt: skip
+    experiment = tiny.but(model=str(path))
+    with pytest.raises(NotFollowed, match=r"experts\.json cannot be taken"):
+        plan(experiment, T4)
+    check_fits(experiment, Device("cpu", "2 × CPU", 2**20))
+    assert "not known until it is trained" in capsys.readouterr().out
+    assert main(["plan", "task=generation", "method=full", f"model={path}"]) == 1
+    assert "cannot be taken" in capsys.readouterr().err
+
+
+def test_a_training_of_all_there_is_takes_no_known_time(tiny):
+    rows = [device["seconds"] for device in json.loads(as_json([tiny.but(train_size="all")]))[0]["devices"]]
+    assert rows == [None] * len(rows)
+    assert try_on(tiny, T4).seconds
 
 
 def test_a_profile_is_planned_once_for_each_size():
@@ -158,6 +226,21 @@ def test_the_command_says_what_is_wrong(capsys):
 def test_steps_can_be_measured_instead(capsys):
     assert main(["plan", "--measure", "method=lora", "batch_size=2", "max_length=16"]) == 0
     assert "2 × 16 tokens" in (said := capsys.readouterr().out) and "measured (profiler)" in said
+
+
+def test_measurements_are_not_for_programs(capsys):
+    with pytest.raises(SystemExit):
+        main(["plan", "--measure", "--json", "method=lora"])
+    assert "not allowed with" in capsys.readouterr().err
+
+
+def test_a_step_that_the_system_ended_is_named(smoke, tmp_path, monkeypatch):
+    killed = tmp_path / "python"
+    killed.write_text("#!/bin/sh\nkill -9 $$\n")
+    killed.chmod(0o755)
+    monkeypatch.setattr(loralab.sizing.sys, "executable", str(killed))
+    with pytest.raises(ValueError, match="could not be measured: Killed"):
+        measure_apart(smoke.experiment("full"), 16, 64)
 
 
 def test_what_this_machine_cannot_train_is_not_measured(capsys):

@@ -76,6 +76,7 @@ def test_the_whole_report_in_both_languages(evidence, tmp_path, language):
     assert not re.search(r"(src|href)=\"(?!data:)", page) and "banner" not in re.sub(
         "<style>.*</style>", "", page, flags=re.S
     )
+    assert "<code>make sizes</code>" in page
     assert page.count("<img ") == (2 + 1 + 1 + 1 + 1 + 3 + 1) + (1 + 2 + 1 + 1)
     text = (tmp_path / "report.md").read_text()
     assert text.count("\n## ") == 5 and text.startswith("# ")

@@ -32,9 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
         command = commands.add_parser(name, help=text)
         command.add_argument("--language", choices=LANGUAGES, default="en")
         if name in ("doctor", "plan"):
-            command.add_argument("--json", action="store_true", help="the same as a JSON list")
+            outputs = command.add_mutually_exclusive_group()
+            outputs.add_argument("--json", action="store_true", help="the same as a JSON list")
         if name == "plan":
-            command.add_argument("--measure", action="store_true", help="take the steps on this machine instead")
+            outputs.add_argument("--measure", action="store_true", help="take the steps on this machine instead")
             command.add_argument("pairs", nargs="*", metavar="field=value", help="such as method=full batch_size=8")
     options = parser.parse_args(arguments)
     set_language(options.language)

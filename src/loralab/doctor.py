@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from loralab.assets import assets
@@ -38,19 +38,24 @@ class Finding:
     remedy: str = ""
 
 
+@lru_cache(maxsize=8)
 def parameters(experiment: Experiment, missing: tuple[str, ...]) -> int:
     """The model's parameters, counted if its configuration is at hand; else an allowance. Fetches nothing."""
-    from loralab.estimate import model_size
+    import torch
+
+    from loralab.tracing import empty_base
 
     row = assets("model")[experiment.model]
-    at_hand = "config" in row or ("package" in row and experiment.model not in missing)
-    return model_size(experiment.model, experiment.task).parameters if at_hand else ALLOWED_PARAMETERS
+    if "config" not in row and ("package" not in row or experiment.model in missing):
+        return ALLOWED_PARAMETERS
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in empty_base(experiment, "sdpa").parameters())
 
 
 def largest(facts: Facts) -> Experiment:
     """The experiment that trains the most parameters."""
-    full = [e for e in experiments(facts.profile) if e.method == "full"]
-    return max(full, key=lambda e: parameters(e, facts.missing))
+    full = {e.model: e for e in experiments(facts.profile) if e.method == "full"}
+    return max(full.values(), key=lambda e: parameters(e, facts.missing))
 
 
 def disk_needs(facts: Facts) -> dict[str, float]:
@@ -184,12 +189,14 @@ def peak_bytes(experiment: Experiment, facts: Facts) -> float:
 
     That is 16 bytes a parameter, of an allowance: a weight, its gradient and AdamW's two averages.
     """
+    from loralab.fitting import able
     from loralab.memory import plan
 
     if parameters(experiment, facts.missing) == ALLOWED_PARAMETERS:
         return 16 * ALLOWED_PARAMETERS
     # What the device cannot compute in is another check's to say.
-    return plan(experiment.but(precision="auto"), facts.device).peak
+    asked = experiment if able(experiment, facts.device) else experiment.but(precision="auto")
+    return plan(asked, facts.device).peak
 
 
 def check_disk(name: str, facts: Facts) -> Iterator[Finding]:

@@ -1,33 +1,20 @@
 """How long the course takes on a T4: from counted operations and bytes, not measured there."""
 
-from dataclasses import dataclass
-from functools import lru_cache
 from math import ceil
 
-import torch
-from torch import nn
-from transformers import AutoModelForSequenceClassification
-
-from loralab.duration import ACHIEVED, PEAKS
+from loralab.duration import published_rates, step_seconds
+from loralab.duration import training_seconds as stepping_seconds
 from loralab.experiment import Experiment
+from loralab.fitting import GPUS
 from loralab.generation import MAX_NEW_TOKENS, SHOTS
+from loralab.memory import Plan, plan
 from loralab.messages import message
-from loralab.models import empty_model
 from loralab.pairs import load_pairs
 from loralab.profiles import Profile
-from loralab.tracing import configuration
-from loralab.training import EVALUATION_BATCH
+from loralab.tracing import step_of
 
-T4 = PEAKS["T4"]
-# Seconds in which Python launches one layer's operations, once forward. Measured on a CPU, on a Qwen2 with LoRA under
-# autocast so small that nothing else takes time: 0.7 ms, and 1.9 ms forward and backward. Twice that, as Colab's cores
-# are slower.
-LAUNCH = 1.5e-3
-# Bytes that full fine-tuning moves for a parameter and step: AdamW reads 16 and writes 12, scaling and clipping the
-# gradient take 20, and the copy in fp16 takes 6.
-OPTIMIZER_BYTES = 54
-# A checkpoint has the weights and AdamW's two averages; a cloud disk writes some 100 MB a second.
-CHECKPOINT_BYTES = 12
+T4 = GPUS[0]
+# Bytes a second that a cloud disk writes.
 DISK = 100e6
 # Seconds a run for loading data and weights, turning texts into tokens and saving, and seconds a lesson for imports and
 # for what it tries beside its runs: assumptions, on the high side.
@@ -36,36 +23,7 @@ RUN, LESSON, LESSONS = 20, 120, 6
 # parts of words some 300 tokens; cutting at 512, which takes some off, is not counted.
 IMDB_WORDS = 234.76
 TOKENS_PER_WORD, TEMPLATE_TOKENS = 1.3, 15
-# Operations a weight and token (Kaplan et al. 2020, section 2.1): 2 forward, 2 for the gradient of what the layer
-# reads, 2 for that of its weights. A frozen layer is spared the last; with only the head trained, the encoder runs
-# forward alone. Attention's own, under a tenth at these lengths, are left out.
-OPERATIONS = {"full": 6, "lora": 4, "head": 2}
-
-
-@dataclass(frozen=True)
-class Size:
-    """What a model's time depends on: `parameters` in all, `linear` weights that each token is multiplied by, `layers`.
-
-    A language model's output layer counts (Kaplan et al. leave it out): over a quarter of the weights of Qwen2.5-0.5B.
-    """
-
-    parameters: int
-    linear: int
-    layers: int
-
-
-@lru_cache(maxsize=8)
-def model_size(name: str, task: str) -> Size:
-    """A model's size, from its configuration. Raises what `loralab.models.locate` raises if it has to be fetched."""
-    model = empty_model(name) if task == "generation" else _empty_classifier(name)
-    linear = sum(module.weight.numel() for module in model.modules() if isinstance(module, nn.Linear))
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Size(parameters, linear, model.config.get_text_config().num_hidden_layers)
-
-
-def _empty_classifier(name: str) -> nn.Module:
-    with torch.device("meta"):
-        return AutoModelForSequenceClassification.from_config(configuration(name))
+ANSWERS = 16  # are written at a time
 
 
 def mean_tokens(experiment: Experiment) -> float:
@@ -84,57 +42,57 @@ def train_rows(experiment: Experiment) -> int:
     return experiment.train_size
 
 
-def pass_seconds(size: Size, tokens: float, passes: int, precision: str, operations: int = 2) -> float:
-    """Seconds of so many passes through a model over so many tokens in all.
+def planned_on_t4(experiment: Experiment, tokens: float, precision: str) -> tuple[Plan, dict[str, float]]:
+    """The plan of the experiment's training on texts of so many tokens, and the work of a batch's forward pass.
 
-    Whichever takes longer: the GPU's arithmetic (`operations` a weight and token) or the host's launching of it.
+    The rank, which changes next to nothing, is 8. What trains nothing is planned as what has the same forward pass.
     """
-    arithmetic = operations * size.linear * tokens / (T4[precision] * ACHIEVED[precision])
-    return max(arithmetic, passes * size.layers * LAUNCH)
+    like = {"frozen": "head", "base": "full", "few-shot": "full"}.get(experiment.method, experiment.method)
+    planned = plan(experiment.but(method=like, rank=8, precision=precision), T4, length=round(tokens))
+    return planned, step_of(planned.experiment, T4, planned.rows, planned.length).forward
 
 
-def training_seconds(experiment: Experiment, size: Size, tokens: float) -> float:
+def forward_seconds(experiment: Experiment, examples: int, tokens: float, precision: str) -> float:
+    """Seconds of so many examples' passes through the experiment's model, of so many tokens each."""
+    planned, work = planned_on_t4(experiment, tokens, precision)
+    return ceil(examples / planned.rows) * step_seconds(work, published_rates(T4.name, precision), T4.kind)
+
+
+def training_seconds(experiment: Experiment, tokens: float) -> float:
     """Seconds of training in fp16, with an evaluation and a checkpoint after each epoch."""
-    rows = experiment.epochs * train_rows(experiment)
-    steps = experiment.epochs * ceil(train_rows(experiment) / experiment.batch_size)
-    passes = steps if experiment.method == "head" else 3 * steps  # backward is two forward
-    spent = pass_seconds(size, rows * tokens, passes, "fp16", OPERATIONS[experiment.method])
+    planned, _ = planned_on_t4(experiment, tokens, "fp16")
+    spent = stepping_seconds(planned, published_rates(T4.name, "fp16"), train_rows(experiment))
     if experiment.method == "full":
-        spent += steps * OPTIMIZER_BYTES * size.parameters / T4["bytes"]
-        spent += experiment.epochs * CHECKPOINT_BYTES * size.parameters / DISK
-    at_once = EVALUATION_BATCH if experiment.task == "classification" else experiment.batch_size
-    validated = experiment.epochs * experiment.validation_size
-    return spent + pass_seconds(size, validated * tokens, ceil(validated / at_once), "fp16")
+        saved = planned.static["weights"] + planned.static["optimizer"]
+        spent += experiment.epochs * saved / DISK
+    return spent + experiment.epochs * forward_seconds(experiment, experiment.validation_size, tokens, "fp16")
 
 
-def answer_seconds(experiment: Experiment, size: Size, tokens: float) -> float:
+def answer_seconds(experiment: Experiment, tokens: float) -> float:
     """Seconds of a language model's exam in fp32: losses on answers and editorials, and the answers themselves.
 
-    Answers are written 16 at a time, a pass through all weights for each token, which the memory's speed bounds.
+    Answers are written 16 at a time, a pass through all weights for each token, which takes as long as reading them
+    from memory, or as starting the pass.
     """
     pairs = 1 + SHOTS if experiment.method == "few-shot" else 1
     # Once for the loss, once as a prompt; and editorials, two for each question and shorter than a pair, as a third.
-    read = 3 * pairs * experiment.test_size * tokens
-    spent = pass_seconds(size, read, 3 * ceil(experiment.test_size / experiment.batch_size), "fp32")
-    a_token = max(4 * size.linear / T4["bytes"], size.layers * LAUNCH)
-    return spent + ceil(experiment.test_size / 16) * MAX_NEW_TOKENS * a_token
+    read = forward_seconds(experiment, 3 * pairs * experiment.test_size, tokens, "fp32")
+    planned, forward = planned_on_t4(experiment, tokens, "fp32")
+    each = published_rates(T4.name, "fp32")
+    a_token = max(planned.static["weights"] * each["bytes"], forward["started"] * each["started"])
+    return read + ceil(experiment.test_size / ANSWERS) * MAX_NEW_TOKENS * a_token
 
 
 def run_seconds(experiment: Experiment) -> float:
     """Seconds of one experiment on a T4, from loading to saving."""
     if "model" not in experiment.identity():
         return RUN
-    size, tokens = model_size(experiment.model, experiment.task), mean_tokens(experiment)
-    spent = float(RUN)
-    if experiment.method in OPERATIONS:
-        spent += training_seconds(experiment, size, tokens)
+    tokens, trains = mean_tokens(experiment), "learning_rate" in experiment.identity()
+    spent = RUN + (training_seconds(experiment, tokens) if trains else 0.0)
     if experiment.task == "generation":
-        return spent + answer_seconds(experiment, size, tokens)
-    examined = experiment.test_size
-    if experiment.method == "frozen":
-        examined += train_rows(experiment)
-    precision = "fp16" if experiment.method in OPERATIONS else "fp32"
-    return spent + pass_seconds(size, examined * tokens, ceil(examined / EVALUATION_BATCH), precision)
+        return spent + answer_seconds(experiment, tokens)
+    read = experiment.test_size + (0 if trains else train_rows(experiment))  # frozen: vectors of both
+    return spent + forward_seconds(experiment, read, tokens, "fp16" if trains else "fp32")
 
 
 def course_experiments(profile: Profile) -> list[Experiment]:

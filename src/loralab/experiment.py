@@ -129,6 +129,8 @@ class Experiment:
             raise ValueError(message("padding_without_length"))
         if self.method == "full":
             self._check_choice("weights", ("fp32",))
+        if self.method == "prefix" and self.activation_checkpointing:
+            raise ValueError(message("prefix_checkpointing"))
         if not isinstance(self.target_modules, str):
             object.__setattr__(self, "target_modules", tuple(self.target_modules))
         for name in SIZES:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from loralab.experiment import METHOD_FIELDS, PEFT_METHODS, Experiment
 from loralab.hardware import Device, precisions
 from loralab.memory import Plan, largest_batch, plan
 from loralab.messages import gibibytes, message
+from loralab.tracing import NotFollowed
 
 MIB = 2**20
 # Memory as nvidia-smi reports it, and NVIDIA's compute capability.
@@ -31,24 +33,27 @@ class Change:
     plan: Plan
 
 
-def fits(planned: Plan) -> bool:
-    """Whether the step leaves the device the room that it needs beside."""
-    return planned.peak <= ROOM * planned.device.memory
+def fits(planned: Plan) -> bool | None:
+    """Whether the step leaves the device the room that it needs beside; None if its memory is not known (0)."""
+    return planned.peak <= ROOM * planned.device.memory if planned.device.memory else None
 
 
 def changes(planned: Plan) -> list[Change]:
-    """What can be changed so that the step takes less, each alone, what costs nothing of the result first."""
-    experiment, device = planned.experiment, planned.device
+    """What can be changed so that the step takes less, each alone, what costs nothing of the result first.
+
+    A plan of fewer rows than the experiment's batch has is one of several processes', which share the batch.
+    """
+    experiment, device, rows = planned.experiment, planned.device, planned.rows
     read = METHOD_FIELDS[experiment.task][experiment.method]
     asked: list[tuple[str, dict[str, Any]]] = []
-    if experiment.batch_size > 1:
+    batch, steps = experiment.batch_size, experiment.gradient_accumulation_steps
+    if rows > 1:
         # Gradients that are accumulated are there all the time.
         accumulating = experiment.but(gradient_accumulation_steps=2)
-        most = max(1, min(experiment.batch_size // 2, largest_batch(accumulating, device, ROOM * device.memory)))
-        rows = max(rows for rows in range(1, most + 1) if experiment.batch_size % rows == 0)
-        steps = experiment.batch_size // rows * experiment.gradient_accumulation_steps
-        asked.append(("change_batch", {"batch_size": rows, "gradient_accumulation_steps": steps}))
-    if "activation_checkpointing" in read and not experiment.activation_checkpointing:
+        most = max(1, largest_batch(accumulating, device, ROOM * device.memory))
+        parts = next(n for n in range(2, batch + 1) if batch % n == 0 and (ceil(rows / n) <= most or n == batch))
+        asked.append(("change_batch", {"batch_size": batch // parts, "gradient_accumulation_steps": parts * steps}))
+    if "activation_checkpointing" in read and not experiment.activation_checkpointing and experiment.method != "prefix":
         asked.append(("change_checkpointing", {"activation_checkpointing": True}))
     if experiment.precision == "fp32" and len(precisions(device)) > 1:
         asked.append(("change_precision", {"precision": "auto"}))
@@ -60,12 +65,13 @@ def changes(planned: Plan) -> list[Change]:
         asked += [("change_weights", {"weights": weights}) for weights in possible]
     if (experiment.max_length or 0) > 1:
         asked.append(("change_length", {"max_length": (experiment.max_length or 0) // 2}))
-    tried = [(key, change, plan(experiment.but(**change), device)) for key, change in asked]
-    return [
-        Change(message(key, **{name: str(value) for name, value in change.items()}), found)
-        for key, change, found in tried
-        if found.peak < planned.peak
-    ]
+    found = []
+    for key, change in asked:
+        shared = ceil(rows * change.get("batch_size", batch) / batch)
+        changed = plan(experiment.but(**change), device, shared)
+        if changed.peak < planned.peak:
+            found.append(Change(message(key, **{name: str(value) for name, value in change.items()}), changed))
+    return found
 
 
 def said(listed: Sequence[Change], planned: Plan) -> str:
@@ -76,20 +82,33 @@ def said(listed: Sequence[Change], planned: Plan) -> str:
             change=change.text,
             peak=gibibytes(change.plan.peak),
             saved=gibibytes(planned.peak - change.plan.peak),
-            verdict=message("fits" if fits(change.plan) else "too_large"),
+            verdict=verdict(change.plan),
         )
         for change in listed
     )
 
 
-def check_fits(experiment: Experiment, device: Device) -> None:
+def verdict(planned: Plan) -> str:
+    """Whether a plan fits, in words."""
+    return message({True: "fits", False: "too_large", None: "memory_not_known"}[fits(planned)])
+
+
+def check_fits(experiment: Experiment, device: Device, processes: int = 1) -> None:
     """Raises ValueError, with what to change, if a whole batch of the longest texts cannot fit the device's memory.
 
-    For an experiment that trains; nothing is loaded. A device that does not say how much memory it has is not checked.
+    For an experiment that trains; nothing is loaded. Each of several processes takes its share of the batch, and is
+    taken to have the device for itself. What cannot be known beforehand is not checked: a device that does not say how
+    much memory it has, and a model whose step cannot be planned, which is said.
     """
     if not device.memory or "learning_rate" not in experiment.identity():
         return
-    planned = plan(experiment, device)
+    if isinstance(experiment.train_size, int):
+        experiment = experiment.but(batch_size=min(experiment.batch_size, experiment.train_size))
+    try:
+        planned = plan(experiment, device, ceil(experiment.batch_size / processes))
+    except NotFollowed as error:
+        print(error)
+        return
     if planned.peak > device.memory:
         raise ValueError(
             message(
@@ -106,6 +125,7 @@ def title(experiment: Experiment) -> str:
         "plan_title", model=experiment.model.rsplit("/", 1)[-1], method=experiment.method + rank,
         weights=experiment.weights if "weights" in experiment.identity() else "fp32",
         rows=experiment.batch_size, length=experiment.max_length or 1,
+        uncut="" if experiment.max_length else message("plan_uncut"),
         checkpointing=message("plan_checkpointing") if experiment.activation_checkpointing else "",
     )  # fmt: skip
 

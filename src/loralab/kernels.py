@@ -86,13 +86,13 @@ def _dropout(input: torch.Tensor, p: float = 0.5, training: bool = True, inplace
 
 
 class FourBit(nn.Linear):
-    """A linear layer as bitsandbytes keeps it: packed, unpacked whenever it is used, forward and backward."""
+    """A linear layer as bitsandbytes keeps it: packed, unpacked to fp32 whenever it is used, forward and backward."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (… × in) times the weight (out × in) transposed."""
+        """x (… × in) times the weight (out × in) transposed, in x's type; computed from fp32, as `load_for` asks."""
         shape = (self.out_features, self.in_features)
-        product: torch.Tensor = Unpacked.apply(x, self.weight, shape)
-        return product if self.bias is None else product + self.bias
+        product: torch.Tensor = Unpacked.apply(x.float(), self.weight, shape)
+        return (product if self.bias is None else product + self.bias).to(x.dtype)
 
 
 class Unpacked(torch.autograd.Function):
@@ -103,10 +103,11 @@ class Unpacked(torch.autograd.Function):
         """x (… × in) times the unpacked weight (out × in) transposed."""
         ctx.shape = shape
         ctx.save_for_backward(packed)
-        return x @ x.new_empty(shape).t()
+        return x @ x.new_empty(shape).t()  # under autocast in 16 bits, of which both are copies
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         """The gradient of x."""
         (gradient,) = gradients
-        return gradient @ gradient.new_empty(ctx.shape), None, None
+        unpacked = gradient.new_empty(ctx.shape, dtype=torch.float32)
+        return gradient @ unpacked.to(gradient.dtype), None, None

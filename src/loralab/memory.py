@@ -42,8 +42,10 @@ def plan(
     """The peak memory of the experiment's training on a device, and where it goes.
 
     From the configuration alone. `rows` and `length` are those of the largest batch: if not given, `batch_size` texts
-    that all reach `max_length` tokens (one token if texts are never cut). `attention` is transformers' name of an
-    implementation: "sdpa" (fused) or "eager". `experiment.model` may also be the path of a hub's config.json.
+    that all reach `max_length` tokens, or what the model takes, if that is less. Where texts are never cut a length has
+    to be given to know the peak: without one it is a lower bound, of texts of one token. `attention` is transformers'
+    name of an implementation: "sdpa" (fused) or "eager". `experiment.model` may also be the path of a hub's
+    config.json.
 
     Of P parameters in all and t trained ones, in fp32 (QLoRA's frozen linear weights: 4.127 bits):
 
@@ -60,18 +62,14 @@ def plan(
 
     None of this is summed by formula: the step is taken on fake tensors, which have a shape, a type and no content, and
     each is counted while it lives. The peak is the fullest moment of the second step, when the optimizer's states are
-    there. A GPU's context and what its allocator leaves unused come on top.
+    there. A GPU's context and what its allocator leaves unused come on top; so do, where several processes train
+    together, the buckets in which they exchange gradients.
 
-    Raises ValueError for a method that trains nothing, for what `hardware.resolve` refuses and for what `apply_method`
-    does; what `locate` raises if a configuration has to be fetched.
+    Raises ValueError for a method that trains nothing, for what `hardware.resolve` refuses and for what `step_of` does;
+    what `locate` raises if a configuration has to be fetched.
     """
-    if "learning_rate" not in METHOD_FIELDS[experiment.task][experiment.method]:
-        raise ValueError(message("nothing_to_plan", method=experiment.method))
-    # How weights can be held depends on what is installed here, which another device need not care about.
-    experiment = experiment.but(precision=resolve(experiment.but(weights="fp32"), device).precision)
-    rows, length = rows or experiment.batch_size, length or experiment.max_length or 1
-    # A longer text is refused when it is encoded, with what to do about it.
-    length = min(length, getattr(configuration(experiment.model).get_text_config(), "max_position_embeddings", length))
+    experiment, length = _settled(experiment, device, length)
+    rows = rows or experiment.batch_size
     step = step_of(experiment, device, rows, length, attention)
     at_peak = step.moments[step.moments.sum(axis=1).argmax()]
     return Plan(
@@ -82,8 +80,20 @@ def plan(
         attention=attention,
         parts=dict(zip(PARTS, map(int, at_peak), strict=True)),
         static={part: int(step.moments[:, place].max()) for place, part in enumerate(STATIC)},
-        work={kind: done * experiment.gradient_accumulation_steps for kind, done in step.work.items()},
+        work=step.work(experiment.gradient_accumulation_steps),
     )
+
+
+def _settled(experiment: Experiment, device: Device, length: int | None) -> tuple[Experiment, int]:
+    """The experiment with the device's precision, and how long its texts are taken to be."""
+    if "learning_rate" not in METHOD_FIELDS[experiment.task][experiment.method]:
+        raise ValueError(message("nothing_to_plan", method=experiment.method))
+    # How weights can be held depends on what is installed here, which another device need not care about.
+    experiment = experiment.but(precision=resolve(experiment.but(weights="fp32"), device).precision)
+    length = length or experiment.max_length or 1
+    # A longer text is refused when it is encoded, with what to do about it.
+    most = getattr(configuration(experiment.model).get_text_config(), "max_position_embeddings", length)
+    return experiment, min(length, most)
 
 
 def largest_batch(experiment: Experiment, device: Device, memory: float) -> int:
@@ -91,7 +101,7 @@ def largest_batch(experiment: Experiment, device: Device, memory: float) -> int:
 
     Exceptions as in `plan`.
     """
-    fixed, a_row = by_rows(experiment, device, experiment.max_length or 1)
+    fixed, a_row = by_rows(experiment, device)
     if (fixed > memory).any():
         return 0
     grows = a_row > 0
@@ -104,11 +114,13 @@ def peaks(experiment: Experiment, device: Device, rows: Sequence[int], length: i
     return [round(float((fixed + a_row * count).max())) for count in rows]
 
 
-def by_rows(experiment: Experiment, device: Device, length: int) -> tuple[np.ndarray, np.ndarray]:
+def by_rows(experiment: Experiment, device: Device, length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """For each moment of a step, the bytes that do not depend on the batch's rows, and those that each row adds.
 
-    Every tensor is of one kind or the other, so two steps, of 2 and of 4 rows, tell them apart.
+    Every tensor is of one kind or the other, so two steps, of 2 and of 4 rows, tell them apart. Exceptions as in
+    `plan`.
     """
+    experiment, length = _settled(experiment, device, length)
     two, four = (step_of(experiment, device, rows, length).moments.sum(axis=1) for rows in (2, 4))
     a_row = (four - two) / 2
     return two - 2 * a_row, a_row

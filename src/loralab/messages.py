@@ -30,9 +30,9 @@ def number(value: float, digits: int) -> str:
     """A number as the language writes it.
 
     Spanish: decimal comma, and from five digits on groups of three set apart by a narrow space. English: decimal point
-    and commas. A true minus sign in both.
+    and commas. A true minus sign in both, and none before a zero.
     """
-    text = f"{value:,.{digits}f}".replace("-", "\u2212")
+    text = f"{value:z,.{digits}f}".replace("-", "\u2212")
     if _language == "es":
         text = text.replace(",", "\u202f" if abs(value) >= 10_000 else "").replace(".", ",")
     return text

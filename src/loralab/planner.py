@@ -9,7 +9,7 @@ import pandas as pd
 
 from loralab.duration import PEAKS, published_rates, training_seconds
 from loralab.experiment import Experiment
-from loralab.fitting import GPUS, ROOM, Change, able, changes, check_fits, fits, said, title
+from loralab.fitting import GPUS, ROOM, Change, able, changes, check_fits, fits, said, title, verdict
 from loralab.hardware import Device, detect, resolve
 from loralab.memory import Plan, largest_batch, plan
 from loralab.messages import gibibytes, message, number, percent
@@ -62,13 +62,14 @@ class Trial:
     """An experiment on a device: its plan, None where the device cannot compute as it asks (see `able`).
 
     `seconds` are an estimate of the whole training, None where nothing is known to make one from; `largest_batch` is in
-    rows, and `changes` are what to change where the plan does not fit.
+    rows, None where texts are never cut or the device's memory is not known, and `changes` are what to change where the
+    plan does not fit.
     """
 
     device: Device
     plan: Plan | None = None
     seconds: float | None = None
-    largest_batch: int = 0
+    largest_batch: int | None = None
     changes: Sequence[Change] = ()
 
 
@@ -77,13 +78,14 @@ def try_on(experiment: Experiment, device: Device) -> Trial:
     if not able(experiment, device):
         return Trial(device)
     planned = plan(experiment, device)
-    each = rates_on(planned)
+    each, examples = rates_on(planned), experiment.train_size  # which the data may decide: "all"
+    known = experiment.max_length is not None and device.memory > 0
     return Trial(
         device=device,
         plan=planned,
-        seconds=training_seconds(planned, each) if each else None,
-        largest_batch=largest_batch(planned.experiment, device, ROOM * device.memory),
-        changes=() if fits(planned) else changes(planned),
+        seconds=training_seconds(planned, each, examples) if each and isinstance(examples, int) else None,
+        largest_batch=largest_batch(experiment, device, ROOM * device.memory) if known else None,
+        changes=changes(planned) if fits(planned) is False else (),
     )
 
 
@@ -97,10 +99,9 @@ def rates_on(planned: Plan) -> dict[str, float] | None:
 
     None for a GPU whose peaks are not among PEAKS by that name.
     """
-    on_a_cpu = rates_of(published())
     if planned.device.name in PEAKS:
-        return published_rates(planned.device.name, planned.experiment.precision, on_a_cpu["started"])
-    return on_a_cpu if planned.device.kind == "cpu" else None
+        return published_rates(planned.device.name, planned.experiment.precision)
+    return rates_of(published()) if planned.device.kind == "cpu" else None
 
 
 def as_json(experiments: Sequence[Experiment]) -> str:
@@ -157,11 +158,11 @@ def _shown(trial: Trial) -> dict[str, str]:
             "precision": planned.experiment.precision,
             **{f"part_{part}": gibibytes(planned.parts[part]) for part in PARTS},
             "peak_gib": gibibytes(planned.peak),
-            "verdict": message("fits" if fits(planned) else "too_large"),
+            "verdict": verdict(planned),
             "estimated_minutes": DASH if trial.seconds is None else number(trial.seconds / 60, 1),
-            "largest_batch": number(trial.largest_batch, 0),
+            "largest_batch": DASH if trial.largest_batch is None else number(trial.largest_batch, 0),
         }
-    texts |= {"of_gib": gibibytes(trial.device.memory)}
+    texts |= {"of_gib": gibibytes(trial.device.memory) if trial.device.memory else DASH}
     return {name: trial.device.name} | {message(cell): texts[cell] for cell in cells}
 
 

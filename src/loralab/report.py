@@ -1,6 +1,7 @@
 """The report: one page from results, and from nothing else; the same as Markdown, and the numbers as CSV."""
 
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -262,12 +263,16 @@ def _to_html(block: Block) -> str:
         case Heading(text, level):
             return f"<h{level}>{html.escape(text)}</h{level}>"
         case Text(text, kind):
-            return f'<p class="{kind}">{html.escape(text)}</p>' if kind else f"<p>{html.escape(text)}</p>"
+            return f'<p class="{kind}">{_inline(text)}</p>' if kind else f"<p>{_inline(text)}</p>"
         case Listed(texts):
-            return "<ul>" + "".join(f"<li>{html.escape(text)}</li>" for text in texts) + "</ul>"
+            return "<ul>" + "".join(f"<li>{_inline(text)}</li>" for text in texts) + "</ul>"
         case Table(frame, index, kind):
             return f'<div class="{kind}">{frame.to_html(index=index, border=0)}</div>'
     return f"<p>{block._repr_html_()}</p>"
+
+
+def _inline(text: str) -> str:
+    return re.sub("`(.+?)`", r"<code>\1</code>", html.escape(text))
 
 
 def to_markdown(blocks: Sequence[Block]) -> str:

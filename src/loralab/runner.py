@@ -67,11 +67,10 @@ def check_processes(experiment: Experiment) -> None:
 def check_memory(experiment: Experiment) -> None:
     """Raises ValueError, with what to change, if a whole batch of the longest texts cannot fit this machine's memory.
 
-    Each process takes its share of the batch.
+    An experiment whose result is there is not checked: it takes none.
     """
-    launched = processes().num_processes
-    share = -(-experiment.batch_size // launched)
-    check_fits(experiment.but(batch_size=share), detect())
+    if not (run_folder(experiment) / "result.json").exists():
+        check_fits(experiment, detect(), processes().num_processes)
 
 
 def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> Result:
@@ -86,13 +85,13 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     device = detect()
     experiment = resolve(experiment, device)
     check_processes(experiment)
+    check_memory(experiment)  # before anything is fetched
     folder = run_folder(experiment)
     with processes().local_main_process_first():  # so that what has to be fetched is fetched once
         provenance = fingerprints(experiment)
     known = from_main(lambda: existing_result(folder, provenance))
     if known is not None:
         return known
-    check_memory(experiment)
     splits = load_splits(experiment)
     about = {
         **provenance,

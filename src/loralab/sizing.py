@@ -1,6 +1,7 @@
 """Take training steps for real, one process each, and set what they took beside what was planned."""
 
 import json
+import signal
 import statistics
 import subprocess
 import sys
@@ -87,6 +88,7 @@ def measure(experiment: Experiment, rows: int, length: int, attention: str = "sd
     """
     device = detect()
     planned = plan(experiment, device, rows, length, attention)
+    length = planned.length
     set_seed(0)
     base = load_for(experiment) if experiment.weights == "nf4" else empty_base(experiment, attention)
     model = apply_method(base, experiment)
@@ -131,7 +133,9 @@ def measure_apart(experiment: Experiment, rows: int, length: int, attention: str
     given = json.dumps({"experiment": asdict(experiment), "rows": rows, "length": length, "attention": attention})
     ran = subprocess.run([sys.executable, "-m", "loralab.sizing", given], capture_output=True, text=True, check=False)
     if ran.returncode:
-        raise ValueError(message("not_measured", name=experiment.key, error=ran.stderr.strip().splitlines()[-1]))
+        killed = signal.strsignal(-ran.returncode) if ran.returncode < 0 else None  # by a system out of memory
+        error = killed or ran.stderr.strip().splitlines()[-1]
+        raise ValueError(message("not_measured", name=experiment.key, error=error))
     return loaded(json.loads(ran.stdout.splitlines()[-1]))
 
 

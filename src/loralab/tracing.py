@@ -1,6 +1,7 @@
 """Take a training step with shapes alone: what it makes and frees, and what it computes, is counted."""
 
 import json
+import logging
 import weakref
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -50,17 +51,32 @@ RANDOM = (aten.bernoulli_, aten.native_dropout)
 class Step:
     """A training step as it was counted.
 
-    `moments` are bytes, a row whenever something was made, a column for each of PARTS. `work`, by kind: floating-point
-    `operations` of matrix products, `bytes` read and written, those in new blocks of over FRESH bytes (`fresh`), random
-    numbers `drawn`, and operations `started`.
+    `moments` are bytes, a row whenever something was made, a column for each of PARTS. The work of a
+    batch's `forward` and `backward` passes and of the `update` that follows one batch or several, by kind (WORK):
+    floating-point `operations` of matrix products, `bytes` read and written, those in new blocks of over FRESH bytes
+    (`fresh`), random numbers `drawn`, and operations `started`.
     """
 
     moments: np.ndarray
-    work: dict[str, float]
+    forward: dict[str, float]
+    backward: dict[str, float]
+    update: dict[str, float]
+
+    def work(self, batches: int) -> dict[str, float]:
+        """What an optimizer's step computes that accumulates so many batches' gradients, by kind."""
+        return {kind: batches * (self.forward[kind] + self.backward[kind]) + self.update[kind] for kind in self.update}
+
+
+class NotFollowed(ValueError):
+    """A model whose step cannot be taken without its tensors' content: it chooses by it, or torch lacks the shapes."""
 
 
 def step_of(experiment: Experiment, device: Device, rows: int, length: int, attention: str = "sdpa") -> Step:
-    """The experiment's training step with a batch of that size; its precision is not "auto"."""
+    """The experiment's training step with a batch of that size; its precision is not "auto".
+
+    Raises NotFollowed for a model whose step cannot be taken without content, what `configuration` and `apply_method`
+    raise, and ValueError for an implementation of attention that the model does not have.
+    """
     # PiSSA is LoRA from another start. DoRA over 4 bits is counted as LoRA, a little low: it unpacks weights once more.
     as_lora = experiment.method == "pissa" or (experiment.method == "dora" and experiment.weights == "nf4")
     # What a step does not depend on is left out of what is remembered.
@@ -77,14 +93,28 @@ def step_of(experiment: Experiment, device: Device, rows: int, length: int, atte
 @lru_cache(maxsize=64)
 def take_step(experiment: Experiment, kind: str, rows: int, length: int, attention: str) -> Step:
     """`step_of` for a kind of device, "cpu" or "cuda"."""
-    half = torch.bfloat16 if experiment.precision == "bf16" else None
+    mixed = experiment.precision == "bf16"
     with torch.device("meta"):
         model = apply_method(empty_base(experiment, attention), experiment).train()
     if experiment.activation_checkpointing:
         # A second forward pass, in the middle of the backward one, has to be told again what it computes with.
-        again = {"use_reentrant": False, "context_fn": lambda: (nullcontext(), Kernels(kind, half is not None))}
+        again = {"use_reentrant": False, "context_fn": lambda: (nullcontext(), Kernels(kind, mixed))}
         getattr(model, f"{CHECKPOINTING}_enable")(again)
         model.config.get_text_config().use_cache = False  # as Trainer does
+    logger = logging.getLogger("torch._subclasses.fake_tensor")  # it would tell of an error before it is raised
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        return _counted(model, experiment, Kernels(kind, mixed), rows, length)
+    except Exception as error:  # whatever the model's own code does with what is not there
+        name = Path(experiment.model).name
+        raise NotFollowed(message("not_followed", model=name, error=f"{type(error).__name__}: {error}")) from error
+    finally:
+        logger.setLevel(level)
+
+
+def _counted(model: nn.Module, experiment: Experiment, kernels: Kernels, rows: int, length: int) -> Step:
+    half = torch.bfloat16 if kernels.mixed else None
     # torch works under autocast only where tensors say that they are on a CPU or a GPU, as fake ones do.
     with FakeTensorMode(allow_non_fake_inputs=True):
         fake(model)
@@ -106,17 +136,20 @@ def take_step(experiment: Experiment, kind: str, rows: int, length: int, attenti
         counter.note([*batch.values(), labels], "activations")
         for parameter in trained:
             parameter.register_post_accumulate_grad_hook(lambda p: counter.note([p.grad], "gradients"))
-        with counter, Kernels(kind, half is not None):
+        with counter, kernels:
             with torch.autocast("cpu", dtype=half) if half else nullcontext():
                 outputs = model(**batch)
             if half:
                 outputs.logits = outputs.logits.float()  # as accelerate does
             loss = summed_loss(outputs, labels, torch.tensor(rows))
             del outputs
+            forward = counter.taken()
             loss.backward()
+            backward = counter.taken()
             nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
-    return Step(np.array(counter.moments), counter.work)
+            update = counter.taken()
+    return Step(np.array(counter.moments), forward, backward, update)
 
 
 def configuration(model: str) -> Any:
@@ -187,7 +220,7 @@ class Counter(TorchDispatchMode):
         super().__init__()
         self.vocabulary = vocabulary
         self.moments: list[list[int]] = []
-        self.work = dict.fromkeys(WORK, 0.0)
+        self._work = dict.fromkeys(WORK, 0.0)
         self._now = [0] * len(PARTS)
         self._places: dict[int, int] = {}
         self._alive: dict[int, Any] = {}
@@ -211,6 +244,11 @@ class Counter(TorchDispatchMode):
             self._now[place] += size
         self.moments.append(list(self._now))
 
+    def taken(self) -> dict[str, float]:
+        """The work since the last time that it was asked for, by kind."""
+        work, self._work = self._work, dict.fromkeys(WORK, 0.0)
+        return work
+
     def _end(self, key: int, size: int, _: Any) -> None:
         del self._alive[key]
         self._now[self._places.pop(key)] -= size
@@ -218,7 +256,7 @@ class Counter(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         made = func(*args, **kwargs)
-        if not func.is_view:
+        if not func.is_view and func.namespace != "prim":  # which asks a tensor what it is, and computes nothing
             self._count(func, args, kwargs, made)
         self.note(tree_leaves(made))
         return made
@@ -229,9 +267,9 @@ class Counter(TorchDispatchMode):
         known = {tensor.untyped_storage()._cdata for tensor in given}
         new = [t.untyped_storage().nbytes() for t in results if t.untyped_storage()._cdata not in known]
         counted = COUNTED.get(func.overloadpacket)
-        self.work["started"] += 1
-        self.work["operations"] += counted(*args, **kwargs, out_val=made) if counted else 0
-        self.work["bytes"] += sum(tensor.numel() * tensor.element_size() for tensor in (*given, *results))
-        self.work["fresh"] += sum(size for size in new if size > FRESH)
+        self._work["started"] += 1
+        self._work["operations"] += counted(*args, **kwargs, out_val=made) if counted else 0
+        self._work["bytes"] += sum(tensor.numel() * tensor.element_size() for tensor in (*given, *results))
+        self._work["fresh"] += sum(size for size in new if size > FRESH)
         if func.overloadpacket in RANDOM:
-            self.work["drawn"] += results[0].numel()
+            self._work["drawn"] += results[0].numel()
