@@ -83,6 +83,12 @@ def test_what_changes_an_answering_model_changes_its_key(change):
     assert answering(**change).key != answering().key
 
 
+def test_pissa_takes_whole_weights_apart():
+    assert answering(method="pissa", weights="bf16")
+    with pytest.raises(ValueError, match="weights cannot be 'nf4'"):
+        answering(method="pissa", weights="nf4")
+
+
 def test_what_is_computed_again_sees_no_prefix():
     assert answering(method="prompt", activation_checkpointing=True)
     with pytest.raises(ValueError, match="does not go with the method prefix"):

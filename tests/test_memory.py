@@ -124,7 +124,7 @@ def test_a_method_that_trains_nothing_has_no_plan(smoke):
 
 def test_a_file_that_is_no_configuration_is_named(tmp_path):
     path = tmp_path / "config.json"
-    for text in ("{", '{"model_type": "none"}', "[]"):
+    for text in ("{", '{"model_type": "none"}', "[]", '{"model_type": "bert", "hidden_size": "64"}'):
         path.write_text(text)
         with pytest.raises(ValueError, match=r"config\.json is not the configuration"):
             configuration(str(path))
@@ -164,7 +164,7 @@ def test_a_step_under_autocast_takes_what_was_planned(smoke):
     experiment, rows, length = smoke.experiment("lora"), 16, 64
     planned = step_of(experiment.but(precision="bf16"), CPU, rows, length).moments.sum(axis=1).max()
     torch.manual_seed(0)
-    model = apply_method(empty_base(experiment, "sdpa"), experiment).train()
+    model = apply_method(empty_base(experiment), experiment).train()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, fused=True)
     ids = torch.randint(5, 1000, (rows, length))
@@ -195,6 +195,8 @@ def test_the_published_sizes_are_within_what_the_course_promises():
         "minilm-l6",
         "distilbert-base-uncased",
         "bert-base-uncased",
+        "smollm2-135m",
+        "gemma-3-270m",
     }
     for size in sizes:
         assert abs(size.static_ratio - 1) < 0.1, size_name(size)
@@ -231,7 +233,8 @@ def test_rates_are_found_again():
 def test_a_gpu_computes_while_python_starts_what_comes_next():
     each = published_rates("T4", "fp16")
     large = {"operations": 16.25e12, "bytes": 320e9, "fresh": 1e9, "drawn": 1e9, "started": 1000}
-    assert step_seconds(large, each, "cuda") == pytest.approx(2)  # a quarter of 65e12 a second; 320e9 bytes a second
+    # A quarter of 65e12 operations a second, and three quarters of 320e9 bytes.
+    assert step_seconds(large, each, "cuda") == pytest.approx(1 + 4 / 3)
     assert step_seconds(large | {"operations": 0, "bytes": 0}, each, "cuda") == pytest.approx(1000 * STARTED)
 
 
@@ -245,11 +248,18 @@ def test_a_trainings_seconds_are_those_of_its_steps(smoke):
     assert update < (forward + backward) / 10
 
 
+def test_the_update_reads_and_writes_what_adamw_does(smoke):
+    """16 bytes a parameter read and 16 written (AdamW writes the gradient too); clipping reads the gradient for its
+    norm, and reads and writes it to scale it."""
+    full = smoke.experiment("full")
+    assert step_of(full, CPU, 16, 64).update["bytes"] == pytest.approx((32 + 12) * 22_713_986, rel=0.01)
+
+
 def test_only_what_computes_is_counted_as_an_operation(smoke):
     """A forward pass of MiniLM's encoder starts some twenty operations a layer, as torch's profiler counts them too."""
     experiment = smoke.experiment("full")
     started = step_of(experiment, CPU, 16, 64).forward["started"]
-    model = empty_base(experiment, "sdpa").train()
+    model = empty_base(experiment).train()
     ids = torch.zeros(16, 64, dtype=torch.long)
     with quiet_stderr(), profile(activities=[ProfilerActivity.CPU]) as profiler:
         model(input_ids=ids, attention_mask=torch.ones_like(ids))

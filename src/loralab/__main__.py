@@ -114,7 +114,7 @@ def _run(language: str, report: bool) -> int:
     try:
         profile = start(language)
         for track in (profile, profile.generation):  # what this machine cannot do is said before anything is trained
-            for experiment in (*track.comparison(), *track.rank_comparison()):
+            for experiment in track.every_experiment():
                 check_processes(resolve(experiment, detect()))
                 check_memory(resolve(experiment, detect()))
     except ValueError as error:

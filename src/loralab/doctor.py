@@ -49,7 +49,7 @@ def parameters(experiment: Experiment, missing: tuple[str, ...]) -> int:
     if "config" not in row and ("package" not in row or experiment.model in missing):
         return ALLOWED_PARAMETERS
     with torch.device("meta"):
-        return sum(parameter.numel() for parameter in empty_base(experiment, "sdpa").parameters())
+        return sum(parameter.numel() for parameter in empty_base(experiment).parameters())
 
 
 def largest(facts: Facts) -> Experiment:

@@ -129,6 +129,8 @@ class Experiment:
             raise ValueError(message("padding_without_length"))
         if self.method == "full":
             self._check_choice("weights", ("fp32",))
+        if self.method == "pissa":  # which takes the weights apart
+            self._check_choice("weights", ("fp32", "bf16"))
         if self.method == "prefix" and self.activation_checkpointing:
             raise ValueError(message("prefix_checkpointing"))
         if not isinstance(self.target_modules, str):

@@ -39,7 +39,7 @@ def fits(planned: Plan) -> bool | None:
 
 
 def changes(planned: Plan) -> list[Change]:
-    """What can be changed so that the step takes less, each alone, what costs nothing of the result first.
+    """What can be changed so that the step takes less, each alone, what changes the result least first.
 
     A plan of fewer rows than the experiment's batch has is one of several processes', which share the batch.
     """
@@ -47,13 +47,13 @@ def changes(planned: Plan) -> list[Change]:
     read = METHOD_FIELDS[experiment.task][experiment.method]
     asked: list[tuple[str, dict[str, Any]]] = []
     batch, steps = experiment.batch_size, experiment.gradient_accumulation_steps
-    if rows > 1:
+    divisors = [parts for parts in range(2, rows + 1) if batch % parts == 0]
+    if divisors:
         # Gradients that are accumulated are there all the time.
-        accumulating = experiment.but(gradient_accumulation_steps=2)
-        most = max(1, largest_batch(accumulating, device, ROOM * device.memory))
-        parts = next(n for n in range(2, batch + 1) if batch % n == 0 and (ceil(rows / n) <= most or n == batch))
+        most = largest_batch(experiment.but(gradient_accumulation_steps=2), device, ROOM * device.memory)
+        parts = next((parts for parts in divisors if ceil(rows / parts) <= most), divisors[-1])
         asked.append(("change_batch", {"batch_size": batch // parts, "gradient_accumulation_steps": parts * steps}))
-    if "activation_checkpointing" in read and not experiment.activation_checkpointing and experiment.method != "prefix":
+    if "activation_checkpointing" in read and not experiment.activation_checkpointing:
         asked.append(("change_checkpointing", {"activation_checkpointing": True}))
     if experiment.precision == "fp32" and len(precisions(device)) > 1:
         asked.append(("change_precision", {"precision": "auto"}))
@@ -68,7 +68,10 @@ def changes(planned: Plan) -> list[Change]:
     found = []
     for key, change in asked:
         shared = ceil(rows * change.get("batch_size", batch) / batch)
-        changed = plan(experiment.but(**change), device, shared)
+        try:
+            changed = plan(experiment.but(**change), device, shared)
+        except ValueError:  # no change for this model or method, which is not to hide those that are
+            continue
         if changed.peak < planned.peak:
             found.append(Change(message(key, **{name: str(value) for name, value in change.items()}), changed))
     return found
@@ -76,6 +79,8 @@ def changes(planned: Plan) -> list[Change]:
 
 def said(listed: Sequence[Change], planned: Plan) -> str:
     """Changes to a plan in words, a line each, with what they save and whether that is enough."""
+    if not listed:
+        return message("nothing_to_change")
     return "\n".join(
         message(
             "change_line",
@@ -102,29 +107,30 @@ def check_fits(experiment: Experiment, device: Device, processes: int = 1) -> No
     """
     if not device.memory or "learning_rate" not in experiment.identity():
         return
-    if isinstance(experiment.train_size, int):
-        experiment = experiment.but(batch_size=min(experiment.batch_size, experiment.train_size))
     try:
-        planned = plan(experiment, device, ceil(experiment.batch_size / processes))
+        planned = plan(experiment, device)
+        if processes > 1:
+            planned = plan(experiment, device, ceil(planned.rows / processes))
     except NotFollowed as error:
         print(error)
         return
     if planned.peak > device.memory:
         raise ValueError(
             message(
-                "does_not_fit", name=title(experiment), need=gibibytes(planned.peak), device=device.name,
+                "does_not_fit", name=title(planned), need=gibibytes(planned.peak), device=device.name,
                 memory=gibibytes(device.memory), advice=said(changes(planned), planned),
             )
         )  # fmt: skip
 
 
-def title(experiment: Experiment) -> str:
+def title(planned: Plan) -> str:
     """What is planned in a line: model, method, weights and batch."""
+    experiment = planned.experiment
     rank = f" r={experiment.rank}" if "rank" in experiment.identity() else ""
     return message(
         "plan_title", model=experiment.model.rsplit("/", 1)[-1], method=experiment.method + rank,
         weights=experiment.weights if "weights" in experiment.identity() else "fp32",
-        rows=experiment.batch_size, length=experiment.max_length or 1,
+        rows=planned.rows, length=planned.length,
         uncut="" if experiment.max_length else message("plan_uncut"),
         checkpointing=message("plan_checkpointing") if experiment.activation_checkpointing else "",
     )  # fmt: skip

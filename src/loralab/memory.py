@@ -25,7 +25,7 @@ class Plan:
     device: Device
     rows: int
     length: int
-    attention: str
+    attention: str | None
     parts: dict[str, int]
     static: dict[str, int]
     work: dict[str, float]
@@ -37,15 +37,19 @@ class Plan:
 
 
 def plan(
-    experiment: Experiment, device: Device, rows: int | None = None, length: int | None = None, attention: str = "sdpa"
+    experiment: Experiment,
+    device: Device,
+    rows: int | None = None,
+    length: int | None = None,
+    attention: str | None = None,
 ) -> Plan:
     """The peak memory of the experiment's training on a device, and where it goes.
 
-    From the configuration alone. `rows` and `length` are those of the largest batch: if not given, `batch_size` texts
-    that all reach `max_length` tokens, or what the model takes, if that is less. Where texts are never cut a length has
-    to be given to know the peak: without one it is a lower bound, of texts of one token. `attention` is transformers'
-    name of an implementation: "sdpa" (fused) or "eager". `experiment.model` may also be the path of a hub's
-    config.json.
+    From the configuration alone. `rows` and `length` are those of the largest batch: if not given, `batch_size` texts,
+    or all there are to train on, that reach `max_length` tokens, or what the model takes, if that is less. Where texts
+    are never cut a length has to be given to know the peak: without one it is a lower bound, of texts of one token.
+    `attention` is transformers' name of an implementation, such as "eager"; without one it chooses, "sdpa" (fused) if
+    the model has it. `experiment.model` may also be the path of a hub's config.json.
 
     Of P parameters in all and t trained ones, in fp32 (QLoRA's frozen linear weights: 4.127 bits):
 
@@ -85,11 +89,13 @@ def plan(
 
 
 def _settled(experiment: Experiment, device: Device, length: int | None) -> tuple[Experiment, int]:
-    """The experiment with the device's precision, and how long its texts are taken to be."""
+    """The experiment with the device's precision and a batch that can be filled, and the length of its texts."""
     if "learning_rate" not in METHOD_FIELDS[experiment.task][experiment.method]:
         raise ValueError(message("nothing_to_plan", method=experiment.method))
     # How weights can be held depends on what is installed here, which another device need not care about.
     experiment = experiment.but(precision=resolve(experiment.but(weights="fp32"), device).precision)
+    if isinstance(experiment.train_size, int):
+        experiment = experiment.but(batch_size=min(experiment.batch_size, experiment.train_size))
     length = length or experiment.max_length or 1
     # A longer text is refused when it is encoded, with what to do about it.
     most = getattr(configuration(experiment.model).get_text_config(), "max_position_embeddings", length)

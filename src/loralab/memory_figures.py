@@ -43,7 +43,7 @@ def anchor_table(sizes: Sequence[Size]) -> pd.DataFrame:
     for size in sizes:
         weights = size.plan.static["weights"]
         experiment = size.plan.experiment
-        plain = size.plan.attention == "sdpa" and experiment.gradient_accumulation_steps == 1
+        plain = not size.plan.attention and experiment.gradient_accumulation_steps == 1
         if experiment.method == "full" and plain:
             rows.append(
                 {

@@ -32,10 +32,9 @@ def wanted(profile: Profile, pairs: Sequence[str]) -> list[Experiment]:
         return [track.experiment(given.pop("method", "lora"), **given)]
     found: dict[str, Experiment] = {}
     for track in (profile, profile.generation):
-        variants = [track.variant(name) for name in track.variants]
-        for experiment in (*track.comparison(), *track.rank_comparison(), *variants):
+        for experiment in (*track.every_experiment(), *map(track.variant, track.variants)):
             if "learning_rate" in experiment.identity():
-                found.setdefault(experiment.but(seed=0).key, experiment)
+                found.setdefault(experiment.but(seed=0, learning_rate=1, examined=True, alpha=1).key, experiment)
     return list(found.values())
 
 
@@ -94,26 +93,29 @@ def trials(experiment: Experiment) -> list[Trial]:
     return [try_on(experiment, device) for device in (detect(), *GPUS)]
 
 
+def heading(tried: Sequence[Trial]) -> str:
+    """What was tried, in a line; of GPUs there is always one that is able."""
+    return next(title(trial.plan) for trial in tried if trial.plan)
+
+
 def rates_on(planned: Plan) -> dict[str, float] | None:
     """Seconds a unit of work on the plan's device: published peaks, or on a CPU what data/sizes.json's achieved.
 
     None for a GPU whose peaks are not among PEAKS by that name.
     """
     if planned.device.name in PEAKS:
-        return published_rates(planned.device.name, planned.experiment.precision)
+        # Weights in 16 bits are multiplied in 16 bits, whatever the precision of the rest.
+        in_bf16 = planned.experiment.weights == "bf16"
+        return published_rates(planned.device.name, "bf16" if in_bf16 else planned.experiment.precision)
     return rates_of(published()) if planned.device.kind == "cpu" else None
 
 
 def as_json(experiments: Sequence[Experiment]) -> str:
     """The plans of experiments, sizes in bytes."""
-    listed = [
-        {
-            "title": title(experiment),
-            "experiment": experiment.identity(),
-            "devices": [_row(trial) for trial in trials(experiment)],
-        }
-        for experiment in experiments
-    ]
+    listed = []
+    for experiment in experiments:
+        tried = trials(experiment)
+        listed.append({"title": heading(tried), "experiment": experiment.identity(), "devices": list(map(_row, tried))})
     return json.dumps(listed, ensure_ascii=False, indent=1)
 
 
@@ -143,7 +145,7 @@ def as_text(experiments: Sequence[Experiment]) -> str:
             for trial in tried
             if trial.plan and trial.changes
         ]
-        blocks.append("\n".join([title(experiment), table, *found]))
+        blocks.append("\n".join([heading(tried), table, *found]))
     return "\n\n".join([*blocks, message("plan_note", room=percent(ROOM, 0))])
 
 
@@ -175,11 +177,12 @@ def measured_text(experiments: Sequence[Experiment]) -> str:
     for asked in experiments:
         experiment = resolve(asked, detect())
         check_fits(experiment, detect())
-        size = measure_apart(experiment, experiment.batch_size, experiment.max_length or 1)
+        planned = plan(experiment, detect())
+        size = measure_apart(experiment, planned.rows, planned.length)
         values = {
             "planned": gibibytes(size.plan.peak),
             "peak": gibibytes(size.peak),
             "seconds": number(size.seconds, 2),
         }
-        lines.append(message("measured_line", title=title(experiment), method=size.method, **values))
+        lines.append(message("measured_line", title=title(planned), method=size.method, **values))
     return "\n".join(lines)

@@ -114,6 +114,12 @@ class Track:
         """One run of each other method."""
         return [self.experiment(method) for method in self.methods]
 
+    def every_experiment(self) -> list[Experiment]:
+        """All that the track runs: the lessons' comparisons, and what a study adds to them."""
+        swept = [experiment for method in self.sweep for experiment in self.rates_tried(method)]
+        added = [*swept, *self.scale_comparison(), *self.target_comparison(), *self.other_methods()] if swept else []
+        return [*self.comparison(), *self.rank_comparison(), *added]
+
     def comparison(self) -> list[Experiment]:
         """Lesson 6's list: the baselines once, then each trained method with each seed."""
         seeded = [(method, seed) for method in TRAINED[self.task] for seed in self.seeds]

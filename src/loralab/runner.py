@@ -70,7 +70,8 @@ def check_memory(experiment: Experiment) -> None:
     An experiment whose result is there is not checked: it takes none.
     """
     if not (run_folder(experiment) / "result.json").exists():
-        check_fits(experiment, detect(), processes().num_processes)
+        with processes().local_main_process_first():  # so that a configuration that has to be fetched is fetched once
+            check_fits(experiment, detect(), processes().num_processes)
 
 
 def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> Result:
@@ -92,6 +93,7 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     known = from_main(lambda: existing_result(folder, provenance))
     if known is not None:
         return known
+    check_memory(experiment)  # what was there may have been of no use
     splits = load_splits(experiment)
     about = {
         **provenance,

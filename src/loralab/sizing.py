@@ -80,7 +80,7 @@ class Watch(TrainerCallback):
         self.seconds.append(time.perf_counter() - self._started)
 
 
-def measure(experiment: Experiment, rows: int, length: int, attention: str = "sdpa") -> Size:
+def measure(experiment: Experiment, rows: int, length: int, attention: str | None = None) -> Size:
     """Plan a training step, and take it: Trainer's, with the course's loss, on texts of random tokens.
 
     The base's values are drawn anew, so that nothing has to be fetched; its size is what counts. One text is a token
@@ -125,7 +125,7 @@ def measure(experiment: Experiment, rows: int, length: int, attention: str = "sd
     )
 
 
-def measure_apart(experiment: Experiment, rows: int, length: int, attention: str = "sdpa") -> Size:
+def measure_apart(experiment: Experiment, rows: int, length: int, attention: str | None = None) -> Size:
     """`measure` in a process of its own, so that nothing that was there before counts.
 
     Raises ValueError with what the process said if it ends in an error.
@@ -163,7 +163,7 @@ def size_name(size: Size) -> str:
         extras.append(message("with_checkpointing"))
     if experiment.gradient_accumulation_steps > 1:
         extras.append(message("with_accumulation", steps=experiment.gradient_accumulation_steps))
-    if size.plan.attention != "sdpa":
+    if size.plan.attention:
         extras.append(message("with_attention", attention=size.plan.attention))
     return f"{experiment.model}, {size.plan.rows} × {size.plan.length}: " + ", ".join([experiment.method, *extras])
 
@@ -205,7 +205,7 @@ def combinations() -> list[dict[str, Any]]:
         )  # fmt: skip
         for case in cases:
             changes = dict(case)
-            attention = changes.pop("attention", "sdpa")
+            attention = changes.pop("attention", None)
             found.append({"experiment": base.but(**changes), "rows": rows, "length": length, "attention": attention})
     return found
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -68,13 +69,13 @@ class Step:
 
 
 class NotFollowed(ValueError):
-    """A model whose step cannot be taken without its tensors' content: it chooses by it, or torch lacks the shapes."""
+    """A step that cannot be taken on fake tensors: the model chooses by their content, or could not take it at all."""
 
 
-def step_of(experiment: Experiment, device: Device, rows: int, length: int, attention: str = "sdpa") -> Step:
+def step_of(experiment: Experiment, device: Device, rows: int, length: int, attention: str | None = None) -> Step:
     """The experiment's training step with a batch of that size; its precision is not "auto".
 
-    Raises NotFollowed for a model whose step cannot be taken without content, what `configuration` and `apply_method`
+    Raises NotFollowed for a step that fails on fake tensors, what `configuration` and `apply_method`
     raise, and ValueError for an implementation of attention that the model does not have.
     """
     # PiSSA is LoRA from another start. DoRA over 4 bits is counted as LoRA, a little low: it unpacks weights once more.
@@ -91,7 +92,7 @@ def step_of(experiment: Experiment, device: Device, rows: int, length: int, atte
 
 
 @lru_cache(maxsize=64)
-def take_step(experiment: Experiment, kind: str, rows: int, length: int, attention: str) -> Step:
+def take_step(experiment: Experiment, kind: str, rows: int, length: int, attention: str | None) -> Step:
     """`step_of` for a kind of device, "cpu" or "cuda"."""
     mixed = experiment.precision == "bf16"
     with torch.device("meta"):
@@ -106,9 +107,11 @@ def take_step(experiment: Experiment, kind: str, rows: int, length: int, attenti
     logger.setLevel(logging.CRITICAL)
     try:
         return _counted(model, experiment, Kernels(kind, mixed), rows, length)
-    except Exception as error:  # whatever the model's own code does with what is not there
+    except Exception as error:  # whatever the model's own code does, or torch where content is not there
         name = Path(experiment.model).name
-        raise NotFollowed(message("not_followed", model=name, error=f"{type(error).__name__}: {error}")) from error
+        raise NotFollowed(
+            message("not_followed", model=name, error=f"{type(error).__name__}: {error}".rstrip("."))
+        ) from error
     finally:
         logger.setLevel(level)
 
@@ -160,14 +163,17 @@ def configuration(model: str) -> Any:
     if model.endswith(".json"):
         try:
             return AutoConfig.for_model(**json.loads(Path(model).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, StrictDataclassError) as error:
             raise ValueError(message("no_configuration", path=Path(model).name, error=error)) from error
     written = dict(asset("model", model).get("config", {}))
     return AutoConfig.for_model(**written) if written else AutoConfig.from_pretrained(locate(model))
 
 
-def empty_base(experiment: Experiment, attention: str) -> nn.Module:
-    """What `load_for` loads, from its configuration and without weights, on the device in force."""
+def empty_base(experiment: Experiment, attention: str | None = None) -> nn.Module:
+    """What `load_for` loads, from its configuration and without weights, on the device in force.
+
+    `attention` is as in `loralab.memory.plan`.
+    """
     config = configuration(experiment.model)
     kind: Any = AutoModelForCausalLM
     if experiment.task == "classification":
@@ -264,6 +270,10 @@ class Counter(TorchDispatchMode):
     def _count(self, func: Any, args: Any, kwargs: Any, made: Any) -> None:
         given = [tensor for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, torch.Tensor)]
         results = [tensor for tensor in tree_leaves(made) if isinstance(tensor, torch.Tensor)]
+        if not results:  # an optimizer's operation on lists writes to what it is given, and returns nothing
+            written = [a.name for a in func._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+            named = dict(zip((a.name for a in func._schema.arguments), args, strict=False)) | kwargs
+            results = [t for t in tree_leaves([named.get(name) for name in written]) if isinstance(t, torch.Tensor)]
         known = {tensor.untyped_storage()._cdata for tensor in given}
         new = [t.untyped_storage().nbytes() for t in results if t.untyped_storage()._cdata not in known]
         counted = COUNTED.get(func.overloadpacket)
