@@ -5,14 +5,25 @@ import numpy as np
 import pytest
 import torch
 
-from loralab import diagrams, figures
-from loralab.messages import set_language
-from loralab.plotting import LINES
+from loralab import diagrams, figures, memory_figures
+from loralab.messages import number, set_language
+from loralab.plotting import LINES, Picture
+from loralab.sizing import published
 from loralab.stats import Difference
 
 
 def title(picture):
     return picture.figure.get_suptitle().replace("\n", " ")
+
+
+PEAKS = np.array([[100, 200], [400, 800]]) * 2.0**20
+
+
+def bars():
+    """Two published steps, as planned and as measured."""
+    sizes = {size.plan.experiment.method: size for size in published()[:3]}
+    plans = {method: size.plan for method, size in sizes.items()}
+    return memory_figures.memory_bars(plans, {method: size.peak for method, size in sizes.items()})
 
 
 @pytest.fixture
@@ -49,6 +60,8 @@ def every(make, make_answers):
         "gained_and_forgotten": figures.gained_and_forgotten(
             make_answers("base", nats=80), [make_answers("full", other=3.9), make_answers("lora", other=3.6)]
         ),
+        "memory_bars": bars(),
+        "crossover": memory_figures.crossover(PEAKS, {"a": PEAKS / 4, "b": PEAKS * 1.5}, (1, 16), (64, 512)),
         "loss_curves, generation": figures.loss_curves([make_answers("full"), make_answers("lora")]),
     }
 
@@ -56,9 +69,9 @@ def every(make, make_answers):
 def test_no_figure_is_left_out(every):
     drawn = {
         name
-        for module in (diagrams, figures)
+        for module in (diagrams, figures, memory_figures)
         for name, thing in vars(module).items()
-        if callable(thing) and getattr(thing, "__module__", "") == module.__name__ and not name.startswith("_")
+        if getattr(thing, "__annotations__", {}).get("return") is Picture and not name.startswith("_")
     }
     assert drawn == {name.split(",")[0] for name in every}
 
@@ -164,6 +177,38 @@ def test_what_was_gained_and_forgotten_has_its_sign(make_answers):
         "LoRA \u22121.250 on answers and \u22120.125 on editorials"
     )
     assert picture.alt.endswith("base: 4.000, 3.500; full: 2.000, 4.000; LoRA: 3.000, 3.250; LoRA: 2.500, 3.500.")
+
+
+def test_the_bars_of_a_plan_add_up_to_its_peak():
+    picture, sizes = bars(), published()[:3]
+    assert title(picture) == "full: 488 MiB at the peak; head: 105"
+    axes = picture.figure.axes[0]
+    ends = [max(bar.get_x() + bar.get_width() for container in axes.containers for bar in [container[row]])
+            for row in range(3)]  # fmt: skip
+    assert ends == pytest.approx([size.plan.peak / 2**20 for size in sizes])
+    (lines,) = axes.collections
+    assert [segment[0][0] for segment in lines.get_segments()] == pytest.approx([size.peak / 2**20 for size in sizes])
+
+
+def test_the_crossover_says_where_lora_costs():
+    picture = memory_figures.crossover(PEAKS, {"a": PEAKS / 4, "b": PEAKS * 1.5}, (1, 16), (64, 512))
+    assert "from \u221250% to 75%" in title(picture)
+    first, second = ({text.get_text() for text in axes.texts} for axes in picture.figure.axes)
+    assert (first, second) == ({"75%"}, {"\u221250%"})
+    assert "16 × 512: \u221250%" in picture.alt
+
+
+def test_plans_stand_beside_what_was_measured_and_what_others_say():
+    from accelerate.commands.estimate import estimate_training_usage
+
+    sizes = published()
+    table = memory_figures.size_table(sizes)
+    assert len(table) == len(sizes) and "\u22120%" not in table.to_string()
+    full = [size for size in sizes if size.plan.experiment.method == "full" and not size.plan.attention]
+    plain = [size for size in full if size.plan.experiment.gradient_accumulation_steps == 1]
+    anchors = memory_figures.anchor_table(sizes)
+    theirs = [estimate_training_usage(size.plan.static["weights"], "float32")["step"] for size in plain]
+    assert list(anchors["accelerate estimate-memory"]) == [number(peak / 2**20, 0) for peak in theirs]
 
 
 def test_series_differ_in_grey_and_not_by_colour_alone():
