@@ -65,10 +65,11 @@ def _plan(options: argparse.Namespace) -> int:
         with redirect_stdout(io.StringIO()):
             profile = start(options.language)
         experiments = planner.wanted(profile, options.pairs)
-        if options.measure:
-            print(planner.measured_text(experiments))
-        else:
-            print(planner.as_json(experiments) if options.json else planner.as_text(experiments))
+        if options.json:
+            print(planner.as_json(experiments))
+            return 0
+        for text in planner.measured_text(experiments) if options.measure else planner.as_text(experiments):
+            print(text, flush=True)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,7 +1,7 @@
 """The plans of experiments, told: on this machine and on the GPUs that people have, as text and as JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
@@ -134,9 +134,11 @@ def _row(trial: Trial) -> dict[str, Any]:
     }
 
 
-def as_text(experiments: Sequence[Experiment]) -> str:
-    """The plans of experiments as tables in GiB, each with what to change for the devices that it does not fit."""
-    blocks = []
+def as_text(experiments: Sequence[Experiment]) -> Iterator[str]:
+    """The plans of experiments as tables in GiB, each with what to change for the devices that it does not fit.
+
+    One after another, as each is made: a large model's takes a minute.
+    """
     for experiment in experiments:
         tried = trials(experiment)
         table = pd.DataFrame(map(_shown, tried)).to_string(index=False)
@@ -145,8 +147,8 @@ def as_text(experiments: Sequence[Experiment]) -> str:
             for trial in tried
             if trial.plan and trial.changes
         ]
-        blocks.append("\n".join([heading(tried), table, *found]))
-    return "\n\n".join([*blocks, message("plan_note", room=percent(ROOM, 0))])
+        yield "\n".join([heading(tried), table, *found]) + "\n"
+    yield message("plan_note", room=percent(ROOM, 0))
 
 
 def _shown(trial: Trial) -> dict[str, str]:
@@ -168,12 +170,11 @@ def _shown(trial: Trial) -> dict[str, str]:
     return {name: trial.device.name} | {message(cell): texts[cell] for cell in cells}
 
 
-def measured_text(experiments: Sequence[Experiment]) -> str:
+def measured_text(experiments: Sequence[Experiment]) -> Iterator[str]:
     """The experiments' steps as this machine takes them, each in a process of its own: peak, seconds, and the plan's.
 
-    Raises what `resolve`, `check_fits` and `measure_apart` raise.
+    One after another. Raises what `resolve`, `check_fits` and `measure_apart` raise.
     """
-    lines = []
     for asked in experiments:
         experiment = resolve(asked, detect())
         check_fits(experiment, detect())
@@ -184,5 +185,4 @@ def measured_text(experiments: Sequence[Experiment]) -> str:
             "peak": gibibytes(size.peak),
             "seconds": number(size.seconds, 2),
         }
-        lines.append(message("measured_line", title=title(planned), method=size.method, **values))
-    return "\n".join(lines)
+        yield message("measured_line", title=title(planned), method=size.method, **values)
