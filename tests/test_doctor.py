@@ -268,6 +268,12 @@ def test_what_is_there_is_not_missing_and_fits_what_is_allowed_for_it():
     assert read_facts().missing == ()
 
 
+def test_the_t4s_minutes_are_no_measurement_in_spanish_either():
+    set_language("es")
+    ((level, text, _),) = told(T4, "estimate")
+    assert level == "ok" and "no se ha medido" in text
+
+
 def test_the_allowance_is_enough_for_models_that_cannot_be_counted():
     for experiment in (CPU.profile.experiment("full"), CPU.profile.generation.experiment("full")):
         assert parameters(experiment, ()) < ALLOWED_PARAMETERS == parameters(experiment, (experiment.model,))

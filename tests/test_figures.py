@@ -20,7 +20,7 @@ PEAKS = np.array([[100, 200], [400, 800]]) * 2.0**20
 
 
 def bars():
-    """Two published steps, as planned and as measured."""
+    """Three published steps, as planned and as measured."""
     sizes = {size.plan.experiment.method: size for size in published()[:3]}
     plans = {method: size.plan for method, size in sizes.items()}
     return memory_figures.memory_bars(plans, {method: size.peak for method, size in sizes.items()})
@@ -183,8 +183,7 @@ def test_the_bars_of_a_plan_add_up_to_its_peak():
     picture, sizes = bars(), published()[:3]
     assert title(picture) == "full: 488 MiB at the peak; head: 105"
     axes = picture.figure.axes[0]
-    ends = [max(bar.get_x() + bar.get_width() for container in axes.containers for bar in [container[row]])
-            for row in range(3)]  # fmt: skip
+    ends = [max(bar.get_x() + bar.get_width() for bar in bars) for bars in zip(*axes.containers, strict=True)]
     assert ends == pytest.approx([size.plan.peak / 2**20 for size in sizes])
     (lines,) = axes.collections
     assert [segment[0][0] for segment in lines.get_segments()] == pytest.approx([size.peak / 2**20 for size in sizes])
@@ -204,6 +203,8 @@ def test_plans_stand_beside_what_was_measured_and_what_others_say():
     sizes = published()
     table = memory_figures.size_table(sizes)
     assert len(table) == len(sizes) and "\u22120%" not in table.to_string()
+    assert list(table.iloc[:, 3]) == [number(size.plan.peak / 2**20, 1) for size in sizes]
+    assert list(table.iloc[:, 4]) == [number(size.peak / 2**20, 1) for size in sizes]
     full = [size for size in sizes if size.plan.experiment.method == "full" and not size.plan.attention]
     plain = [size for size in full if size.plan.experiment.gradient_accumulation_steps == 1]
     anchors = memory_figures.anchor_table(sizes)

@@ -66,6 +66,7 @@ def test_what_a_device_cannot_compute(gemma):
 def test_changes_take_less_and_say_so(tiny):
     planned = plan(tiny, gpu_of(2**20))
     found = changes(planned)
+    assert all(change.plan.peak < planned.peak for change in found)
     fields = ["batch_size=1", "activation_checkpointing=true", "precision=auto", "method=lora", "max_length=128"]
     for field, change in zip(fields, found, strict=True):
         assert f"`{field}`" in change.text
@@ -204,7 +205,9 @@ def test_a_model_without_fused_attention_is_planned(tmp_path):
     path = tmp_path / "deberta.json"
     sizes = {"vocab_size": 100, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
     path.write_text(json.dumps({"model_type": "deberta-v2", **sizes}))
-    assert plan(load_profile("cpu").experiment("full", model=str(path)), T4).peak > 0
+    chosen, eager = (plan(load_profile("cpu").experiment("full", model=str(path)), T4, attention=kind)
+                     for kind in (None, "eager"))  # fmt: skip
+    assert chosen.parts == eager.parts
 
 
 def test_an_experiment_is_named_by_its_fields(smoke):

@@ -88,7 +88,7 @@ def measure(experiment: Experiment, rows: int, length: int, attention: str | Non
     """
     device = detect()
     planned = plan(experiment, device, rows, length, attention)
-    length = planned.length
+    experiment, length = planned.experiment, planned.length
     set_seed(0)
     base = load_for(experiment) if experiment.weights == "nf4" else empty_base(experiment, attention)
     model = apply_method(base, experiment)
@@ -101,9 +101,7 @@ def measure(experiment: Experiment, rows: int, length: int, attention: str | Non
     columns = {"input_ids": ids, "attention_mask": mask, "labels": labels}
     peak, watch = PeakMemory(1), Watch()
     with tempfile.TemporaryDirectory() as folder:
-        arguments = training_arguments(
-            experiment.but(batch_size=rows, epochs=STEPS, precision=planned.experiment.precision), device, Path(folder)
-        )
+        arguments = training_arguments(experiment.but(batch_size=rows, epochs=STEPS), device, Path(folder))
         arguments.eval_strategy = arguments.save_strategy = "no"
         trainer = LengthTrainer(
             lengths=[length] * count,
@@ -115,7 +113,7 @@ def measure(experiment: Experiment, rows: int, length: int, attention: str | Non
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-    named = planned.experiment.but(model=Path(experiment.model).stem)  # no path of this machine
+    named = experiment.but(model=Path(experiment.model).stem)  # no path of this machine
     return Size(
         plan=replace(planned, experiment=named),
         peak=peak.result["peak_bytes"],
