@@ -178,12 +178,12 @@ CASES = {
     "models in the cache": (replace(T4, cached=BOTH), ("disk_hub", "ok", "`/home/ana/hub`; 0.5 are needed", "")),
     # Three checkpoints of 12 × 494,032,768 bytes, and 1 GB.
     "checkpoints": (
-        replace(T4, folders=folders(19e9, disks=(1, 2, 3))),
-        ("disk_results", "ok", "19.0 GB free in `/home/ana/results`; 18.8 are needed at most", ""),
+        replace(T4, folders=folders(13e9, disks=(1, 2, 3))),
+        ("disk_results", "ok", "13.0 GB free in `/home/ana/results`; 12.9 are needed at most", ""),
     ),
     "one disk for all": (
-        replace(T4, folders=folders(19e9)),
-        ("disk_results", "fail", "18.8 are needed, and 21.5 with all that goes to that disk", "`LORALAB_RESULTS`"),
+        replace(T4, folders=folders(13e9)),
+        ("disk_results", "fail", "12.9 are needed, and 15.6 with all that goes to that disk", "`LORALAB_RESULTS`"),
     ),
     "hub not needed": (CPU, ("hub", "ok", "not needed by this profile", "")),
     "hub": (T4, ("hub", "ok", "huggingface.co answers", "")),

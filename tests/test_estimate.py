@@ -92,11 +92,11 @@ def test_a_training_by_hand(t4):
 def test_a_run_by_hand(t4):
     head, tokens = t4.experiment("head"), 234.76 * 1.3
     assert mean_tokens(head) == tokens
-    examined = forward_seconds(head, 2000, tokens, "fp16")
+    examined = forward_seconds(head, 4000, tokens, "fp16")
     assert isclose(run_seconds(head), RUN + training_seconds(head, tokens) + examined)
     # In fp32, once over what is trained and tested on.
     frozen = t4.experiment("frozen")
-    assert isclose(run_seconds(frozen), RUN + forward_seconds(frozen, 3000, tokens, "fp32"))
+    assert isclose(run_seconds(frozen), RUN + forward_seconds(frozen, 5000, tokens, "fp32"))
     assert run_seconds(t4.experiment("majority")) == run_seconds(t4.generation.experiment("retrieval")) == RUN
     assert run_seconds(t4.experiment("lora", rank=4)) == run_seconds(t4.experiment("lora", rank=16))
 

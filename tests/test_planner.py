@@ -288,6 +288,13 @@ def test_dora_over_4_bits_is_planned_as_lora(tiny):
     assert dora == lora < plan(tiny.but(method="lora"), T4).peak
 
 
+def test_an_encoders_weights_are_in_fp32_whatever_is_asked(smoke):
+    """As training loads them: a classifier does not read `weights`."""
+    lora = smoke.experiment("lora")
+    assert plan(lora.but(weights="bf16"), A100) == plan(lora, A100)
+    assert largest_batch(lora.but(weights="bf16"), A100, 2**30) == largest_batch(lora, A100, 2**30)
+
+
 def test_weights_in_16_bits_are_multiplied_so(tiny):
     exact = tiny.but(method="lora", precision="fp32")
     slow, fast = (rates_on(plan(exact.but(weights=weights), A100))["operations"] for weights in ("fp32", "bf16"))

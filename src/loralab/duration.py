@@ -21,7 +21,7 @@ PEAKS = {
 # clock, and no stream of bytes is as fast as the data sheet's.
 ACHIEVED = {"fp16": 0.25, "fp32": 0.5, "bytes": 0.75}
 # Seconds in which Python starts an operation: 6 to 10 microseconds here, of steps so small that nothing else takes time
-# (BERT, DistilBERT and Qwen2 of width 16, one thread). An assumption for the CPU beside a GPU, as Colab's are slower.
+# (a slow test takes them). An assumption for the CPU beside a GPU, as Colab's are slower.
 STARTED = 15e-6
 
 

@@ -16,10 +16,9 @@ from loralab.tracing import step_of
 T4 = GPUS[0]
 # Bytes a second that a cloud disk writes.
 DISK = 100e6
-# Seconds a run for loading data and weights, turning texts into tokens and saving: an assumption, on the high side. And
-# seconds a lesson for imports and for what it tries beside its runs: the smoke profile's take 54 each on two cores,
-# tiny runs included, and Colab's two are slower.
-RUN, LESSON, LESSONS = 20, 90, 6
+# Seconds a run for loading data and weights, turning texts into tokens and saving, and seconds a lesson for imports and
+# for what it tries beside its runs: assumptions, on the high side.
+RUN, LESSON, LESSONS = 20, 120, 6
 # Words of one of IMDB's 50,000 reviews on average, as tutorials print it of Keras's copy (234.76). With punctuation and
 # parts of words some 300 tokens; cutting at 512, which takes some off, is not counted.
 IMDB_WORDS = 234.76

@@ -94,6 +94,8 @@ def _settled(experiment: Experiment, device: Device, length: int | None) -> tupl
         raise ValueError(message("nothing_to_plan", method=experiment.method))
     # How weights can be held depends on what is installed here, which another device need not care about.
     experiment = experiment.but(precision=resolve(experiment.but(weights="fp32"), device).precision)
+    if "weights" not in experiment.identity():  # as they are loaded then
+        experiment = experiment.but(weights="fp32")
     if isinstance(experiment.train_size, int):
         experiment = experiment.but(batch_size=min(experiment.batch_size, experiment.train_size))
     length = length or experiment.max_length or 1
