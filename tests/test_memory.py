@@ -2,7 +2,6 @@
 
 import json
 import random
-import statistics
 import time
 from dataclasses import replace
 
@@ -272,10 +271,10 @@ def test_only_what_computes_is_counted_as_an_operation(smoke):
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_python_starts_an_operation_in_about_the_time_assumed(method, tmp_path):
-    """In steps of a Qwen2 so small that nothing else takes time: not in more, nor in a tenth."""
+    """In steps of a Qwen2 so small that nothing else takes time, the quickest of 20: not in more, nor in a tenth."""
     path = tmp_path / "config.json"
-    path.write_text(json.dumps({"model_type": "qwen2", "vocab_size": 100, "hidden_size": 16, "intermediate_size": 32,
-                                "num_attention_heads": 4, "num_hidden_layers": 24}))  # fmt: skip
+    sizes = {"vocab_size": 100, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 24}
+    path.write_text(json.dumps({"model_type": "qwen2", **sizes, "num_attention_heads": 4, "num_key_value_heads": 4}))
     experiment = load_profile("smoke").generation.experiment(method, model=str(path))
     step, model = step_of(experiment, CPU, 1, 4), apply_method(empty_base(experiment), experiment).train()
     ids, seconds = torch.zeros(1, 4, dtype=torch.long), []
@@ -283,7 +282,7 @@ def test_python_starts_an_operation_in_about_the_time_assumed(method, tmp_path):
         started = time.perf_counter()
         summed_loss(model(input_ids=ids, attention_mask=torch.ones_like(ids)), ids, torch.tensor(1)).backward()
         seconds.append(time.perf_counter() - started)
-    each = statistics.median(seconds) / (step.forward["started"] + step.backward["started"])
+    each = min(seconds) / (step.forward["started"] + step.backward["started"])
     assert STARTED / 10 < each < STARTED
 
 
