@@ -4,10 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgba
 
 from loralab import diagrams, figures, memory_figures
 from loralab.messages import number, set_language
-from loralab.plotting import LINES, Picture
+from loralab.plotting import BLUE, LINES, ORANGE, Picture
 from loralab.sizing import published
 from loralab.stats import Difference
 
@@ -210,6 +211,24 @@ def test_plans_stand_beside_what_was_measured_and_what_others_say():
     anchors = memory_figures.anchor_table(sizes)
     theirs = [estimate_training_usage(size.plan.static["weights"], "float32")["step"] for size in plain]
     assert list(anchors["accelerate estimate-memory"]) == [number(peak / 2**20, 0) for peak in theirs]
+
+
+def test_a_method_looks_the_same_in_every_figure(make, make_answers):
+    full, lora = make("full"), make("lora")
+    answers = make_answers("full"), make_answers("lora")
+    pictures = [figures.loss_curves([full, lora]), figures.loss_curves([lora, full])]
+    pictures += [figures.accuracy_against_rate([full, lora]), figures.accuracy_against_rate([lora, full])]
+    pictures += [figures.gained_and_forgotten(make_answers("base"), order) for order in (answers, answers[::-1])]
+    for picture in pictures:
+        colours = {line.get_label(): line.get_color() for line in picture.figure.axes[0].lines}
+        assert (colours["full"], colours["LoRA"]) == (ORANGE, BLUE)
+    bars = figures.comparison_panel([full], [lora], "").figure.axes[0].patches
+    assert [bar.get_facecolor() for bar in bars] == [to_rgba(ORANGE), to_rgba(BLUE)]
+
+
+def test_runs_of_one_method_do_not_look_the_same(make):
+    axes = figures.loss_curves([make(rank=rank) for rank in (4, 8, 16)]).figure.axes[0]
+    assert len({line.get_color() for line in axes.lines if line.get_label() == "LoRA"}) == 3
 
 
 def test_series_differ_in_grey_and_not_by_colour_alone():

@@ -834,7 +834,7 @@ guess_static.compare(
 )
 
 # %% [markdown] lang="es"
-# ¿Acierta el plan? La prueba es dar de verdad los dos pasos, con 16 textos de 64 tokens, cada uno en un proceso propio,
+# ¿Acierta el plan? La prueba es dar de verdad los dos pasos, con 16 textos de 64 *tokens*, cada uno en un proceso propio,
 # y medir su memoria máxima. La celda tarda unos segundos.
 
 # %% [markdown] lang="en"

@@ -889,7 +889,7 @@ assert torch.allclose(
 #
 # Gemma 3, de 4300 millones de parámetros, es el modelo de la receta original. Una T4 se vende como de 16 GB;
 # `nvidia-smi` dice 15 GiB, y de ahí sale también lo que ocupan el controlador y CUDA. El plan cuenta, a partir de la
-# configuración, lo que sigue: un solo ejemplo de 512 tokens, sin guardar las activaciones internas de cada bloque, que
+# configuración, lo que sigue: un solo ejemplo de 512 *tokens*, sin guardar las activaciones internas de cada bloque, que
 # se recalculan a la vuelta (*activation checkpointing*). La torre de visión, que no ve textos, no se entrena. Con los
 # pesos congelados se puede ahorrar más: en `bf16`, donde la GPU lo admita, o en 4 bits (**QLoRA**, [Dettmers et al.,
 # 2023](https://arxiv.org/abs/2305.14314)).

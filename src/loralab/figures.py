@@ -17,6 +17,7 @@ from loralab.plotting import (
     Picture,
     dress,
     log_ticks,
+    looks,
     new_axes,
     new_figure,
     styled,
@@ -39,7 +40,8 @@ def loss_curves(results: Sequence[Result]) -> Picture:
     dress(above, ylabel=message("loss_axis"))
     dress(below, message("step_axis"), message("rate_axis"))
     texts, ticks, highest = [], [], 0.9
-    for position, (result, (marker, line, colour)) in enumerate(zip(results, LINES, strict=False)):
+    chosen = looks([result.experiment.method for result in results])
+    for position, (result, (marker, line, colour)) in enumerate(zip(results, chosen, strict=True)):
         loss = np.asarray(result.loss_by_step)
         per_epoch = len(loss) / len(result.epochs)
         window = max(1, round(per_epoch / 10))
@@ -74,13 +76,14 @@ def accuracy_against_rate(results: Sequence[Result]) -> Picture:
     """Validation accuracy after the last epoch against the learning rate, one line a method, one dot a run."""
     groups: dict[str, dict[float, float]] = {}
     for result in sorted(results, key=lambda r: r.experiment.learning_rate):
-        rates = groups.setdefault(_short(result), {})
+        rates = groups.setdefault(result.experiment.method, {})
         rates[result.experiment.learning_rate] = result.epochs[-1]["accuracy"]
-    best = {name: max(rates, key=rates.__getitem__) for name, rates in groups.items()}
+    names = {method: message(f"short_{method}") for method in groups}
+    best = {method: max(rates, key=rates.__getitem__) for method, rates in groups.items()}
     key = "rates_differ" if len(set(best.values())) > 1 else "rates_agree"
-    title = message(key, best="; ".join(f"{name}, {scientific(rate)}" for name, rate in best.items()))
+    title = message(key, best="; ".join(f"{names[method]}, {scientific(rate)}" for method, rate in best.items()))
     figure, axes = new_axes(title, message("rate_axis_log"), message("validation_axis"))
-    for (name, rates), (marker, line, colour) in zip(groups.items(), LINES, strict=False):
+    for (method, rates), (marker, line, colour) in zip(groups.items(), looks(list(groups)), strict=True):
         axes.plot(
             list(rates),
             [100 * x for x in rates.values()],
@@ -88,15 +91,15 @@ def accuracy_against_rate(results: Sequence[Result]) -> Picture:
             linewidth=1,
             marker=marker,
             color=colour,
-            label=name,
+            label=names[method],
         )
     every = sorted({rate for rates in groups.values() for rate in rates})
     log_ticks(axes, every, [scientific(rate) for rate in every])
     axes.margins(x=0.1)
     figure.legend(**BELOW)
     texts = [
-        f"{name}: " + ", ".join(f"{scientific(rate)} {percent(share)}" for rate, share in rates.items())
-        for name, rates in groups.items()
+        f"{names[method]}: " + ", ".join(f"{scientific(rate)} {percent(share)}" for rate, share in rates.items())
+        for method, rates in groups.items()
     ]
     return Picture(figure, f"{title}. {'; '.join(texts)}.")
 
@@ -226,13 +229,14 @@ def gained_and_forgotten(base: Result, tuned: Sequence[Result]) -> Picture:
     """Loss on the persona's answers against loss on editorials: a line from the base to each run."""
     groups: dict[str, list[Result]] = {}
     for result in tuned:
-        groups.setdefault(_short(result), []).append(result)
-    title = message("forgetting_title", points="; ".join(_change(base, name, group) for name, group in groups.items()))
+        groups.setdefault(result.experiment.method, []).append(result)
+    title = message("forgetting_title", points="; ".join(_change(base, group) for group in groups.values()))
     figure, axes = new_axes(title, message("answer_loss_axis"), message("other_loss_axis"), height=4.4)
     start = (base.test["loss"], base.test["other_loss"])
     axes.plot(*start, "k*", markersize=14, label=_short(base))
     texts = [f"{_short(base)}: {number(start[0], 3)}, {number(start[1], 3)}"]
-    for (name, group), (marker, line, colour) in zip(groups.items(), LINES, strict=False):
+    for group, (marker, line, colour) in zip(groups.values(), looks(list(groups)), strict=True):
+        name = _short(group[0])
         for result in group:
             end = (result.test["loss"], result.test["other_loss"])
             axes.plot([start[0], end[0]], [start[1], end[1]], linestyle=line, color=colour, linewidth=1.2)
@@ -244,10 +248,10 @@ def gained_and_forgotten(base: Result, tuned: Sequence[Result]) -> Picture:
     return Picture(figure, f"{title}. {message('answer_loss_axis')}, {message('other_loss_axis')}: {'; '.join(texts)}.")
 
 
-def _change(base: Result, name: str, group: Sequence[Result]) -> str:
+def _change(base: Result, group: Sequence[Result]) -> str:
     changes = [float(np.mean([r.test[s] for r in group])) - base.test[s] for s in ("loss", "other_loss")]
     signed = [("+" if change > 0 else "") + amount(change, "generation") for change in changes]
-    return message("forgetting_point", name=name, gain=signed[0], loss=signed[1])
+    return message("forgetting_point", name=_short(group[0]), gain=signed[0], loss=signed[1])
 
 
 def _short(result: Result) -> str:

@@ -5,6 +5,7 @@ import html
 import io
 import textwrap
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 from matplotlib import rc_context
@@ -36,6 +37,17 @@ LINES: tuple[tuple[str, Any, str], ...] = (
     ("D", "-.", "black"),
     ("v", (0, (6, 1, 1, 1, 1, 1)), "#CC79A7"),
 )
+LOOKS = {"full": LINES[1], "lora": LINES[0]}
+
+
+def looks(methods: Sequence[str]) -> list[tuple[str, Any, str]]:
+    """A marker, a line and a colour for each series: full fine-tuning and LoRA have theirs in every figure.
+
+    A second series of the same method, and any other method, takes the next that is free.
+    """
+    others = cycle(LINES[len(LOOKS) :])
+    first = [method not in methods[:place] for place, method in enumerate(methods)]
+    return [LOOKS[m] if m in LOOKS and new else next(others) for m, new in zip(methods, first, strict=True)]
 
 
 class Picture:

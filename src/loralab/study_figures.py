@@ -6,14 +6,11 @@ import numpy as np
 
 from loralab.experiment import Result
 from loralab.messages import message, number, percent, scientific
-from loralab.plotting import BELOW, BLUE, GREY, LINES, ORANGE, Picture, log_ticks, new_axes, styled
+from loralab.plotting import BELOW, BLUE, GREY, LINES, LOOKS, ORANGE, Picture, log_ticks, looks, new_axes, styled
 from loralab.sentences import SCORES, difference, margin_verdict, rank_verdict, with_unit
 from loralab.study import Evidence, Sweep, scale_groups
 from loralab.tables import size_text
 from loralab.update import INTRUDER, TOP, Update
-
-# Full fine-tuning and LoRA look the same in every figure here.
-LOOKS = {"full": LINES[1], "lora": LINES[0]}
 
 
 @styled
@@ -25,9 +22,8 @@ def loss_against_rate(sweeps: Sequence[Sweep]) -> Picture:
     )
     title = message("sweep_title", best=best)
     figure, axes = new_axes(title, message("rate_axis_log"), message("validation_loss_axis"), height=4.4)
-    texts, others = [], iter(LINES[len(LOOKS) :])
-    for sweep in sweeps:
-        marker, line, colour = LOOKS.get(sweep.method) or next(others)
+    texts = []
+    for sweep, (marker, line, colour) in zip(sweeps, looks([sweep.method for sweep in sweeps]), strict=True):
         finite = {rate: loss for rate, loss in sweep.losses.items() if np.isfinite(loss)}
         axes.plot(
             list(finite), list(finite.values()), linestyle=line, marker=marker, color=colour, label=_method(sweep)
