@@ -17,7 +17,7 @@ OFFLINE := PYTHONPATH=$(CURDIR)/tests/offline CUDA_VISIBLE_DEVICES=
 # A cell of a lesson in the smoke profile takes seconds; a kernel that died is found out after this many.
 CELL_TIMEOUT := 120
 # Tests of files that no library's version can change.
-UNVERSIONED := $(foreach name,colab notebooks project prose solutions,--ignore=tests/test_$(name).py)
+UNVERSIONED := $(foreach name,lessons/test_colab lessons/test_notebooks lessons/test_prose lessons/test_solutions test_project,--ignore=tests/$(name).py)
 TEST_TOOLS := pytest ipykernel jupytext nbclient
 SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 

@@ -27,7 +27,7 @@ NOTEBOOKS = Path(__file__).parent
 LANGUAGES = ("es", "en")
 SETUP = 'LANGUAGE = "es"'
 # The cell with which every source starts. What is built starts with setup.py's text, which ends in the same call.
-START = f"from loralab.lesson import start\n\n{SETUP}\nprofile = start(LANGUAGE)"
+START = f"from loralab import start\n\n{SETUP}\nprofile = start(LANGUAGE)"
 GITHUB = "https://github.com/"
 COLAB = "https://colab.research.google.com"
 OPEN = {"es": "Abrir en Colab", "en": "Open in Colab"}
@@ -136,7 +136,7 @@ def answers(code: str, key: str) -> str:
 
 def grading_cells(code: str, key: str, given: str) -> list[NotebookNode]:
     """An exercise's cell and its grader, a point if it is right, as nbgrader wants them."""
-    test = "from loralab.exercises import verdict\n\n"
+    test = "from loralab import verdict\n\n"
     test += f'outcome = verdict("{key}"{given})\nassert outcome.right, outcome.text'
     cells = [nbformat.v4.new_code_cell(code), nbformat.v4.new_code_cell(test)]
     common = {"schema_version": 3, "task": False}

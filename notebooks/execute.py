@@ -18,8 +18,8 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
 from loralab.experiment import write_atomically
-from loralab.lesson import profile_name
-from loralab.runner import results_dir
+from loralab.lessons.start import profile_name
+from loralab.train.run import results_dir
 
 
 def first_line(cell: NotebookNode) -> str:

@@ -29,7 +29,7 @@ def smoke():
 
 PROVENANCE = {
     "data": "d",
-    "code": "c",
+    "recipe": 1,
     "weights": "w",
     "device": "2 × CPU",
     "date": "2026-01-01",

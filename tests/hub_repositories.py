@@ -33,8 +33,8 @@ from transformers import (
     RobertaTokenizer,
 )
 
-from loralab.assets import assets
-from loralab.duplicates import words
+from loralab.data.assets import assets
+from loralab.data.duplicates import words
 
 # --- models: the true architectures and vocabularies of their kind, two layers of 32, random weights, no dropout
 

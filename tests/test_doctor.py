@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub import constants
 
 from loralab.__main__ import main
-from loralab.assets import assets, fetch
+from loralab.data.assets import assets, fetch
 from loralab.doctor import (
     ALLOWED_PARAMETERS,
     CHECKS,
@@ -22,9 +22,9 @@ from loralab.doctor import (
     parameters,
 )
 from loralab.facts import Facts, Folder, read_facts
-from loralab.hardware import Device
 from loralab.messages import MESSAGES, set_language
 from loralab.profiles import load_profile
+from loralab.train.hardware import Device
 
 GIB = 2**30
 TOKEN = "hf_thisMustBeSeenByNobody0123456789"
@@ -67,7 +67,7 @@ def told(facts, check):
 def test_a_machine_with_nothing_wrong(facts):
     findings = diagnose(facts)
     assert {f.level for f in findings} == {"ok"} and not any(f.remedy for f in findings)
-    silent = {"gpus"} if facts is T4 else {"gpus", "estimate"}
+    silent = {"gpus"}
     assert [f.check for f in findings] == [check for check in CHECKS if check not in silent]
 
 
@@ -206,7 +206,6 @@ CASES = {
         replace(A100, token=False, cached=("gemma-3-4b",)),
         ("token", "ok", "this profile does not need one", ""),
     ),
-    "duration": (T4, ("estimate", "ok", "(an estimate from counted operations and bytes, not measured)", "")),
 }
 
 
@@ -266,12 +265,6 @@ def test_what_is_there_is_not_missing_and_fits_what_is_allowed_for_it():
     kept = [fetch(row) for row in (assets("model") | assets("dataset")).values() if "package" in row]
     assert sum(path.stat().st_size for folder in kept for path in folder.iterdir()) < EMBEDDED
     assert read_facts().missing == ()
-
-
-def test_the_t4s_minutes_are_no_measurement_in_spanish_either():
-    set_language("es")
-    ((level, text, _),) = told(T4, "estimate")
-    assert level == "ok" and "no se ha medido" in text
 
 
 def test_the_allowance_is_enough_for_models_that_cannot_be_counted():

@@ -1,9 +1,9 @@
 import json
-from dataclasses import fields
+from dataclasses import dataclass, field, fields, replace
 
 import pytest
 
-from loralab.experiment import METHOD_FIELDS, DamagedResult, Experiment, Result, write_atomically
+from loralab.experiment import FIRST_CODE, LATER, TASKS, DamagedResult, Experiment, Result, write_atomically
 
 
 def experiment(**changes):
@@ -31,7 +31,7 @@ def result(**changes):
         "seconds": {"training": 1.5},
         "memory": {},
         "tokens": {},
-        "provenance": {"code": "a"},
+        "provenance": {"recipe": 1},
     }
     return Result(**{**values, **changes})
 
@@ -108,11 +108,11 @@ def test_what_an_answering_method_does_not_read_leaves_the_key(method, ignored):
     assert answering(method=method, **ignored).key == answering(method=method).key
 
 
-@pytest.mark.parametrize("task", METHOD_FIELDS)
+@pytest.mark.parametrize("task", TASKS)
 def test_identity_names_fields_that_there_are(task):
     names = {field.name for field in fields(Experiment)} - {"profile"}
-    assert all(read <= names for read in METHOD_FIELDS[task].values())
-    assert set.union(*METHOD_FIELDS[task].values()) <= names
+    assert all(read <= names for read in TASKS[task].methods.values())
+    assert set.union(*TASKS[task].methods.values()) <= names
 
 
 @pytest.mark.parametrize("method", ["head", "full", "lora", "majority", "tfidf", "frozen"])
@@ -153,6 +153,18 @@ def test_what_is_trained_is_held_in_fp32(weights):
 )
 def test_what_a_method_does_not_read_leaves_the_key(method, ignored):
     assert experiment(method=method, **ignored).key == experiment(method=method).key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wider(Experiment):
+    language: str = field(default="en", metadata=LATER)
+
+
+def test_a_field_that_came_later_counts_only_where_it_is_set(monkeypatch):
+    methods = TASKS["classification"].methods
+    monkeypatch.setitem(methods, "lora", methods["lora"] | {"language"})
+    values = vars(experiment())
+    assert Wider(**values).key == experiment().key != Wider(**values, language="es").key
 
 
 def test_spelling_leaves_the_key():
@@ -223,8 +235,12 @@ def test_a_result_of_an_earlier_course_still_loads(tmp_path):
         del content[name]
     for name in ("weights", "loss_on", "padding", "activation_checkpointing"):
         del content["experiment"][name]
-    path.write_text(json.dumps(content))
-    assert Result.load(path) == result()
+    for code, recipe in ((FIRST_CODE, 1), ("another", 0)):
+        content["provenance"] = {"code": code}
+        path.write_text(json.dumps(content))
+        assert Result.load(path).provenance["recipe"] == recipe
+    provenance = content["provenance"] | {"recipe": 0}
+    assert Result.load(path) == replace(result(), provenance=provenance)
 
 
 @pytest.mark.parametrize(

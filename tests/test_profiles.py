@@ -1,7 +1,7 @@
 import pytest
 
-from loralab.assets import asset
-from loralab.data import load_splits
+from loralab.data.assets import asset
+from loralab.data.splits import load_splits
 from loralab.profiles import load_profile
 
 

@@ -5,28 +5,28 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+import loralab
+
 ROOT = Path(__file__).parents[1]
 
-# A module imports only from those before it.
-LAYERS = ["messages", "files", "experiment", "profiles", "assets", "hub", "hardware", "duplicates", "pairs", "data"]
-LAYERS += ["tokenization", "chat", "metrics", "generation", "models", "baselines", "peak", "training"]
-LAYERS += ["kernels", "tracing", "memory", "fitting", "runner", "duration", "sizing", "timing", "update", "study"]
-LAYERS += ["stats", "tables", "sentences", "claims", "study_tables", "plotting", "diagrams", "figures"]
-LAYERS += ["study_figures", "memory_figures", "report", "check", "lesson", "predictions", "exercises"]
-LAYERS += ["estimate", "planner", "facts", "doctor", "__main__"]
-WITHOUT_TORCH = ["messages", "files", "experiment", "profiles", "assets"]
 PACKAGE = ROOT / "src" / "loralab"
-
-
-def sources(layer):
-    """The files of a layer: a module, or a package's."""
-    return [PACKAGE / f"{layer}.py"] if (PACKAGE / f"{layer}.py").exists() else sorted((PACKAGE / layer).glob("*.py"))
+# A room imports only from itself and from those before it; what is in none (the command line) may import all.
+ROOMS = ["messages", "experiment", "profiles", "data", "train", "show", "lessons", "memory", "evidence"]
+SOURCES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").rstrip("."): path.read_text(
+        "utf-8"
+    )
+    for path in PACKAGE.rglob("*.py")
+}
+WITHOUT_TORCH = ["messages", "experiment", "profiles", "data.files", "data.assets"]
 
 
 def lines(name):
@@ -79,14 +79,59 @@ def test_what_the_package_imports_is_required():
     assert outside <= required
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_imports_go_one_way(name):
-    below = LAYERS[: LAYERS.index(name)]
-    for source in sources(name):
-        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module.startswith("loralab."):
-                layer = node.module.split(".")[1]
-                assert layer in below or (layer == name and source.stem != "__init__"), source.name
+def imported(text):
+    """The package's modules that a source imports, wherever in it: "data.assets" for loralab.data.assets."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (
+                alias.name.removeprefix("loralab.") for alias in node.names if alias.name.startswith("loralab.")
+            )
+        elif isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "loralab":
+            whole = [".".join([*node.module.split(".")[1:], alias.name]) for alias in node.names]
+            yield from (name if name in SOURCES else name.rpartition(".")[0] for name in whole)
+
+
+def arrows_back(sources):
+    """Imports of a room from a later one, as (module, what it imports)."""
+    place = {room: number for number, room in enumerate(ROOMS)}
+    where = lambda name: place.get(name.partition(".")[0], len(ROOMS))  # noqa: E731
+    arrows = [(name, other) for name, text in sources.items() for other in imported(text) if other]
+    return [(name, other) for name, other in arrows if where(other) > where(name)]
+
+
+def test_rooms_import_from_those_before_them():
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    listed = re.findall(r"^    (\w+)  ", loralab.__doc__, re.MULTILINE)
+    assert set(ROOMS[3:]) == folders and listed == ROOMS[3:]
+    assert not arrows_back(SOURCES)
+    late = "def f():\n    from loralab.evidence import study\n"
+    assert arrows_back({"train.run": late, "doctor": late}) == [("train.run", "evidence.study")]
+    assert arrows_back({"experiment": "import loralab.data.splits"}) == [("experiment", "data.splits")]
+
+
+def test_the_house_is_small():
+    """Flat modules, floors of imports, and what `run` loads: a newcomer reads the core in minutes."""
+    above = {name: [other for other in imported(text) if other] for name, text in SOURCES.items()}
+    floor = lru_cache(None)(lambda name: 1 + max(map(floor, above[name]), default=0))
+    assert len(list(PACKAGE.glob("*.py"))) <= 9
+    assert max(map(floor, SOURCES)) <= 12
+    code = "import sys, loralab.train.run; print(*(name for name in sys.modules if name.startswith('loralab.')))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    modules = {name.removeprefix("loralab.") for name in loaded} - set(ROOMS[3:])
+    assert "train.trainer" in modules and len(modules) < 20
+    assert max(len(SOURCES[name].splitlines()) for name in modules) <= 350
+    assert not [name for name in modules if name.startswith("memory.")]
+
+
+@pytest.mark.parametrize("room", ["", *(name for name in ROOMS if (PACKAGE / name).is_dir())])
+def test_a_face_offers_what_there_is(room):
+    face = import_module(f"loralab.{room}".rstrip("."))
+    assert face.__doc__ and face.__all__
+    for name in face.__all__:
+        assert getattr(face, name) is not None
+        assert f"{room}.{name}".lstrip(".") not in SOURCES  # a module of that name would take its place
+    with pytest.raises(AttributeError, match="nothing"):
+        face.nothing  # noqa: B018
 
 
 @pytest.mark.parametrize("name", WITHOUT_TORCH)
@@ -95,18 +140,10 @@ def test_what_needs_no_torch_loads_none(name):
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_the_readme_lists_the_layers_in_order():
-    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    listed = text.split("import in one direction: ")[1].split(". ")[0]
-    assert listed.rstrip(".").split(", ") == LAYERS[:-1]
-
-
-def test_every_module_has_its_layer():
-    modules = {path.parent.name if path.name == "__init__.py" else path.stem for path in PACKAGE.glob("*.py")}
-    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-    assert modules | packages == {*LAYERS, "loralab"}
+def test_every_package_is_installed():
+    packages = {".".join(path.relative_to(PACKAGE.parent).parts[:-1]) for path in PACKAGE.rglob("__init__.py")}
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    assert set(setuptools["packages"]) == {"loralab", "loralab_data", *(f"loralab.{name}" for name in packages)}
+    assert set(setuptools["packages"]) == {"loralab_data", *packages}
 
 
 def make(*arguments):

@@ -47,7 +47,7 @@
 # `DRIVE`, which in Colab keeps the results on Google Drive in case the session is cut off.
 
 # %%
-from loralab.lesson import start
+from loralab import start
 
 LANGUAGE = "es"
 profile = start(LANGUAGE)
@@ -113,7 +113,7 @@ counts
 # JupyterLab's *Kernel* menu, *Restart Kernel and Clear Outputs of All Cells*.)
 
 # %%
-from loralab.predictions import predict
+from loralab import predict
 
 guess_favourable = predict("always_favourable", None)
 
@@ -125,7 +125,7 @@ guess_favourable = predict("always_favourable", None)
 # `score` gives three metrics. **Accuracy** is the share of right answers; the other two are explained in a moment.
 
 # %%
-from loralab.metrics import score
+from loralab.train import score
 
 first = reviews[reviews["rating"] != 0].head(1000)
 last_labels = [int(value > 0) for value in first["rating"][-200:]]
@@ -169,8 +169,8 @@ blocks
 guess_rater = predict("rater", None)
 
 # %%
-from loralab.data import rater_agreement
-from loralab.messages import message, percent
+from loralab import message, percent
+from loralab.lessons import rater_agreement
 
 rated = reviews[reviews["rating"] != 0]
 agreement = rated["ratings"].map(rater_agreement)
@@ -187,7 +187,7 @@ guess_rater.compare(100 * agreement.mean(), mild=percent(mild), strong=percent(s
 # `number` and `percent` only write texts and numbers in the notebook's language.)
 
 # %%
-from loralab.diagrams import accuracy_by_strength
+from loralab.lessons import accuracy_by_strength
 
 accuracy_by_strength(rated["rating"], {message("a_person"): agreement})
 
@@ -255,7 +255,7 @@ for one, other in [*copies, *(pair[:2] for pair in near_copies)]:
 # used: training on all of them would take longer than suits this machine.
 
 # %%
-from loralab.data import load_splits
+from loralab import load_splits
 
 experiment = profile.experiment("lora")
 splits = load_splits(experiment)
@@ -329,8 +329,8 @@ guess_tfidf = predict("tfidf", None)
 # the table is explained at the end of the lesson.
 
 # %%
-from loralab.runner import run_all
-from loralab.tables import comparison_table
+from loralab import run_all
+from loralab.show import comparison_table
 
 majority, tfidf = run_all([profile.experiment("majority"), profile.experiment("tfidf")])
 guess_tfidf.compare(100 * tfidf.test["accuracy"])
@@ -464,7 +464,7 @@ assert shared(splits.train, splits.test) == 0
 # come out. What differs is what comes out: one of two labels, or some fifty words.
 
 # %%
-from loralab.pairs import load_pairs
+from loralab.data import load_pairs
 
 asked = profile.generation.experiment("retrieval")
 pairs, counted = load_pairs(asked.dataset)
@@ -504,8 +504,8 @@ persona.report
 # copied.
 
 # %%
-from loralab.runner import run
-from loralab.tables import samples_table
+from loralab import run
+from loralab.show import samples_table
 
 retrieval = run(asked)
 assert set(retrieval.predictions) <= set(persona.train["output"])
@@ -544,7 +544,7 @@ guess_width = predict("exam_half_width", None)
 # %%
 import numpy as np
 
-from loralab.diagrams import exam_luck
+from loralab.lessons import exam_luck
 
 true_accuracy, questions = 0.83, 2000
 exams = np.random.default_rng(0).binomial(questions, true_accuracy, 1000) / questions
@@ -564,7 +564,7 @@ exam_luck(exams, true_accuracy, questions)
 # a bell curve 95% lies within 1.96 deviations of the centre. In all, $1.96\sqrt{p(1-p)/n}$. The simulation agrees.
 
 # %%
-from loralab.stats import half_width
+from loralab.show import half_width
 
 low, high = np.quantile(exams, [0.025, 0.975])
 formula = half_width(true_accuracy, questions)
@@ -636,7 +636,7 @@ guess_width.compare(100 * formula)
 # unfavourable reviews it finds: that is what a good metric has to notice.
 
 # %% exercise="unbalanced_mcc"
-from loralab.exercises import check
+from loralab import check
 
 mcc = None
 ### BEGIN SOLUTION
@@ -670,7 +670,7 @@ check("unbalanced_mcc", mcc)
 # %% exercise="without_copies"
 import re
 
-from loralab.exercises import check
+from loralab import check
 
 
 def without_copies(texts):
@@ -707,7 +707,7 @@ check("without_copies", without_copies)
 # a third? Bet on a number, and then ask your function.
 
 # %% exercise="questions_needed"
-from loralab.exercises import check
+from loralab import check
 
 
 def questions_needed(p, points):

@@ -32,7 +32,7 @@
 # You need lesson 1: data and experiment come from there.
 
 # %%
-from loralab.lesson import start
+from loralab import start
 
 LANGUAGE = "es"
 profile = start(LANGUAGE)
@@ -52,7 +52,7 @@ profile = start(LANGUAGE)
 # marks one that continues the same word). It also adds special tokens: `[CLS]` at the start, `[SEP]` at the end.
 
 # %% tags=["nbval-check-output"]
-from loralab.models import load_tokenizer
+from loralab.train import load_tokenizer
 
 experiment = profile.experiment("lora")
 tokenizer = load_tokenizer(experiment.model)
@@ -84,8 +84,8 @@ assert tokenizer.decode(ids, skip_special_tokens=True) == "an unfunny, overlong 
 # the most that the model will be given: what exceeds it is cut off.
 
 # %%
-from loralab.data import load_splits
-from loralab.diagrams import length_histogram
+from loralab import load_splits
+from loralab.lessons import length_histogram
 
 splits = load_splits(experiment)
 texts = list(splits.train["text"])
@@ -101,7 +101,7 @@ length_histogram(whole, experiment.max_length)
 # that nobody counts is data missing without your knowing it.
 
 # %%
-from loralab.tokenization import encode
+from loralab.train import encode
 
 train = encode(splits.train, tokenizer, experiment.max_length)
 assert train.truncated == sum(length > experiment.max_length for length in whole)
@@ -172,7 +172,7 @@ pair["attention_mask"]
 # (A batch has as many sentences as the cell prints.)
 
 # %%
-from loralab.predictions import predict
+from loralab import predict
 
 print("n =", experiment.batch_size)
 guess_512 = predict("padding_512", None)
@@ -190,7 +190,8 @@ guess_batch = predict("padding_batch", None)
 import numpy as np
 import pandas as pd
 
-from loralab.tokenization import batches_by_length, padding_waste
+from loralab.lessons import padding_waste
+from loralab.train import batches_by_length
 
 size, real, rows = experiment.batch_size, sum(train.lengths), len(train.lengths)
 shuffled = np.random.default_rng(0).permutation(rows)
@@ -206,7 +207,7 @@ waste["batch"] = padding_waste(train.lengths, random_batches)
 waste["similar"] = padding_waste(train.lengths, similar_batches)
 
 # %%
-from loralab.messages import message, number
+from loralab import message, number
 
 longest = np.mean(
     [max(train.lengths[row] for row in batch) for batch in random_batches]
@@ -217,7 +218,7 @@ print()
 guess_batch.compare(100 * waste["batch"], mean=mean, longest=number(longest, 1))
 
 # %%
-from loralab.diagrams import padding_bars
+from loralab.lessons import padding_bars
 
 assert waste["similar"] <= waste["batch"] <= waste["longest"] <= waste["512"]
 padding_bars(waste)
@@ -249,7 +250,7 @@ padding_bars(waste)
 import torch
 from transformers import DataCollatorWithPadding
 
-from loralab.models import load_base
+from loralab.train import load_base
 
 model = load_base(experiment.model, seed=0).eval()
 order = np.argsort(train.lengths)
@@ -373,7 +374,7 @@ print(bare)
 # −100 elsewhere, which to PyTorch means “not judged”.
 
 # %%
-from loralab.chat import IGNORED, PairCollator, encode_pairs, end_of_turn
+from loralab.train import IGNORED, PairCollator, encode_pairs, end_of_turn
 
 pairs = load_splits(persona).train
 dialogues = encode_pairs(pairs, chat, persona.max_length)
@@ -385,7 +386,7 @@ assert chat.decode(answer[:-1]).strip() == pairs["output"].iloc[0]
 print(dialogues.truncated, dialogues.left_out)
 
 # %%
-from loralab.diagrams import token_boxes
+from loralab.lessons import token_boxes
 
 pieces = [chat.decode([token]).replace("\n", "⏎") for token in first["input_ids"]]
 token_boxes(pieces, told)
@@ -518,7 +519,7 @@ assert (padded["labels"] != IGNORED).sum().item() == sum(
 guess_answer = predict("answer_loss", None)
 
 # %%
-from loralab.models import load_language_model
+from loralab.train import load_language_model
 
 base = load_language_model(persona.model).eval()
 some = [dialogues.dataset[int(i)] for i in by_length[:4]]
@@ -664,7 +665,7 @@ assert sorted(row for batch in next_epoch for row in batch) == list(range(rows))
 # before you do any sums, and check it afterwards with your function.
 
 # %% exercise="waste"
-from loralab.exercises import check
+from loralab import check
 
 
 def waste(lengths, batch_size):
@@ -705,7 +706,7 @@ check("waste", waste)
 # twos, and which one is judged? Write down the eight labels on paper before you program.
 
 # %% exercise="answer_labels"
-from loralab.exercises import check
+from loralab import check
 
 
 def answer_labels(ids, prompt_length, length):
@@ -740,7 +741,7 @@ check("answer_labels", answer_labels)
 # or smaller than 3, the mean of the three? Whoever compares losses has to know which answers weigh most.
 
 # %% exercise="token_loss"
-from loralab.exercises import check
+from loralab import check
 
 
 def token_loss(losses, tokens):

@@ -39,7 +39,7 @@
 # You need to know how matrices are multiplied, and to have seen PyTorch's `nn.Module`.
 
 # %%
-from loralab.lesson import start
+from loralab import start
 
 LANGUAGE = "es"
 profile = start(LANGUAGE)
@@ -73,7 +73,8 @@ profile = start(LANGUAGE)
 # queries.
 
 # %% tags=["nbval-check-output"]
-from loralab.models import load_base, locate
+from loralab.data import locate
+from loralab.train import load_base
 
 base = load_base("minilm-l6", seed=0).eval()
 layer = base.bert.encoder.layer[0].attention.self.query
@@ -94,7 +95,7 @@ print(size, "× 4 B ≈", round(whole.stat().st_size / 1e6, 1), "MB")
 # a layer with 384 inputs and 2 outputs, and its 2 biases.)
 
 # %%
-from loralab.predictions import predict
+from loralab import predict
 
 guess_size = predict("saved_size", None)
 guess_parameters = predict("lora_parameters", None)
@@ -153,7 +154,7 @@ class LoRALinear(nn.Module):
 # We put it on the query and the value of each block, with three very different ranks and values of $\alpha$.
 
 # %%
-from loralab.models import load_tokenizer
+from loralab.train import load_tokenizer
 
 tokenizer = load_tokenizer("minilm-l6")
 sentences = ["A joy from start to finish.", "Dull, and far too long."]
@@ -287,7 +288,7 @@ assert started(a_scale=1, b_scale=1) == (False, ["A", "B"])  # spoils the base a
 # %%
 from peft import LoraConfig, get_peft_model
 
-from loralab.messages import number
+from loralab import number
 
 rank, alpha = 8, 16
 model = add_lora(load_base("minilm-l6", seed=0).eval(), rank, alpha)
@@ -320,8 +321,8 @@ from transformers import (
     DistilBertConfig,
 )
 
-from loralab.messages import percent
-from loralab.models import count_parameters, target_modules
+from loralab import percent
+from loralab.train import count_parameters, target_modules
 
 minilm = AutoConfig.from_pretrained(locate("minilm-l6"))
 for name, settings in (
@@ -395,7 +396,7 @@ print(found["adapter"], "≠", 12 * one)
 # training, we give $B$ random values.
 
 # %%
-from loralab.diagrams import matrices
+from loralab.lessons import matrices
 
 ours = [module for module in model.modules() if isinstance(module, LoRALinear)]
 torch.manual_seed(0)
@@ -427,7 +428,7 @@ guess_rank = predict("even_rank", None)
 # %%
 from peft import inject_adapter_in_model
 
-from loralab.diagrams import parameters_against_rank
+from loralab.lessons import parameters_against_rank
 
 
 def count_by_peft(rank):
@@ -684,7 +685,7 @@ for size in (0.1, 0.01, 0.001):
 # give the same counts.
 
 # %% tags=["nbval-check-output"]
-from loralab.models import apply_method
+from loralab.train import apply_method
 
 experiment = profile.experiment("lora", model="minilm-l6", rank=rank, alpha=alpha)
 parameters = count_parameters(apply_method(load_base("minilm-l6", seed=0), experiment))
@@ -712,13 +713,13 @@ parameters
 # %% tags=["nbval-check-output"]
 import pandas as pd
 
-from loralab.models import empty_model
-from loralab.profiles import load_profile
+from loralab import load_profile
+from loralab.train import empty_model
 
 
 def lora_sizes(experiment):
     """What LoRA trains of a model, which is counted without its weights."""
-    found = count_parameters(apply_method(empty_model(experiment.model), experiment))
+    found = count_parameters(apply_method(empty_model(experiment), experiment))
     return found | {"%": round(100 * found["trainable"] / found["total"], 2)}
 
 
@@ -752,7 +753,7 @@ pd.DataFrame(decoders, dtype=object).T
 # %% tags=["nbval-check-output"]
 def adapted(wanted):
     config = LoraConfig(target_modules=wanted)
-    model = get_peft_model(empty_model(gemma.model), config)
+    model = get_peft_model(empty_model(gemma), config)
     return [name for name, _ in model.named_modules() if name.endswith("lora_A")]
 
 
@@ -815,9 +816,7 @@ guess_static = predict("paper_memory", None)
 # shape and no content, and notes what is made and what is freed. The cell compares your sum with its own.
 
 # %%
-from loralab.hardware import detect
-from loralab.memory import plan
-from loralab.messages import message
+from loralab import detect, message, plan
 
 device, rows, length = detect(), 16, 64
 full_name, lora_name = message("method_full"), message("method_lora")
@@ -842,8 +841,7 @@ guess_static.compare(
 # and to measure its peak memory. The cell takes some seconds.
 
 # %%
-from loralab.memory_figures import memory_bars
-from loralab.sizing import measure_apart
+from loralab.memory import measure_apart, memory_bars
 
 measured = {
     name: measure_apart(chosen, rows, length).peak for name, chosen in methods.items()
@@ -929,7 +927,7 @@ memory_bars(plans, measured)
 # without multiplying sizes of layers: what matters is to know what makes it grow.
 
 # %% exercise="adapter_size"
-from loralab.exercises import check
+from loralab import check
 
 parameters = None
 ### BEGIN SOLUTION
@@ -959,7 +957,7 @@ check("adapter_size", parameters)
 # Looking at shapes before you run finds many mistakes, but in a square layer some slip through without a warning.
 
 # %% exercise="merge"
-from loralab.exercises import check
+from loralab import check
 
 
 def merge(W, A, B, alpha):
@@ -997,7 +995,7 @@ check("merge", merge)
 # not know how many you expect, you will not notice whether there are too many or too few.
 
 # %% exercise="gemma_pattern"
-from loralab.exercises import check
+from loralab import check
 
 pattern = None
 ### BEGIN SOLUTION

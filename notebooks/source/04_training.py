@@ -33,7 +33,7 @@
 # You need lessons 2 and 3.
 
 # %%
-from loralab.lesson import start
+from loralab import start
 
 LANGUAGE = "es"
 profile = start(LANGUAGE)
@@ -53,9 +53,8 @@ profile = start(LANGUAGE)
 # switches neurons off at random while it trains):
 
 # %%
-from loralab.data import load_splits
-from loralab.models import load_base, load_tokenizer
-from loralab.tokenization import encode
+from loralab import load_splits
+from loralab.train import encode, load_base, load_tokenizer
 
 experiment = profile.experiment("lora")
 sizes = {"train_size": 64, "validation_size": 32, "test_size": 32}
@@ -81,7 +80,7 @@ small.identity()
 # wrong, a lot. A fresh head knows nothing. What will its loss be with two classes?
 
 # %%
-from loralab.predictions import predict
+from loralab import predict
 
 guess_loss = predict("first_loss", None)
 
@@ -91,8 +90,7 @@ import math
 import torch
 from transformers import DataCollatorWithPadding
 
-from loralab.hardware import detect
-from loralab.messages import number, scientific
+from loralab import detect, number, scientific
 
 collate = DataCollatorWithPadding(tokenizer)
 with torch.no_grad():
@@ -136,8 +134,7 @@ from peft import LoraConfig, get_peft_model
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 
-from loralab.models import target_modules
-from loralab.tokenization import BatchesByLength
+from loralab.train import BatchesByLength, target_modules
 
 
 def lora_model():
@@ -208,7 +205,7 @@ plain_losses = [entry["loss"] for entry in trainer.state.log_history if "loss" i
 # agree.
 
 # %%
-from loralab.runner import run
+from loralab import run
 
 result = run(small)
 tolerance = 0 if detect().kind == "cpu" else 1e-3
@@ -236,7 +233,7 @@ import shutil
 
 from transformers import TrainerCallback
 
-from loralab.runner import run_folder
+from loralab import run_folder
 
 
 class PullThePlug(TrainerCallback):
@@ -271,7 +268,7 @@ assert run(small) == resumed  # nothing is trained again
 # earlier epoch had a lower validation loss. The first time takes a few minutes; `run` says how long is left.
 
 # %%
-from loralab.figures import loss_curves
+from loralab.show import loss_curves
 
 lora = run(experiment)
 full = run(profile.experiment("full"))
@@ -323,8 +320,8 @@ lora_low = run(profile.experiment("lora", learning_rate=low))
 full_high = run(profile.experiment("full", learning_rate=high))
 
 # %%
-from loralab.figures import accuracy_against_rate
-from loralab.messages import percent
+from loralab import percent
+from loralab.show import accuracy_against_rate
 
 
 def final(result):
@@ -377,7 +374,7 @@ print("LoRA / full:", number(ratio, 0), "×")
 # noted down. (A MiB is $2^{20}$ bytes, 5% more than a MB.)
 
 # %%
-from loralab.tables import comparison_table
+from loralab.show import comparison_table
 
 print(lora.memory)
 comparison_table([full, lora])
@@ -411,8 +408,8 @@ guess_seeds = predict("seed_disagreement", None)
 seeds = [run(experiment.but(seed=seed)) for seed in profile.seeds]
 
 # %%
-from loralab.figures import who_is_right
-from loralab.messages import message
+from loralab import message
+from loralab.show import who_is_right
 
 first, second = seeds[0], seeds[1]
 apart = [a != b for a, b in zip(first.predictions, second.predictions, strict=True)]
@@ -474,7 +471,7 @@ guess_persona = predict("lora_perplexity", None)
 # %%
 from transformers import AutoConfig
 
-from loralab.models import locate
+from loralab.data import locate
 
 retrieval = run(persona.experiment("retrieval"))
 base, shots = run(persona.experiment("base")), run(persona.experiment("few-shot"))
@@ -508,7 +505,7 @@ loss_curves([spoken])
 # stops in mid-sentence, that is why. Beside them, the copy of lesson 1.
 
 # %%
-from loralab.tables import samples_table
+from loralab.show import samples_table
 
 pd.set_option("display.max_colwidth", None)
 samples_table([retrieval, base, shots, spoken])
@@ -575,9 +572,7 @@ guess_cost = predict("original_cost", None)
 # %%
 import time
 
-from loralab.chat import encode_pairs
-from loralab.models import apply_method, load_for
-from loralab.training import collator, summed_loss
+from loralab.train import apply_method, encode_pairs, load_for, objective_of
 
 chat = load_tokenizer(chosen.model)
 talk = encode_pairs(load_splits(chosen).train.head(2), chat, chosen.max_length)
@@ -586,10 +581,11 @@ racer = apply_method(load_for(chosen), chosen).to(detect().kind)
 
 def step(recipe):
     """Seconds of one forward and backward pass, and the tokens computed in it."""
-    batch = collator(recipe, chat)(list(talk.dataset))
+    objective = objective_of(recipe)
+    batch = objective.collator(recipe, chat)(list(talk.dataset))
     batch = {name: values.to(detect().kind) for name, values in batch.items()}
     labels, started = batch.pop("labels"), time.perf_counter()
-    summed_loss(racer(**batch), labels, labels.numel()).backward()
+    objective.loss(racer(**batch), labels, labels.numel()).backward()
     if detect().kind == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - started, labels.numel()
@@ -897,7 +893,7 @@ assert differing <= (0 if detect().kind == "cpu" else 1)
 # %% exercise="first_loss_three"
 import math
 
-from loralab.exercises import check
+from loralab import check
 
 loss = None
 ### BEGIN SOLUTION
@@ -933,7 +929,7 @@ import peft
 import torch
 from transformers import RobertaConfig, RobertaForSequenceClassification
 
-from loralab.exercises import check
+from loralab import check
 
 with torch.device("meta"):
     model = RobertaForSequenceClassification(RobertaConfig(num_labels=2))
@@ -985,8 +981,7 @@ check("roberta_adapter", matrix, block, adapter, counted)
 # too? And how many points more will it score?
 
 # %% exercise="another_model"
-from loralab.exercises import check
-from loralab.runner import run
+from loralab import check, run
 
 MODELS = ["minilm-l6"]  # online: ["bert-base-uncased", "roberta-base"]
 adapters = None  # {model: parameters of its adapter, by the formula}
@@ -1025,7 +1020,7 @@ check("another_model", profile, MODELS, adapters, results)
 # **Predict.** If you join the two texts with a space, what does the model no longer know?
 
 # %% exercise="pair_encoding"
-from loralab.exercises import check
+from loralab import check
 
 
 def encode_pair(tokenizer, first, second):
@@ -1078,9 +1073,8 @@ check("pair_encoding", encode_pair)
 # no more than zero?
 
 # %% exercise="glue_study"
-from loralab.data import metric_of
-from loralab.exercises import check
-from loralab.runner import run
+from loralab import check, run
+from loralab.lessons import metric_of
 
 DATASETS = ["amazon-reviews", "film-pairs", "tweets"]
 SIZES = {"train_size": 1000, "validation_size": 200, "test_size": 300}

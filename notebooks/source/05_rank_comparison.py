@@ -29,7 +29,7 @@
 # You need lessons 3 and 4.
 
 # %%
-from loralab.lesson import start
+from loralab import start
 
 LANGUAGE = "es"
 profile = start(LANGUAGE)
@@ -81,10 +81,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import DataCollatorWithPadding
 
-from loralab.data import load_splits
-from loralab.hardware import detect
-from loralab.models import load_base, load_tokenizer, target_modules
-from loralab.tokenization import encode
+from loralab import detect, load_splits
+from loralab.train import encode, load_base, load_tokenizer, target_modules
 
 experiment = profile.experiment("lora")
 tokenizer = load_tokenizer(experiment.model)
@@ -115,7 +113,7 @@ def fall_of_loss(rank, alpha, draws=3):
 
 
 # %%
-from loralab.diagrams import scale_rules
+from loralab.lessons import scale_rules
 
 ranks = [1, 4, 16, 64]
 falls = {
@@ -160,7 +158,7 @@ scale_rules(ranks, falls)
 # there be, on average, between the highest rank and the lowest? (Negative, if you think the low one wins.)
 
 # %%
-from loralab.predictions import predict
+from loralab import predict
 
 guess_gain = predict("rank_gain", None)
 
@@ -173,7 +171,7 @@ guess_gain = predict("rank_gain", None)
 # about a minute each on two cores.
 
 # %%
-from loralab.runner import run_all
+from loralab import run_all
 
 results = run_all(experiments)
 
@@ -184,7 +182,7 @@ results = run_all(experiments)
 # Let us begin as is so often done: with a single seed. Which rank wins? And with the next seed?
 
 # %%
-from loralab.messages import message, percent
+from loralab import message, percent
 
 for seed in profile.seeds:
     own = [result for result in results if result.experiment.seed == seed]
@@ -206,13 +204,12 @@ for seed in profile.seeds:
 # line joins those of one seed. On the right, as a scale, the exam luck of lesson 1.
 
 # %%
-from loralab.figures import score_against_rank
-from loralab.sentences import rank_verdict
+from loralab.show import rank_verdict, score_against_rank
 
 score_against_rank(results, rank_verdict(results, experiment.rank))
 
 # %%
-from loralab.messages import number
+from loralab import number
 
 low, high = min(profile.ranks), max(profile.ranks)
 by_rank = {
@@ -244,7 +241,7 @@ guess_luck = predict("winner_luck", None)
 # %%
 import numpy as np
 
-from loralab.diagrams import winners_luck
+from loralab.lessons import winners_luck
 
 studies = np.random.default_rng(0).normal(0, 0.5, size=(20_000, 5))
 leads = studies.max(axis=1)
@@ -326,7 +323,7 @@ print(f"r={chosen}:", percent(np.mean(by_rank[chosen])))
 # is larger the fewer there are ([Student, 1908](https://doi.org/10.1093/biomet/6.1.1)).
 
 # %% tags=["nbval-check-output"]
-from loralab.stats import seed_factor
+from loralab.show import seed_factor
 
 for k in (2, 3, 5, 10):
     print(f"k = {k:2}: ±", number(seed_factor(k), 2), "SD")
@@ -368,7 +365,7 @@ print(percent(caught), "·", percent(naive))
 # %%
 from IPython.display import Markdown
 
-from loralab.sentences import compare
+from loralab.show import compare
 
 groups = {
     rank: [r for r in results if r.experiment.rank == rank] for rank in profile.ranks
@@ -406,8 +403,7 @@ Markdown("\n".join(f"- {line}" for line in lines))
 # study's verdict, not yours.
 
 # %%
-from loralab.study import reference
-from loralab.study_figures import own_over_evidence
+from loralab.evidence import own_over_evidence, reference
 
 study, persona_study = reference()
 own_over_evidence(results, study)
@@ -428,7 +424,7 @@ own_over_evidence(results, study)
 # rest. The ± of each difference is at 95%, uncorrected: leaving out zero is not enough for that verdict.
 
 # %%
-from loralab.study_tables import rank_table
+from loralab.evidence import rank_table
 
 rank_table(study).drop(columns=message("p_holm"))
 
@@ -447,7 +443,7 @@ rank_table(study).drop(columns=message("p_holm"))
 # another. The title gives means without a ±: it is no verdict.
 
 # %%
-from loralab.study_figures import score_by_scale_rule
+from loralab.evidence import score_by_scale_rule
 
 score_by_scale_rule(study)
 
@@ -464,7 +460,7 @@ score_by_scale_rule(study)
 # `pooler`, which in the other two rows stays untrained.
 
 # %%
-from loralab.study_tables import group_table, target_groups
+from loralab.evidence import group_table, target_groups
 
 group_table(target_groups(study), beside=message("target_default"))
 
@@ -481,7 +477,7 @@ group_table(target_groups(study), beside=message("target_default"))
 # memory follow them.
 
 # %%
-from loralab.tables import comparison_table
+from loralab.show import comparison_table
 
 per_rank = {r.parameters["adapter"] / r.experiment.rank for r in results}
 assert len(per_rank) == 1
@@ -517,7 +513,7 @@ comparison_table(results)
 # seeds.
 
 # %%
-from loralab.study_figures import captured_by_rank, intruders, singular_values
+from loralab.evidence import captured_by_rank, intruders, singular_values
 
 singular_values(study.updates)
 
@@ -737,10 +733,8 @@ comparison_table(spoken).drop(message("other_loss"))
 # $\alpha$ fixed? And will what each costs change?
 
 # %% exercise="rank_study"
-from loralab.exercises import check
-from loralab.runner import run_all
-from loralab.sentences import difference
-from loralab.tables import peak_bytes, training_seconds
+from loralab import check, run_all
+from loralab.show import difference, peak_bytes, training_seconds
 
 results = None  # every result, in a list
 table = None  # {rank: (test accuracy, training seconds, peak MiB)}
@@ -817,10 +811,9 @@ check("rank_study", profile, results, table, gap, against_8)
 # **Predict.** Which will win, reaching more matrices or having more rank in each?
 
 # %% exercise="modules_study"
-from loralab import models
-from loralab.exercises import check
-from loralab.runner import run_all
-from loralab.sentences import difference
+from loralab import check, run_all
+from loralab.show import difference
+from loralab.train import models
 
 few = None  # results with query and value, r = 8
 many = None  # results with all four, r = 4
@@ -871,7 +864,7 @@ check("modules_study", profile, few, many, gap, outcome)
 # %% exercise="winner_bonus"
 import numpy as np
 
-from loralab.exercises import check
+from loralab import check
 
 bonus = None  # points
 ### BEGIN SOLUTION

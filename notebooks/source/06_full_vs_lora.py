@@ -37,7 +37,7 @@
 # You need lessons 4 and 5.
 
 # %%
-from loralab.lesson import start
+from loralab import start
 
 LANGUAGE = "es"
 profile = start(LANGUAGE)
@@ -57,7 +57,7 @@ profile = start(LANGUAGE)
 # written before training.
 
 # %% tags=["nbval-check-output"]
-from loralab.messages import message, number, scientific
+from loralab import message, number, scientific
 
 margin = profile.margin
 print("±", number(100 * margin, 1), message("unit_points"))
@@ -119,42 +119,42 @@ pd.DataFrame(
 # is not in the sum.
 
 # %%
-from loralab.predictions import predict
+from loralab import predict
 
 guess_apart = predict("judged_apart", None)
 guess_memory = predict("memory_saved", None)
 guess_time = predict("time_ratio", None)
 
 # %%
-from loralab.runner import run_all
+from loralab import run_all
 
 results = run_all(experiments)
 
 # %% [markdown] lang="es"
 # ## La tabla
 #
-# ¿Es una comparación justa? Mismo examen, mismos datos, mismo código, mismas semillas. Primero se comprueba.
+# ¿Es una comparación justa? Mismo examen, mismos datos, misma versión del entrenamiento, mismas semillas. Primero se
+# comprueba.
 
 # %% [markdown] lang="en"
 # ## The table
 #
-# Is it a fair comparison? Same exam, same data, same code, same seeds. First that is checked.
+# Is it a fair comparison? Same exam, same data, same version of the training, same seeds. First that is checked.
 
 # %%
-from loralab.tables import comparison_table
+from loralab.show import comparison_table
 
 full = [result for result in results if result.experiment.method == "full"]
 lora = [result for result in results if result.experiment.method == "lora"]
 assert all(result.labels == results[0].labels for result in results)
 assert len({result.provenance["data"] for result in results}) == 1
-assert len({result.provenance["code"] for result in results}) == 1
+assert len({result.provenance["recipe"] for result in results}) == 1
 assert [r.experiment.seed for r in full] == [r.experiment.seed for r in lora]
 assert full[0].parameters["trainable"] == full[0].parameters["total"]
 comparison_table(results)
 
 # %%
-from loralab.figures import comparison_panel
-from loralab.sentences import compare
+from loralab.show import compare, comparison_panel
 
 comparison_panel(full, lora, compare(full, lora))
 
@@ -173,8 +173,8 @@ comparison_panel(full, lora, compare(full, lora))
 # %%
 import numpy as np
 
-from loralab.figures import who_is_right
-from loralab.messages import percent
+from loralab import percent
+from loralab.show import who_is_right
 
 
 def apart(a, b):
@@ -246,7 +246,7 @@ for n in sorted({500, 2000, len(truth), 25_000}):
 # are counted: as all three sit the same exam, their spread does not see it.
 
 # %%
-from loralab.stats import Difference, seed_factor
+from loralab.show import Difference, seed_factor
 
 random = np.random.default_rng(0)
 both, seeds_only = [], []
@@ -295,8 +295,7 @@ print(percent(np.mean(both)), "·", percent(np.mean(seeds_only)))
 # 1987](https://doi.org/10.1007/BF01068419).)
 
 # %%
-from loralab.figures import ruler
-from loralab.sentences import difference, margin_verdict
+from loralab.show import difference, margin_verdict, ruler
 
 ruler(difference(full, lora), margin, margin_verdict(full, lora, margin))
 
@@ -348,18 +347,16 @@ Markdown("\n".join(f"- {line}" for line in one_by_one))
 # out zero.) Then it lays the study's interval and yours on the same ruler. The title is the study's verdict.
 
 # %%
-from loralab.study import reference
-from loralab.study_figures import loss_against_rate, two_rulers
+from loralab.evidence import loss_against_rate, reference, two_rulers
 
 study, persona_study = reference()
 loss_against_rate([s for s in study.sweeps if s.method in ("head", "full", "lora")])
 
 # %%
-from loralab.sentences import with_unit
-from loralab.stats import detectable
+from loralab.show import detectable
 
 studied = difference(study.of("full"), study.of("lora"))
-print(with_unit(detectable(studied), "classification"))
+print(study.score.with_unit(detectable(studied)))
 two_rulers((full, lora), study)
 
 # %% [markdown] lang="es"
@@ -375,8 +372,9 @@ two_rulers((full, lora), study)
 # that come with each person's rating.)
 
 # %%
-from loralab.data import film_reviews, load_splits, rater_agreement
-from loralab.diagrams import accuracy_by_strength
+from loralab import load_splits
+from loralab.data import film_reviews
+from loralab.lessons import accuracy_by_strength, rater_agreement
 
 test = load_splits(lora[0].experiment).test
 picture = None
@@ -418,9 +416,14 @@ import time
 import torch
 from transformers import DataCollatorWithPadding
 
-from loralab.hardware import detect
-from loralab.models import apply_method, load_base, load_tokenizer
-from loralab.tokenization import batches_by_length, encode
+from loralab import detect
+from loralab.train import (
+    apply_method,
+    batches_by_length,
+    encode,
+    load_base,
+    load_tokenizer,
+)
 
 experiment = lora[0].experiment
 tokenizer = load_tokenizer(experiment.model)
@@ -494,7 +497,7 @@ print(f"{percent(0.1, 0)} – {percent(0.9, 0)}: {number(low, 2)} – {number(hi
 # each contributes, we have not measured.
 
 # %%
-from loralab.study_tables import time_table
+from loralab.evidence import time_table
 
 time_table(study)
 
@@ -554,9 +557,8 @@ pd.DataFrame([static, rest, peaks], index=parts, columns=names).round(0).astype(
 # layers and with dropout.
 
 # %%
-from loralab.hardware import detect
-from loralab.memory import peaks
-from loralab.memory_figures import crossover
+from loralab import detect
+from loralab.memory import crossover, peaks
 
 batches, lengths = (1, 4, 16, 64), (64, 128, 256, 512)
 encoder = profile.experiment("lora", model="distilbert-base-uncased", precision="fp32")
@@ -596,8 +598,9 @@ crossover(peak_map(encoder.but(method="full")), adapters, batches, lengths)
 # Write a review and see what the base (with its random head, which knows nothing), full fine-tuning and LoRA answer.
 
 # %%
-from loralab.models import load_trained, predict_texts
-from loralab.runner import run_folder
+from loralab import run_folder
+from loralab.lessons import predict_texts
+from loralab.train import load_trained
 
 my_reviews = [
     "A warm, funny film with a wonderful cast.",
@@ -696,8 +699,7 @@ two_rulers((full_voice, lora_voice), persona_study)
 # upwards, English is forgotten.
 
 # %%
-from loralab.figures import gained_and_forgotten
-from loralab.sentences import forgetting
+from loralab.show import forgetting, gained_and_forgotten
 
 
 def rise(group):
@@ -739,7 +741,7 @@ pd.DataFrame(columns, index=[base.questions[row] for row in last])
 # %%
 import math
 
-from loralab.tables import samples_table
+from loralab.show import samples_table
 
 my_guess = None  # or a letter a row
 key = "".join("A" if swap else "B" for swap in swapped)
@@ -770,10 +772,8 @@ samples_table(answers)
 # %%
 from peft import PeftModel
 
-from loralab.chat import conversation, prompt_ids
-from loralab.generation import generate
-from loralab.models import load_for
-from loralab.runner import run
+from loralab import run
+from loralab.train import conversation, generate, load_for, prompt_ids
 
 voices = {"quixote": lora_voice[0].experiment, "sancho": persona.variant("second")}
 run(voices["sancho"])
@@ -850,8 +850,6 @@ pd.DataFrame(spoken, index=my_questions)
 import tempfile
 from pathlib import Path
 
-from loralab.models import merge
-
 duo.add_weighted_adapter(
     list(voices), [1.0, 1.0], adapter_name="both", combination_type="cat"
 )
@@ -878,7 +876,7 @@ duo.save_pretrained(folder, selected_adapters=["both"])
 reloaded = PeftModel.from_pretrained(unadapted(), str(Path(folder) / "both"))
 assert torch.allclose(next_logits(reloaded), next_logits(duo), atol=near)
 
-merged = merge(alone("quixote"))
+merged = alone("quixote").merge_and_unload(safe_merge=True)
 assert not any("lora_" in name for name, _ in merged.named_modules())
 assert torch.allclose(
     next_logits(merged), next_logits(alone("quixote")), atol=10 * near
@@ -905,9 +903,8 @@ assert torch.allclose(
 # 2023](https://arxiv.org/abs/2305.14314)).
 
 # %% tags=["nbval-check-output"]
-from loralab.fitting import GPUS, able, fits
-from loralab.memory import plan
-from loralab.profiles import load_profile
+from loralab import load_profile, plan
+from loralab.memory import GPUS, able, fits
 
 t4, large = GPUS[0], load_profile("large").generation
 alone = {"batch_size": 1, "precision": "fp32", "activation_checkpointing": True}
@@ -956,11 +953,11 @@ pd.DataFrame(rows, index=list(plans), columns=columns)
 # LoRA taken longer, the sentence would say so; if the times are too close to tell, it says that.
 
 # %%
-from loralab.sentences import sentences
+from loralab.show import findings
 
-voice = [*sentences(full_voice, lora_voice), compare(lora_voice, [base])]
+voice = [*findings(full_voice, lora_voice), compare(lora_voice, [base])]
 voice += [forgetting(base, full_voice), forgetting(base, lora_voice)]
-said = {"report_classification": sentences(full, lora), "report_generation": voice}
+said = {"report_classification": findings(full, lora), "report_generation": voice}
 parts = [
     f"**{message(title)}**\n\n" + "\n".join(f"- {line}" for line in lines)
     for title, lines in said.items()
@@ -998,9 +995,9 @@ Markdown("\n\n".join(parts))
 # “confirmed” prove it. Each claim is judged by itself, with no correction for their number.
 
 # %%
-from loralab.claims import claims, claims_table
+from loralab.evidence import claims_table, judge_claims
 
-claims_table([*claims(study), *claims(persona_study)])
+claims_table([*judge_claims(study), *judge_claims(persona_study)])
 
 # %% [markdown] lang="es"
 # ## Otros métodos
@@ -1026,7 +1023,7 @@ claims_table([*claims(study), *claims(persona_study)])
 # do. The last column divides the time of a step by that of one of LoRA's, in turns and in the same rounds.
 
 # %%
-from loralab.study_tables import other_methods_table
+from loralab.evidence import other_methods_table
 
 other_methods_table(study)
 
@@ -1042,7 +1039,7 @@ other_methods_table(study)
 # All those you made in the course, beside what was measured. The ones furthest off are those that taught you most.
 
 # %%
-from loralab.predictions import predictions_table
+from loralab.lessons import predictions_table
 
 predictions_table()
 
@@ -1179,7 +1176,7 @@ predictions_table()
 # one (`make study`).
 
 # %%
-from loralab.tables import provenance_table
+from loralab.show import provenance_table
 
 provenance_table([*results, *answers])
 
@@ -1218,7 +1215,7 @@ provenance_table([*results, *answers])
 # **Predict.** The thick bar runs from −0.2 to 0.9, the thin one from −0.4 to 1.1; the margin is 1. Which verdict is it?
 
 # %% exercise="four_verdicts"
-from loralab.exercises import check
+from loralab import check
 
 
 def judge(low90, high90, low95, high95, margin):
@@ -1281,11 +1278,8 @@ check("four_verdicts", judge)
 # steps, and part of the improvement may come from there.
 
 # %% exercise="more_data"
-from loralab import stats
-from loralab.exercises import check
-from loralab.runner import run
-from loralab.sentences import difference
-from loralab.tables import training_seconds
+from loralab import check, run
+from loralab.show import difference, stats, training_seconds
 
 SIZES = {"small": 1000, "large": "all"}
 if profile.name == "smoke":
@@ -1332,7 +1326,7 @@ check("more_data", profile, SIZES, runs, steps, times, gain, outcome)
 # **Predict.** LoRA trains less than 4% of the parameters. Will it also take less than 4% of the memory?
 
 # %% exercise="static_memory"
-from loralab.exercises import check
+from loralab import check
 
 full_mib = lora_mib = None
 ### BEGIN SOLUTION

@@ -23,6 +23,6 @@ if "google.colab" in sys.modules and not any(metadata.distributions(name="lorala
     if done.returncode:
         raise RuntimeError(f"{done.stderr[-900:]}\n{advice}")
 
-from loralab.lesson import start
+from loralab import start
 
 profile = start(LANGUAGE, data=DATA, drive=DRIVE)

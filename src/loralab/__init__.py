@@ -1,6 +1,23 @@
-"""LoRA Lab: the small package that the course's lessons call."""
+"""LoRA Lab: the package that the lessons call, in one screen.
+
+An experiment is a value (experiment.py); `run` loads its result, resumes it or trains it (train/run.py). At the top
+stands what all speak: `experiment`, `profiles` (what runs where), `messages` (two languages). Below are rooms, each of
+which imports only from those above it:
+
+    data       get text: assets, the hub, files of one's own, film reviews, question-answer pairs, splits
+    train      text to result: tokens, models, methods, metrics, training
+    show       result to eye: statistics, tables, sentences, figures
+    lessons    what lessons ask: start, predictions, exercises
+    memory     what a training step takes: planned, fitted, measured
+    evidence   the study: what it runs, times and finds, its verdicts and its report
+
+and last the command line: `python -m loralab doctor`, `plan`, `run`, `report` and more.
+"""
 
 import os
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
 
 # One GPU, unless several processes were launched to share them: left to itself, Trainer would wrap the model in
 # DataParallel. Read when CUDA is first used.
@@ -8,5 +25,38 @@ if "LOCAL_RANK" not in os.environ:
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
 
 # torch reads this when it is first imported. Its profiler, which measures memory on a CPU, notes on stderr that it
-# did not see the allocations from before the profile; those are counted apart, see loralab.peak.
+# did not see the allocations from before the profile; those are counted apart, see loralab.train.peak.
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
+def offer(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """A package's `__getattr__`, `__dir__` and `__all__`, from the names that each of its modules offers, in one text.
+
+    A module is loaded when one of its names is asked for, so that what needs no torch loads none.
+    """
+    home = {name: module for module, listed in names.items() for name in listed.split()}
+
+    def load(name: str) -> Any:
+        if name not in home:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f"{package}.{home[name]}"), name)
+
+    return load, lambda: sorted(home), sorted(home)
+
+
+# What lessons use most.
+__getattr__, __dir__, __all__ = offer(
+    __name__,
+    {
+        "messages": "message number percent scientific",
+        "experiment": "Experiment",
+        "profiles": "load_profile",
+        "data.splits": "load_splits",
+        "train.hardware": "detect",
+        "train.run": "run run_all run_folder",
+        "lessons.start": "start",
+        "lessons.predictions": "predict",
+        "lessons.exercises": "check verdict",
+        "memory.planning": "plan",
+    },
+)

@@ -7,7 +7,7 @@ import sys
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 
-from loralab.assets import AssetError, fetch_all
+from loralab.data.assets import AssetError, fetch_all
 from loralab.doctor import doctor
 from loralab.messages import LANGUAGES, message, set_language
 
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _plan(options: argparse.Namespace) -> int:
     from loralab import planner
-    from loralab.lesson import start
+    from loralab.lessons.start import start
 
     try:
         with redirect_stdout(io.StringIO()):
@@ -78,11 +78,11 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _published(command: str) -> int:
     """What concerns published results. To write them or the README takes a checkout."""
-    from loralab.check import check_results
-    from loralab.report import write_readme
-    from loralab.runner import results_dir
-    from loralab.sizing import write_sizes
-    from loralab.study import REFERENCE, at_hand, publish, reference
+    from loralab.evidence.check import check_results
+    from loralab.evidence.report import write_readme
+    from loralab.evidence.study import REFERENCE, at_hand, publish, reference
+    from loralab.memory.measurement import write_sizes
+    from loralab.train.run import results_dir
 
     checkout = Path.cwd()
     try:
@@ -106,18 +106,19 @@ def _published(command: str) -> int:
 
 def _run(language: str, report: bool) -> int:
     # Imported here because they load torch, which fetching assets does not need.
-    from loralab.hardware import detect, resolve
-    from loralab.lesson import start
-    from loralab.report import write_report
-    from loralab.runner import check_memory, check_processes, processes, results_dir
-    from loralab.study import full_study
+    from loralab.evidence.protocol import every_experiment
+    from loralab.evidence.report import write_report
+    from loralab.evidence.study import full_study
+    from loralab.lessons.start import start
+    from loralab.train.hardware import detect, resolve
+    from loralab.train.run import check_memory, check_processes, processes, results_dir
 
     try:
         profile = start(language)
         for track in (profile, profile.generation):  # what this machine cannot do is said before anything is trained
-            for experiment in track.every_experiment():
+            for experiment in every_experiment(track):
                 check_processes(resolve(experiment, detect()))
-                check_memory(resolve(experiment, detect()))
+                check_memory(resolve(experiment, detect()), detect())
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1

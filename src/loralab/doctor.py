@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
-from loralab.assets import assets
+from loralab.data.assets import assets
 from loralab.experiment import Experiment
 from loralab.facts import Facts, experiments, hub_assets, read_facts
 from loralab.messages import gibibytes, message, number, percent
 
 # What loads torch or pandas is imported where a fact or a check needs it: where that is broken, the others still tell.
 if TYPE_CHECKING:
-    from loralab.hardware import Device
+    from loralab.train.hardware import Device
 
 LEAST_PYTHON = (3, 11)
 # Bytes of disk: embedded assets while they are unpacked, and allowances for a data set of the hub and for what a run
@@ -41,15 +41,13 @@ class Finding:
 @lru_cache(maxsize=8)
 def parameters(experiment: Experiment, missing: tuple[str, ...]) -> int:
     """The model's parameters, counted if its configuration is at hand; else an allowance. Fetches nothing."""
-    import torch
 
-    from loralab.tracing import empty_base
+    from loralab.train.models import empty_model
 
     row = assets("model")[experiment.model]
     if "config" not in row and ("package" not in row or experiment.model in missing):
         return ALLOWED_PARAMETERS
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in empty_base(experiment).parameters())
+    return sum(parameter.numel() for parameter in empty_model(experiment).parameters())
 
 
 def largest(facts: Facts) -> Experiment:
@@ -94,11 +92,8 @@ def release(version: str) -> tuple[int, ...]:
 
 def check_python(facts: Facts) -> Iterator[Finding]:
     """Is Python recent enough?"""
-    version = ".".join(map(str, facts.python))
-    if facts.python < LEAST_PYTHON:
-        yield found("fail", "python_old", "python_remedy", version=version)
-    else:
-        yield found("ok", "python_ok", version=version)
+    told = ("fail", "python_old", "python_remedy") if facts.python < LEAST_PYTHON else ("ok", "python_ok")
+    yield found(*told, version=".".join(map(str, facts.python)))
 
 
 def check_packages(facts: Facts) -> Iterator[Finding]:
@@ -136,10 +131,8 @@ def check_gpus(facts: Facts) -> Iterator[Finding]:
 
 def check_torchao(facts: Facts) -> Iterator[Finding]:
     """Is there a torchao with which peft raises as soon as it makes a LoRA layer?"""
-    if facts.torchao:
-        yield found("fail", "torchao_old", "torchao_remedy", error=facts.torchao)
-    else:
-        yield found("ok", "torchao_ok")
+    told = ("fail", "torchao_old", "torchao_remedy") if facts.torchao else ("ok", "torchao_ok")
+    yield found(*told, error=facts.torchao)
 
 
 def check_profile(facts: Facts) -> Iterator[Finding]:
@@ -152,7 +145,7 @@ def check_profile(facts: Facts) -> Iterator[Finding]:
 
 def check_precision(facts: Facts) -> Iterator[Finding]:
     """Which precision will be chosen, and why? Can the device do what the profile asks for?"""
-    from loralab.hardware import precisions, resolve
+    from loralab.train.hardware import precisions, resolve
 
     device, wanted = facts.device, experiments(facts.profile)
     try:
@@ -169,7 +162,7 @@ def check_precision(facts: Facts) -> Iterator[Finding]:
 
 def check_memory(facts: Facts) -> Iterator[Finding]:
     """Does the largest experiment fit?"""
-    from loralab.fitting import ROOM
+    from loralab.memory.fitting import ROOM
 
     trained, memory = largest(facts), facts.device.memory
     need = peak_bytes(trained, facts)
@@ -189,8 +182,8 @@ def peak_bytes(experiment: Experiment, facts: Facts) -> float:
 
     That is 16 bytes a parameter, of an allowance: a weight, its gradient and AdamW's two averages.
     """
-    from loralab.fitting import able
-    from loralab.memory import plan
+    from loralab.memory.fitting import able
+    from loralab.memory.planning import plan
 
     if parameters(experiment, facts.missing) == ALLOWED_PARAMETERS:
         return 16 * ALLOWED_PARAMETERS
@@ -217,10 +210,8 @@ def check_disk(name: str, facts: Facts) -> Iterator[Finding]:
 
 def check_assets(facts: Facts) -> Iterator[Finding]:
     """Are the embedded weights and data there?"""
-    if facts.missing:
-        yield found("warn", "assets_missing", "assets_remedy", names=", ".join(facts.missing))
-    else:
-        yield found("ok", "assets_ok")
+    told = ("warn", "assets_missing", "assets_remedy") if facts.missing else ("ok", "assets_ok")
+    yield found(*told, names=", ".join(facts.missing))
 
 
 def check_hub(facts: Facts) -> Iterator[Finding]:
@@ -248,18 +239,6 @@ def check_token(facts: Facts) -> Iterator[Finding]:
         yield found("fail", "token_missing", "token_remedy", **values)
 
 
-def check_estimate(facts: Facts) -> Iterator[Finding]:
-    """How long will the course take on a T4? Says nothing of other profiles."""
-    from loralab.estimate import course_seconds
-    from loralab.fitting import GPUS
-    from loralab.memory import plan
-
-    if not isinstance(facts.profile, str) and facts.profile.name == "t4":
-        minutes = course_seconds(facts.profile) / 60
-        need = plan(facts.profile.generation.experiment("full"), GPUS[0]).peak
-        yield found("ok", "estimate_t4", minutes=number(minutes, 0), memory=gibibytes(need, 1))
-
-
 # Each check, and the facts without which it cannot be carried out.
 CHECKS: dict[str, tuple[Callable[[Facts], Iterator[Finding]], tuple[str, ...]]] = {
     "python": (check_python, ("python",)),
@@ -274,7 +253,6 @@ CHECKS: dict[str, tuple[Callable[[Facts], Iterator[Finding]], tuple[str, ...]]] 
     "assets": (check_assets, ("missing",)),
     "hub": (check_hub, ("hub", "silence", "profile", "cached")),
     "token": (check_token, ("token", "profile", "cached")),
-    "estimate": (check_estimate, ("profile",)),
 }
 
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from loralab.assets import assets, cache_dir, folder_name
+from loralab.data.assets import assets, cache_dir, folder_name
 from loralab.experiment import Experiment
 from loralab.messages import message
 
 if TYPE_CHECKING:
-    from loralab.hardware import Device
     from loralab.profiles import Profile
+    from loralab.train.hardware import Device
 
 PATIENCE = 5  # seconds to wait for the hub, and for the driver
 
@@ -87,7 +87,7 @@ def _torch() -> tuple[str, str | None, str | None]:
 
 
 def _device() -> "Device":
-    from loralab.hardware import detect
+    from loralab.train.hardware import detect
 
     return detect()
 
@@ -100,7 +100,7 @@ def _gpus() -> tuple[str, ...]:
 
 
 def _profile() -> "Profile | str":
-    from loralab.lesson import chosen_profile
+    from loralab.lessons.start import chosen_profile
 
     try:
         return chosen_profile()
@@ -111,7 +111,7 @@ def _profile() -> "Profile | str":
 def _folders() -> dict[str, Folder]:
     from huggingface_hub import constants
 
-    from loralab.runner import results_dir
+    from loralab.train.run import results_dir
 
     paths = {"cache": cache_dir(), "hub": Path(constants.HF_HUB_CACHE), "results": results_dir()}
     return {name: _folder(path.absolute()) for name, path in paths.items()}

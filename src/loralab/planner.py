@@ -7,15 +7,16 @@ from typing import Any, get_type_hints
 
 import pandas as pd
 
-from loralab.duration import PEAKS, published_rates, training_seconds
+from loralab.evidence.protocol import every_experiment
 from loralab.experiment import Experiment
-from loralab.fitting import GPUS, ROOM, Change, able, changes, check_fits, fits, said, title, verdict
-from loralab.hardware import Device, detect, resolve
-from loralab.memory import Plan, largest_batch, plan
+from loralab.memory.duration import PEAKS, published_rates, step_seconds
+from loralab.memory.fitting import GPUS, ROOM, Change, able, changes, check_fits, fits, said, title, verdict
+from loralab.memory.measurement import measure_apart, published, rates_of
+from loralab.memory.planning import Plan, largest_batch, plan
+from loralab.memory.tracing import PARTS
 from loralab.messages import gibibytes, message, number, percent
 from loralab.profiles import Profile, Track
-from loralab.sizing import measure_apart, published, rates_of
-from loralab.tracing import PARTS
+from loralab.train.hardware import Device, detect, resolve
 
 DASH = "–"
 
@@ -32,8 +33,8 @@ def wanted(profile: Profile, pairs: Sequence[str]) -> list[Experiment]:
         return [track.experiment(given.pop("method", "lora"), **given)]
     found: dict[str, Experiment] = {}
     for track in (profile, profile.generation):
-        for experiment in (*track.every_experiment(), *map(track.variant, track.variants)):
-            if "learning_rate" in experiment.identity():
+        for experiment in (*every_experiment(track), *map(track.variant, track.variants)):
+            if experiment.trains:
                 found.setdefault(experiment.but(seed=0, learning_rate=1, examined=True, alpha=1).key, experiment)
     return list(found.values())
 
@@ -78,14 +79,12 @@ def try_on(experiment: Experiment, device: Device) -> Trial:
         return Trial(device)
     planned = plan(experiment, device)
     each, examples = rates_on(planned), experiment.train_size  # which the data may decide: "all"
+    seconds = None
+    if each and isinstance(examples, int):  # evaluation left out
+        seconds = planned.steps(examples) * step_seconds(planned.work, each, device.kind)
     known = experiment.max_length is not None and device.memory > 0
-    return Trial(
-        device=device,
-        plan=planned,
-        seconds=training_seconds(planned, each, examples) if each and isinstance(examples, int) else None,
-        largest_batch=largest_batch(experiment, device, ROOM * device.memory) if known else None,
-        changes=changes(planned) if fits(planned) is False else (),
-    )
+    most = largest_batch(experiment, device, ROOM * device.memory) if known else None
+    return Trial(device, planned, seconds, most, changes(planned) if fits(planned) is False else ())
 
 
 def trials(experiment: Experiment) -> list[Trial]:
@@ -180,9 +179,5 @@ def measured_text(experiments: Sequence[Experiment]) -> Iterator[str]:
         check_fits(experiment, detect())
         planned = plan(experiment, detect())
         size = measure_apart(experiment, planned.rows, planned.length)
-        values = {
-            "planned": gibibytes(size.plan.peak),
-            "peak": gibibytes(size.peak),
-            "seconds": number(size.seconds, 2),
-        }
-        yield message("measured_line", title=title(planned), method=size.method, **values)
+        peaks, seconds = {"planned": gibibytes(size.plan.peak), "peak": gibibytes(size.peak)}, number(size.seconds, 2)
+        yield message("measured_line", title=title(planned), method=size.method, seconds=seconds, **peaks)

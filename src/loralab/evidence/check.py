@@ -1,0 +1,128 @@
+"""Compare results at hand with the published ones: the same, within their interval, or different."""
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import stdev
+from typing import Any
+
+import pandas as pd
+
+from loralab.evidence.study import Evidence
+from loralab.experiment import Result
+from loralab.messages import message, number
+from loralab.show.scores import method_name, score_of
+from loralab.show.stats import seed_factor
+from loralab.show.tables import peak_bytes
+
+SAME, WITHIN, DIFFERENT = "same", "within", "different"
+# Losses that agree this far are the same training: another number of threads changes the eighth digit.
+ROUNDING = 1e-6
+MEMORY = 0.02  # of the peak: a library's version may allocate a little more
+
+
+def state(mine: float, theirs: float, half: float) -> str:
+    """Same, within ±half, or different."""
+    gap = abs(mine - theirs)
+    if gap <= ROUNDING * max(1.0, abs(theirs)):
+        return SAME
+    return WITHIN if gap <= half else DIFFERENT
+
+
+def next_run(values: Sequence[float]) -> float:
+    """Half of the interval in which one more of k runs falls 95 % of the time: t·SD·√(1 + 1/k)."""
+    return seed_factor(len(values)) * math.sqrt(len(values) + 1) * stdev(values)
+
+
+def band(group: Sequence[Result]) -> float:
+    """How far another run may be off and still be like the published group's (score's unit).
+
+    `next_run` of its seeds; with one seed, the exam's luck alone, twice, as both runs have it.
+    """
+    score = score_of(group)
+    values = [result.test[score.name] for result in group]
+    return next_run(values) if len(values) > 1 else math.sqrt(2) * score.exam(group[0])
+
+
+def validation_loss(result: Result) -> float:
+    """A result's validation loss (nats) after the last epoch."""
+    return result.epochs[-1]["loss"]
+
+
+def validation_band(groups: Iterable[Sequence[Result]]) -> float:
+    """`band` for the validation loss of a sweep's run, which has one seed: the widest of the groups with several."""
+    several = [group for group in groups if len(group) > 1 and group[0].epochs]
+    return max(next_run([validation_loss(result) for result in group]) for group in several)
+
+
+def alike(result: Result) -> tuple[Any, ...]:
+    """What runs of one group share: everything that decides the outcome, but the seed."""
+    return tuple(sorted((k, str(v)) for k, v in result.experiment.identity().items() if k != "seed"))
+
+
+def compare_results(mine: Sequence[Result], theirs: Sequence[Result]) -> pd.DataFrame:
+    """One row a number of each published result that is at hand too: what, published, at hand, state."""
+    at_hand = {result.experiment.key: result for result in mine}
+    groups: dict[tuple[Any, ...], list[Result]] = {}
+    for result in theirs:
+        groups.setdefault(alike(result), []).append(result)
+    rows = []
+    for published in theirs:
+        own = at_hand.get(published.experiment.key)
+        if own is None:
+            continue
+        pairs: list[tuple[str, float, float, float]] = []
+        if published.test:
+            score = score_of([published]).name
+            if score in published.test:
+                pairs.append((score, published.test[score], own.test[score], band(groups[alike(published)])))
+        else:
+            same_task = [g for g in groups.values() if g[0].experiment.task == published.experiment.task]
+            losses = validation_loss(published), validation_loss(own)
+            pairs.append(("validation_loss_axis", *losses, validation_band(same_task)))
+        if published.parameters:
+            trained, own_trained = published.parameters["trainable"], own.parameters["trainable"]
+            pairs.append(("trainable", trained, own_trained, 0.0))
+            pairs.append(("peak_memory", peak_bytes(published), peak_bytes(own), MEMORY * peak_bytes(published)))
+        for name, reference, found, half in pairs:
+            rows.append(
+                {
+                    message("result"): f"{published.experiment.key} ({method_name(published)})",
+                    message("number"): message(name),
+                    message("published"): number(reference, 0 if reference > 1000 else 4),
+                    message("at_hand"): number(found, 0 if reference > 1000 else 4),
+                    message("state"): state(found, reference, half),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def environment(mine: Sequence[Result], theirs: Sequence[Result]) -> list[str]:
+    """What differs between the two in recipe, device and versions, each as a line."""
+    pairs = {}
+    for name in ("recipe", "device"):
+        found = [sorted({str(result.provenance[name]) for result in results}) for results in (theirs, mine)]
+        pairs[message(name)] = [", ".join(each) for each in found]
+    versions = [results[0].provenance["versions"] for results in (theirs, mine)]
+    pairs |= {name: [each.get(name, "–") for each in versions] for name in sorted({*versions[0], *versions[1]})}
+    differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    return [message("environment_differs", name=name, published=a, own=b) for name, (a, b) in differing.items()]
+
+
+def check_results(evidence: Sequence[Evidence], folder: Path) -> tuple[str, int]:
+    """Compare what the results folder has of the published study with it: a text, and the exit code.
+
+    0 if every number at hand is the same or within the published interval; 1 if one is different, or none is at hand.
+    """
+    theirs = [result for track in evidence for result in track.results]
+    paths = {r.experiment.key: folder / "runs" / r.experiment.key / "result.json" for r in theirs}
+    mine = [Result.load(path) for path in paths.values() if path.exists()]
+    if not mine:
+        return message("nothing_at_hand", count=len(theirs)), 1
+    table = compare_results(mine, theirs)
+    states = table[message("state")]
+    counts = {name: int((states == name).sum()) for name in (SAME, WITHIN, DIFFERENT)}
+    lines = [table[states != SAME].map(str).to_string(index=False)] if counts[SAME] < len(table) else []
+    lines.append(message("checked", at_hand=len(mine), count=len(theirs), **counts))
+    lines += environment(mine, theirs)
+    return "\n".join(lines), int(counts[DIFFERENT] > 0)

@@ -1,0 +1,267 @@
+"""The report: one page from results, and from nothing else; the same as Markdown, and the numbers as CSV."""
+
+import html
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+import pandas as pd
+
+from loralab.evidence import figures, tables
+from loralab.evidence.claims import claims_note, claims_table, judge_claims
+from loralab.evidence.study import Evidence, Sweep, check_one, measured_name
+from loralab.evidence.update import INTRUDER
+from loralab.experiment import TASKS, Experiment, Result, write_atomically
+from loralab.memory.figures import anchor_table, size_table
+from loralab.memory.measurement import published
+from loralab.messages import language, message, number, set_language
+from loralab.show.figures import comparison_panel, gained_and_forgotten, loss_curves, ruler, score_against_rank
+from loralab.show.plotting import Picture
+from loralab.show.scores import difference
+from loralab.show.sentences import compare, findings, forgetting, margin_verdict, rank_verdict, speed_in_turns
+from loralab.show.tables import comparison_table, is_smoke, provenance_table, samples_table, size_text
+
+PAGE = Template("""<!doctype html>
+<html lang="$language"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>$title</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: auto; padding: 1rem; color: #222 }
+div.wide { overflow-x: auto; margin: 1rem 0 }
+table { border-collapse: collapse; font-size: 13px }
+th, td { border-bottom: 1px solid #ccc; padding: .3rem .4rem; text-align: right }
+td { white-space: nowrap }
+.text th, .text td { white-space: normal; text-align: left; vertical-align: top; min-width: 7rem }
+th:first-child { text-align: left; min-width: 7rem }
+.banner { background: #fff3cd; padding: .5rem 1rem; font-weight: bold }
+@media print {
+  div.wide { overflow: visible } td { white-space: normal } table { font-size: 9px }
+  h2 { break-before: page } h1 + h2 { break-before: avoid } h2, h3 { break-after: avoid }
+  img, tr { break-inside: avoid }
+}
+</style>
+$body
+</html>
+""")
+README_START, README_END = "<!-- make readme -->", "<!-- end of make readme -->"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A title of level 1 to 3."""
+
+    text: str
+    level: int
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph; `kind` "banner" stands out."""
+
+    text: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Sentences, each a line."""
+
+    texts: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; `kind` "wide text" is one of sentences."""
+
+    frame: pd.DataFrame
+    index: bool = True
+    kind: str = "wide"
+
+
+Block = Heading | Text | Listed | Table | Picture
+
+
+def write_report(evidence: Sequence[Evidence], folder: Path) -> None:
+    """Write report.html, report.md and report.csv: each track's tables, sentences and figures, and their provenance.
+
+    Everything on it comes from the results. Raises ValueError for results that `check_one` does not let stand together.
+    """
+    for track in evidence:
+        check_one(track.results)
+    blocks = report(evidence)
+    body = "\n".join(map(_to_html, blocks))
+    title = html.escape(_title_of(evidence))
+    write_atomically(folder / "report.html", PAGE.substitute(language=language(), title=title, body=body))
+    write_atomically(folder / "report.md", to_markdown(blocks))
+    rows = tables.results_frame([result for track in evidence for result in track.results])
+    write_atomically(folder / "report.csv", rows.to_csv(index=False))
+
+
+def _title_of(evidence: Sequence[Evidence]) -> str:
+    return message("report_title", profile=evidence[0].comparison[0].experiment.profile)
+
+
+def report(evidence: Sequence[Evidence]) -> list[Block]:
+    """The report's headings, paragraphs, tables and figures, in order."""
+    every = [result for track in evidence for result in track.results]
+    blocks: list[Block] = [Heading(_title_of(evidence), 1)]
+    if is_smoke(every):
+        blocks.append(Text(message("smoke_banner"), "banner"))
+    for track in evidence:
+        blocks += _track(track)
+    if any(track.sweeps for track in evidence):
+        judged = [claim for track in evidence for claim in judge_claims(track)]
+        blocks += [Heading(message("report_claims"), 2), Text(claims_note()), _told(claims_table(judged))]
+        sizes = published()
+        note = Text(message("memory_plan_note", device=sizes[0].plan.device.name))
+        blocks += [Heading(message("report_memory"), 2), note, _told(size_table(sizes))]
+        blocks += [Text(message("anchors_note")), _told(anchor_table(sizes))]
+    blocks += [Heading(message("report_provenance"), 2), Table(provenance_table(every), index=False)]
+    measured = [measured_name(track) for track in evidence if track.timing]
+    return [*blocks, Text(message("measured_files", names=", ".join(measured)))] if measured else blocks
+
+
+def _told(frame: pd.DataFrame) -> Table:
+    return Table(frame, index=False, kind="wide text")
+
+
+def _section(key: str, *blocks: Block) -> list[Block]:
+    return [Heading(message(key), 3), *blocks]
+
+
+def _track(evidence: Evidence) -> list[Block]:
+    full, lora, base = evidence.of("full"), evidence.of("lora"), evidence.of("base")
+    timing, margin, generates = evidence.timing, evidence.track.margin, evidence.track.task == "generation"
+    text = findings(full, lora, timing.ratios if timing else ())
+    if generates:
+        text += [compare(lora, base), *(forgetting(base[0], tuned) for tuned in (full, lora))]
+    blocks: list[Block] = [Heading(_title(lora[0].experiment), 2)]
+    if evidence.sweeps:
+        blocks += _design(evidence)
+    blocks += _section("report_comparison", Table(_comparison(evidence, evidence.comparison)))
+    notes = ("topics_note",) if generates else ("interval_note", "unlike_note")
+    blocks += [*(Text(message(note)) for note in notes), Listed(text)]
+    blocks.append(comparison_panel(full, lora, compare(full, lora), timing.seconds if timing else None))
+    blocks.append(ruler(difference(full, lora), margin, margin_verdict(full, lora, margin), evidence.score))
+    if evidence.sweeps:
+        both = Table(tables.group_table(_trained(evidence))), Table(tables.difference_table(evidence))
+        blocks += _section("report_difference", *both)
+    blocks += _ranks(evidence)
+    if timing:
+        blocks += _section("report_time", Text(message("time_note")), Table(tables.time_table(evidence)))
+    if evidence.updates:
+        drawn = (figures.singular_values, figures.captured_by_rank, figures.intruders)
+        note = Text(message("update_note", least=number(INTRUDER, 1)))
+        blocks += _section("report_update", note, *(draw(evidence.updates) for draw in drawn))
+    if evidence.others:
+        blocks += _section("report_others", Text(message("others_note")), Table(tables.other_methods_table(evidence)))
+    blocks += _section("report_training", loss_curves([lora[0], full[0]]))
+    if generates:
+        blocks += _section("report_forgetting", gained_and_forgotten(base[0], [*lora, *full]))
+        blocks += _section("report_samples", Table(samples_table(evidence.comparison), kind="wide text"))
+    return blocks
+
+
+def _trained(evidence: Evidence) -> dict[str, list[Result]]:
+    return {message(f"method_{method}"): evidence.of(method) for method in TASKS[evidence.track.task].trained}
+
+
+def _comparison(evidence: Evidence, results: Sequence[Result]) -> pd.DataFrame:
+    """The comparison table; what was timed in turns is not timed again by runs at different moments."""
+    untimed = [message(name) for name in ("seconds", "minutes", "speedup")] if evidence.timing else []
+    return comparison_table(results).drop(index=untimed, errors="ignore")
+
+
+def _design(evidence: Evidence) -> list[Block]:
+    """What was fixed before the runs, and the sweep that chose each method's learning rate."""
+    experiment, track, score = evidence.of("lora")[0].experiment, evidence.track, evidence.score
+    sizes = {name: size_text(getattr(experiment, f"{name}_size")) for name in ("train", "validation", "test")}
+    note = message(
+        "design_note", epochs=experiment.epochs, batch=experiment.batch_size, seeds=len(track.seeds),
+        margin=number(score.factor * track.margin, 2), unit=message(score.unit), sweep_seed=max(track.seeds) + 1,
+        score=message(score.name), **sizes,
+    )  # fmt: skip
+    main = [sweep for sweep in evidence.sweeps if sweep.method in TASKS[track.task].trained]
+    others = [sweep for sweep in evidence.sweeps if sweep not in main]
+    return _section("report_design", Text(note), *_sweeps(main), *(_sweeps(others) if others else []))
+
+
+def _sweeps(sweeps: Sequence[Sweep]) -> list[Block]:
+    return [_told(tables.sweep_table(sweeps)), figures.loss_against_rate(sweeps)]
+
+
+def _ranks(evidence: Evidence) -> list[Block]:
+    blocks: list[Block] = []
+    rank, runs = evidence.track.rank, evidence.ranks
+    if len({r.experiment.rank for r in runs}) > 1:
+        note, table = Text(message("ranks_note", rank=rank)), Table(_comparison(evidence, runs))
+        picture = score_against_rank(runs, rank_verdict(runs, rank))
+        blocks += _section("report_ranks", note, table, picture, Table(tables.rank_table(evidence)))
+    if evidence.scales:
+        note, picture = Text(message("scale_note")), figures.score_by_scale_rule(evidence)
+        blocks += _section("report_scale", note, picture, Table(tables.scale_table(evidence)))
+    if evidence.targets:
+        table = Table(tables.group_table(tables.target_groups(evidence), beside=message("target_default")))
+        blocks += _section("report_targets", Text(message("targets_note", rank=rank)), table)
+    return blocks
+
+
+def _title(experiment: Experiment) -> str:
+    data = Path(experiment.dataset).name  # of a file of one's own, not where it lies
+    return f"{message(f'report_{experiment.task}')}: {data} · {experiment.model}"
+
+
+def _to_html(block: Block) -> str:
+    match block:
+        case Heading(text, level):
+            return f"<h{level}>{html.escape(text)}</h{level}>"
+        case Text(text, kind):
+            return f'<p class="{kind}">{_inline(text)}</p>' if kind else f"<p>{_inline(text)}</p>"
+        case Listed(texts):
+            return "<ul>" + "".join(f"<li>{_inline(text)}</li>" for text in texts) + "</ul>"
+        case Table(frame, index, kind):
+            return f'<div class="{kind}">{frame.to_html(index=index, border=0)}</div>'
+    return f"<p>{block._repr_html_()}</p>"
+
+
+def _inline(text: str) -> str:
+    return re.sub("`(.+?)`", r"<code>\1</code>", html.escape(text))
+
+
+def to_markdown(blocks: Sequence[Block]) -> str:
+    """The blocks as Markdown; in place of a figure its text alternative."""
+    return "\n\n".join(map(_to_markdown, blocks)) + "\n"
+
+
+def _to_markdown(block: Block) -> str:
+    match block:
+        case Heading(text, level):
+            return f"{'#' * level} {text}"
+        case Text(text, kind):
+            return f"**{text}**" if kind else text
+        case Listed(texts):
+            return "\n".join(f"- {text}" for text in texts)
+        case Table(frame, index, _):
+            named = frame.rename_axis(index=None, columns=None).map(lambda cell: str(cell).replace("|", "\\|"))
+            return named.to_markdown(index=index, disable_numparse=True)
+    return f"*{block.alt}*"
+
+
+def write_readme(evidence: Sequence[Evidence], path: Path) -> None:
+    """Put the published study's tables between the README's two marks, in English. Raises ValueError without marks."""
+    text = path.read_text(encoding="utf-8")
+    before, mark, rest = text.partition(README_START)
+    _, end, after = rest.partition(README_END)
+    if not mark or not end:
+        raise ValueError(message("readme_marks", start=README_START, end=README_END))
+    set_language("en")
+    blocks: list[Block] = []
+    for track in evidence:
+        title = Text(_title(track.of("lora")[0].experiment), "title")
+        said = [margin_verdict(track.of("full"), track.of("lora"), track.track.margin)]
+        said += [speed_in_turns(track.timing.ratios)] if track.timing else []
+        blocks += [title, Table(tables.group_table(_trained(track))), Listed(said)]
+    judged = [claim for track in evidence for claim in judge_claims(track)]
+    blocks.append(Table(claims_table(judged), index=False))
+    write_atomically(path, f"{before}{README_START}\n\n{to_markdown(blocks)}\n{README_END}{after}")

@@ -1,0 +1,241 @@
+"""Tables of the study: design, sweeps, the main difference, ranks, modules, other methods, time."""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import mean, stdev
+
+import numpy as np
+import pandas as pd
+
+from loralab.evidence.study import Evidence, Sweep, scale_groups
+from loralab.evidence.timing import METHODS, steps_to, target_loss
+from loralab.experiment import LORA_METHODS, Result
+from loralab.messages import message, number, percent, scientific
+from loralab.show import stats
+from loralab.show.scores import difference, method_name, own_score, score_of, score_values
+from loralab.show.sentences import times
+from loralab.show.tables import peak_bytes
+
+DASH = "–"
+
+
+def small(p: float) -> str:
+    """A probability in three digits, or that it is below a thousandth."""
+    return f"< {number(0.001, 3)}" if p < 0.001 else number(p, 3)
+
+
+def sweep_table(sweeps: Sequence[Sweep]) -> pd.DataFrame:
+    """Validation loss by learning rate, a row a method; the best marked, and whether it lies at the edge."""
+    return pd.DataFrame(
+        {
+            message("method"): message(f"method_{sweep.method}"),
+            message("rates_and_losses"): " · ".join(
+                f"{scientific(rate)}: {number(loss, 3) if math.isfinite(loss) else '∞'}"
+                for rate, loss in sweep.losses.items()
+            ),
+            message("best_rate"): scientific(sweep.best),
+            message("extended"): message("yes" if sweep.extended else "no"),
+            message("still_at_edge"): message("yes" if sweep.at_edge else "no"),
+        }
+        for sweep in sweeps
+    )
+
+
+def spread(runs: Sequence[Result]) -> dict[str, str]:
+    """A group's score: mean, standard deviation, 95 % interval with both kinds of luck in it, and each seed's."""
+    score = score_of(runs)
+    values = [r.test[score.name] for r in runs]
+    several = len(values) > 1
+    deviation = stdev(values) if several else math.nan
+    return {
+        message("average"): score.amount(mean(values)),
+        message("deviation"): number(score.factor * deviation, score.digits + 1) if several else DASH,
+        message("interval_of_both"): f"± {score.amount(own_score(runs).half())}",
+        message("by_seed"): " · ".join(map(score.amount, values)),
+    }
+
+
+def costs(runs: Sequence[Result]) -> dict[str, str]:
+    """A group's parameters, learning rate and memory of training."""
+    return {
+        message("trainable"): number(runs[0].parameters["trainable"], 0),
+        message("trainable_adapter"): number(runs[0].parameters["adapter"], 0),
+        message("learning_rate"): scientific(runs[0].experiment.learning_rate),
+        message("peak_memory"): number(mean(map(peak_bytes, runs)) / 2**20, 0),
+    }
+
+
+def minus(runs: Sequence[Result], name: str, other: Sequence[Result]) -> dict[str, str]:
+    """A group's score less that of the named one, in pairs; a dash for the named one itself."""
+    shown = DASH if runs is other else score_of(runs).signed(difference(runs, other))
+    return {message("minus_group", name=name): shown}
+
+
+def group_table(groups: Mapping[str, Sequence[Result]], beside: str = "") -> pd.DataFrame:
+    """Groups of runs, a row each: score over their seeds and costs; beside one of them, by its name, in pairs."""
+    rows = {
+        name: spread(runs) | (minus(runs, beside, groups[beside]) if beside else {}) | costs(runs)
+        for name, runs in groups.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def other_methods_table(evidence: Evidence) -> pd.DataFrame:
+    """The other methods of peft beside full fine-tuning and LoRA, one run each with the first seed.
+
+    If the study was timed: a step's time over one of LoRA's, in turns.
+    """
+    first, timing = evidence.track.seeds[0], evidence.timing
+    full, lora = ([r for r in evidence.of(method) if r.experiment.seed == first] for method in ("full", "lora"))
+    at_edge = {sweep.method for sweep in evidence.sweeps if sweep.at_edge}
+    rows = {}
+    for runs in (full, lora, *([other] for other in evidence.others)):
+        method = runs[0].experiment.method
+        own = own_score(runs)
+        row = {
+            message(evidence.score.name): evidence.score.amount(own.mean),
+            message("interval_of_exam"): f"± {evidence.score.amount(own.half())}",
+            **minus(runs, method_name(lora[0]), lora),
+            **costs(runs),
+        }
+        if method in at_edge:
+            row[message("learning_rate")] += f" {message('at_edge')}"
+        if timing:
+            row[message("step_over_lora")] = DASH if runs is lora else times(timing.over_lora(method))
+        rows[_name_with_scale(runs[0])] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _name_with_scale(result: Result) -> str:
+    scaled = result.experiment.method in LORA_METHODS
+    return f"{method_name(result)}, s = {number(result.experiment.scale, 2)}" if scaled else method_name(result)
+
+
+def scale_table(evidence: Evidence) -> pd.DataFrame:
+    """Each scale rule at each rank, with the factor that multiplies BA, beside the rank at which the rules agree."""
+    reference = evidence.track.rank
+    by_rule = {
+        (rule, rank): [r for r in runs if r.experiment.rank == rank]
+        for rule, runs in scale_groups(evidence).items()
+        for rank in sorted({r.experiment.rank for r in runs})
+        if rule == "scale_fixed" or rank != reference  # there the rules share their runs
+    }
+    names = {
+        (rule, rank): f"{message(rule)}, r = {rank}, s = {number(runs[0].experiment.scale, 2)}"
+        for (rule, rank), runs in by_rule.items()
+    }
+    return group_table({names[k]: runs for k, runs in by_rule.items()}, beside=names["scale_fixed", reference])
+
+
+def target_groups(evidence: Evidence) -> dict[str, Sequence[Result]]:
+    """LoRA's runs by the modules it is on, with the seeds that all of them have."""
+    seeds = {r.experiment.seed for r in evidence.targets}
+    groups: dict[str, Sequence[Result]] = {
+        message("target_default"): [r for r in evidence.of("lora") if r.experiment.seed in seeds]
+    }
+    for name, modules in evidence.track.targets.items():
+        wanted = modules if isinstance(modules, str) else tuple(modules)
+        groups[message(f"target_{name}")] = [r for r in evidence.targets if r.experiment.target_modules == wanted]
+    return groups
+
+
+def rank_table(evidence: Evidence) -> pd.DataFrame:
+    """Each rank against the profile's: paired difference, its p-value after Holm's correction, and what follows."""
+    reference = evidence.track.rank
+    by_rank = {rank: evidence.at_rank(rank) for rank in evidence.track.ranks}
+    others = [rank for rank in by_rank if rank != reference]
+    found = {rank: difference(by_rank[rank], by_rank[reference]) for rank in others}
+    raised = dict(zip(others, stats.holm([found[rank] for rank in others]), strict=True)) if others else {}
+    rows = {}
+    for rank, runs in by_rank.items():
+        beside = rank in found
+        key = "rank_reference" if not beside else "rank_differs" if raised[rank] < 0.05 else "rank_cannot_tell"
+        rows[f"r = {rank}"] = {
+            **spread(runs),
+            message("minus_reference", rank=reference): evidence.score.signed(found[rank]) if beside else DASH,
+            message("p_holm"): small(raised[rank]) if beside else DASH,
+            message("verdict"): message(key),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def difference_table(evidence: Evidence) -> pd.DataFrame:
+    """Full fine-tuning minus LoRA: what the design can detect, then the difference and every test of it."""
+    full, lora, score = evidence.of("full"), evidence.of("lora"), evidence.score
+    found, margin = difference(full, lora), evidence.track.margin
+    deviation = float(np.std(found.by_seed, ddof=1)) if len(found.by_seed) > 1 else 0.0
+    values, weights = score_values(full, lora)
+    caught = stats.coverage(len(full), deviation, found.exam)
+    rows = [
+        (message("row_margin"), f"± {score.with_unit(margin)}"),
+        (message("row_detectable"), score.with_unit(stats.detectable(found))),
+        (message("row_lucks"), message("lucks", seeds=score.amount(deviation), exam=score.amount(found.exam))),
+        (message("row_by_seed"), " · ".join(map(score.amount, found.by_seed))),
+        (message("row_difference"), score.signed(found)),
+        (message("row_coverage"), percent(caught)),
+        (message("row_bootstrap"), score.signed(found, stats.bootstrap_half(values, weights))),
+        (message("row_zero"), small(stats.luck_needed(found))),
+        (message("row_equivalence"), small(stats.equivalence_p(found, margin))),
+    ]
+    if evidence.track.task == "classification":
+        per_seed = [stats.mcnemar_p(a.predictions, b.predictions, a.labels) for a, b in zip(full, lora, strict=True)]
+        rows.append((message("row_mcnemar"), " · ".join(map(small, per_seed))))
+    rows.append((message("verdict"), message(f"short_{stats.verdict(found, margin)}")))
+    return pd.DataFrame(rows, columns=["", message("full_minus_lora")]).set_index("")
+
+
+def time_table(evidence: Evidence) -> pd.DataFrame:
+    """Full fine-tuning's and LoRA's time: a step, a real token, up to one loss; operations counted and by formula."""
+    timing = evidence.timing
+    if timing is None:
+        raise ValueError(message("not_timed"))
+    seconds = {method: np.array(timing.seconds[method]) for method in METHODS}
+    tokens = np.array(timing.tokens)
+    steps = _steps_to_target(evidence)
+    a_step = {method: float(np.median(taken)) for method, taken in seconds.items()}
+    a_token = {method: float(taken.sum() / tokens.sum()) for method, taken in seconds.items()}
+    pairs = zip(steps["full"], steps["lora"], strict=True)
+    to_loss = times([full * a_step["full"] / (lora * a_step["lora"]) for full, lora in pairs])
+    rows = {
+        "time_step": (lambda m: f"{number(1000 * a_step[m], 0)} ms", times(timing.ratios)),
+        "time_token": (lambda m: f"{number(1e6 * a_token[m], 0)} µs", _over(a_token)),
+        "time_to_loss": (lambda m: f"{number(mean(steps[m]), 0)} · {number(mean(steps[m]) * a_step[m], 0)} s", to_loss),
+        "operations_counted": (lambda m: f"{number(timing.counted[m] / 1e9, 1)} G", _over(timing.counted)),
+        "operations_expected": (lambda m: f"{number(timing.expected[m] / 1e9, 1)} G", _over(timing.expected)),
+    }
+    table = {message(name): [*map(cell, METHODS), ratio] for name, (cell, ratio) in rows.items()}
+    columns = [*(message(f"short_{method}") for method in METHODS), message("ratio")]
+    return pd.DataFrame.from_dict(table, orient="index", columns=columns)
+
+
+def _over(values: Mapping[str, float]) -> str:
+    return number(values["full"] / values["lora"], 2)
+
+
+def _steps_to_target(evidence: Evidence) -> dict[str, list[int]]:
+    """Steps, seed by seed, until the training loss over a quarter of an epoch is one that all runs reach."""
+    full, lora = evidence.of("full"), evidence.of("lora")
+    window = max(1, len(full[0].loss_by_step) // len(full[0].epochs) // 4)
+    target = target_loss(full, lora, window)
+    return {
+        method: [steps_to(r.loss_by_step, target, window) for r in runs]
+        for method, runs in zip(METHODS, (full, lora), strict=True)
+    }
+
+
+def results_frame(results: Sequence[Result]) -> pd.DataFrame:
+    """Every result as numbers, a row each: what was run, scores, parameters, seconds, memory, and where it is from."""
+    rows = []
+    for result in results:
+        experiment = result.experiment
+        rows.append(
+            {"result": experiment.key, "profile": experiment.profile}
+            | {k: str(v) if isinstance(v, tuple) else v for k, v in experiment.identity().items()}
+            | {f"test_{name}": value for name, value in result.test.items()}
+            | ({"validation_loss": result.epochs[-1]["loss"]} if result.epochs else {})
+            | {f"parameters_{name}": value for name, value in result.parameters.items()}
+            | {f"seconds_{name}": value for name, value in result.seconds.items()}
+            | {"peak_bytes": result.memory.get("peak_bytes"), "recipe": result.provenance["recipe"]}
+            | {"data": result.provenance["data"], "device": result.provenance["device"]}
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,16 @@
+"""What lessons ask: the first cell (start), predictions, exercises, diagrams of ideas, and small sums (by_hand).
+
+Others ask which profile is in force (`start.chosen_profile`, `start.profile_name`).
+"""
+
+from loralab import offer
+
+__getattr__, __dir__, __all__ = offer(
+    __name__,
+    {
+        "by_hand": "lora_parameters metric_of padding_waste predict_texts rater_agreement",
+        "predictions": "predictions_table",
+        "diagrams": "accuracy_by_strength exam_luck length_histogram matrices padding_bars parameters_against_rank "
+        "scale_rules token_boxes winners_luck",
+    },
+)

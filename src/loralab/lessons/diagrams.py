@@ -1,0 +1,199 @@
+"""Figures of data and of ideas. Titles state what is shown; each figure has a text alternative."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
+
+from loralab.messages import message, number, percent, scientific
+from loralab.show.plotting import BELOW, BLUE, GREY, LINES, MARKED, ORANGE, Picture, log_ticks, new_axes, styled
+
+STRENGTHS = (0, 0.5, 1, 1.5, 2, 2.5, 4.01)
+EDGES = {"mild": 0, "strong": -1}
+
+
+@styled
+def exam_luck(scores: Sequence[float], truth: float, examples: int) -> Picture:
+    """Histogram of the scores (shares) of one model on many tests of so many examples."""
+    low, high = np.quantile(scores, [0.025, 0.975])
+    values = {"low": percent(low), "high": percent(high), "n": number(len(scores), 0), "examples": number(examples, 0)}
+    figure, axes = new_axes(message("exam_title", **values), message("accuracy_axis"), message("exams_axis"))
+    axes.hist(100 * np.asarray(scores), bins=30, color=BLUE, edgecolor="white")
+    for edge in (low, high):
+        axes.axvline(100 * edge, color="black", linestyle="--", label=message("middle") if edge == low else None)
+    axes.axvline(100 * truth, **MARKED, label=message("true_accuracy"))
+    figure.legend(**BELOW)
+    return Picture(figure, message("exam_alt", truth=percent(truth), **values))
+
+
+def _by_strength(strength: ArrayLike, values: ArrayLike) -> pd.Series:
+    bins = pd.cut(np.abs(np.asarray(strength)), STRENGTHS, right=False, labels=False)
+    return pd.Series(np.asarray(values, dtype=float)).groupby(bins).mean().reindex(range(len(STRENGTHS) - 1))
+
+
+@styled
+def accuracy_by_strength(strength: ArrayLike, right: Mapping[str, ArrayLike]) -> Picture:
+    """Lines: share of right answers against |mean rating|, one a judge (a name and a value from 0 to 1 a text)."""
+    count = _by_strength(strength, np.ones(len(np.asarray(strength)))).notna()
+    by_bin = {name: _by_strength(strength, values)[count] for name, values in right.items()}
+    ends = {
+        edge: "; ".join(f"{name}: {percent(s.iloc[i], 0)}" for name, s in by_bin.items()) for edge, i in EDGES.items()
+    }
+    title = message("strength_title", edge=number(STRENGTHS[1], 1), top=number(STRENGTHS[-2], 1), **ends)
+    figure, axes = new_axes(title, message("strength_axis"), message("right_axis"), height=4.2)
+    sizes, _ = np.histogram(np.abs(np.asarray(strength)), STRENGTHS)
+    every = [f"{number(a, 1)}–{number(b, 1)}" for a, b in zip(STRENGTHS, (*STRENGTHS[1:-1], 4), strict=False)]
+    labels = [label for label, there in zip(every, count, strict=True) if there]
+    ticks = [f"{label}\nn={size}" for label, size in zip(every, sizes, strict=True) if size]
+    texts = []
+    for (judge, shares), (marker, line, colour) in zip(by_bin.items(), LINES, strict=False):
+        axes.plot(range(len(shares)), 100 * shares, marker=marker, linestyle=line, color=colour, label=judge)
+        listed = (f"{label} {percent(share, 0)}" for label, share in zip(labels, shares, strict=True))
+        texts.append(f"{judge}: {', '.join(listed)}")
+    axes.axhline(50, color=GREY, linestyle="-", linewidth=1, zorder=0)
+    axes.set_xticks(range(len(labels)), ticks, fontsize=9.6)
+    axes.set_ylim(min(40, 100 * min(shares.min() for shares in by_bin.values()) - 5), 102)
+    if len(by_bin) > 1:
+        figure.legend(**BELOW)
+    return Picture(figure, f"{title}. {'; '.join(texts)}.")
+
+
+@styled
+def length_histogram(lengths: Sequence[int], max_length: int) -> Picture:
+    """Histogram of text lengths (tokens), uncut, with the line at which `max_length` cuts."""
+    median, cut = float(np.median(lengths)), sum(length > max_length for length in lengths)
+    counts = {"median": number(median, 0), "cut": number(cut, 0), "n": number(len(lengths), 0)}
+    title = message("lengths_title", limit=max_length, **counts)
+    figure, axes = new_axes(title, message("tokens_axis"), message("texts_axis"))
+    axes.hist(lengths, bins=40, color=BLUE, edgecolor="white")
+    axes.axvline(max_length, color="black", linestyle="--", label=message("cut_here", limit=max_length))
+    axes.axvline(median, **MARKED, label=message("median"))
+    figure.legend(**BELOW)
+    return Picture(figure, f"{title}.")
+
+
+@styled
+def padding_bars(waste: Mapping[str, float]) -> Picture:
+    """Bars of the share of padding (0 to 1) by strategy: "longest", "batch", "similar", or a length in tokens."""
+    names = [message("pad_fixed", length=name) if name.isdigit() else message(f"pad_{name}") for name in waste]
+    shares = list(waste.values())
+    waste = dict(zip(names, shares, strict=True))
+    worst, best = max(waste, key=waste.__getitem__), min(waste, key=waste.__getitem__)
+    factor = number((1 - waste[best]) / (1 - waste[worst]), 1)
+    flat = [name.replace("\n", " ") for name in (worst, best)]
+    title = message("padding_title", worst=flat[0], best=flat[1], factor=factor)
+    figure, axes = new_axes(title, message("padding_axis"))
+    bars = axes.barh(range(len(names)), [100 * share for share in shares], color=BLUE)
+    axes.set_yticks(range(len(names)), names)
+    axes.bar_label(bars, labels=[percent(share) for share in shares], padding=3)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 122)
+    axes.set_xticks(range(0, 101, 25))
+    text = "; ".join(f"{name}: {percent(share)}" for name, share in waste.items()).replace("\n", " ")
+    return Picture(figure, f"{title}. {text}.")
+
+
+@styled
+def matrices(weight: torch.Tensor, b: torch.Tensor, a: torch.Tensor) -> Picture:
+    """W (d_out × d_in), B (d_out × r), A (r × d_in) and BA drawn to one scale, each in its own range of colours."""
+    d_out, d_in = weight.shape
+    rank = len(a)
+    values = {"few": number(a.numel() + b.numel(), 0), "many": number(weight.numel(), 0)}
+    figure, axes = new_axes(message("matrices_title", **values), height=2.4)
+    gap, left, texts = 0.2 * d_in, 0.0, []
+    for name, matrix, after in (("W", weight, ""), ("B", b, "·"), ("A", a, "="), ("BA", b @ a, "")):
+        rows, columns = matrix.shape
+        top, right = (d_out - rows) / 2, left + columns
+        image = matrix.detach().numpy()
+        axes.imshow(image, extent=(left, right, top + rows, top), cmap="cividis", interpolation="nearest")
+        axes.add_patch(Rectangle((left, top), columns, rows, fill=False, linewidth=0.6))
+        axes.text((left + right) / 2, 1.05 * d_out, f"{name}\n{rows} × {columns}", ha="center", va="top", fontsize=11)
+        axes.text(right + gap / 2, d_out / 2, after, ha="center", va="center", fontsize=16)
+        texts.append(f"{name}: {rows} × {columns}")
+        left = right + gap
+    axes.set_xlim(-gap / 2, left - gap / 2)
+    axes.set_ylim(1.35 * d_out, -0.03 * d_out)
+    axes.set_axis_off()
+    return Picture(figure, f"{message('matrices_title', **values)}. {', '.join(texts)} (r = {rank}).")
+
+
+@styled
+def parameters_against_rank(counted: Mapping[int, int], d_in: int, d_out: int) -> Picture:
+    """Points: parameters of one layer's adapter as counted, by rank; line: r(d_in + d_out); dashed: the layer's own."""
+    crossing = d_in * d_out / (d_in + d_out)
+    values = {"crossing": number(crossing, 0), "d_in": d_in, "d_out": d_out}
+    figure, axes = new_axes(message("rank_title", **values), message("rank_axis"), message("parameters_axis"))
+    ranks = np.linspace(0, max(counted), 100)
+    axes.plot(ranks, ranks * (d_in + d_out) / 1000, color=BLUE, label="r(d_in + d_out)")
+    axes.plot(list(counted), [count / 1000 for count in counted.values()], "o", color=ORANGE, label=message("counted"))
+    axes.axhline(d_in * d_out / 1000, color="black", linestyle="--", label=f"W: {number(d_in * d_out, 0)}")
+    axes.legend(frameon=False)
+    text = "; ".join(f"r={rank}: {number(count, 0)}" for rank, count in counted.items())
+    return Picture(figure, f"{message('rank_title', **values)}. {text}. W: {number(d_in * d_out, 0)}.")
+
+
+@styled
+def scale_rules(ranks: Sequence[int], falls: Mapping[str, Sequence[float]]) -> Picture:
+    """Fall of the loss after one step against rank, one line a rule for alpha: "fixed", "proportional", "root"."""
+    growth = "; ".join(f"{number(fall[-1] / fall[0], 1)} ({message(f'rule_{rule}')})" for rule, fall in falls.items())
+    title = message("rules_title", low=ranks[0], high=ranks[-1], growth=growth)
+    figure, axes = new_axes(title, message("rank_axis_log"), message("fall_axis"), height=4.2)
+    texts = []
+    for (rule, fall), (marker, line, colour) in zip(falls.items(), LINES, strict=False):
+        axes.plot(ranks, fall, linestyle=line, marker=marker, color=colour, label=message(f"rule_{rule}"))
+        listed = (f"r={r} {scientific(float(f'{y:.2g}'))}" for r, y in zip(ranks, fall, strict=True))
+        texts.append(f"{message(f'rule_{rule}')}: {', '.join(listed)}")
+    log_ticks(axes, ranks)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda y, _: scientific(float(f"{y:.1g}")))
+    figure.legend(**BELOW | {"ncols": 3})
+    return Picture(figure, f"{title}. {'; '.join(texts)}.")
+
+
+@styled
+def winners_luck(leads: Sequence[float], ranks: int) -> Picture:
+    """Histogram of how far the best of several equal ranks lies above their true accuracy (points)."""
+    average = float(np.mean(leads))
+    title = message("luck_title", ranks=ranks, lead=number(average, 2))
+    figure, axes = new_axes(title, message("lead_axis"), message("studies_axis"))
+    axes.hist(leads, bins=30, color=BLUE, edgecolor="white")
+    axes.axvline(0, color="black", linestyle="--", label=message("true_accuracy"))
+    axes.axvline(average, **MARKED, label=message("average"))
+    figure.legend(**BELOW)
+    low, high = np.quantile(leads, [0.025, 0.975])
+    return Picture(figure, f"{title}. {message('middle')}: {number(low, 2)} – {number(high, 2)}.")
+
+
+@styled
+def token_boxes(tokens: Sequence[str], trained: Sequence[bool]) -> Picture:
+    """A text's tokens in a box each, those trained on in blue and underlined, those only read in grey."""
+    title = message("tokens_title", trained=sum(trained), all=len(tokens))
+    lines: list[list[int]] = [[]]
+    width = 0
+    for position, token in enumerate(tokens):
+        if width + len(token) + 1 > 64 or (position and tokens[position - 1].endswith("⏎")):
+            lines.append([])
+            width = 0
+        lines[-1].append(position)
+        width += len(token) + 1
+    figure, axes = new_axes(title, height=1.3 + 0.3 * len(lines))
+    axes.set_axis_off()
+    for row, line in enumerate(lines):
+        column = 0.0
+        for position in line:
+            told = trained[position]
+            axes.text(
+                column, -row, tokens[position], family="monospace", fontsize=9.6, va="center",
+                color="white" if told else "black", parse_math=False,
+                bbox={"facecolor": BLUE if told else "#E8E8E8", "edgecolor": "none", "boxstyle": "square,pad=0.15"},
+            )  # fmt: skip
+            column += len(tokens[position]) + 1
+    axes.set_xlim(0, 68)
+    axes.set_ylim(-len(lines) + 0.4, 0.6)
+    patches = [Rectangle((0, 0), 1, 1, color=BLUE), Rectangle((0, 0), 1, 1, color="#E8E8E8")]
+    figure.legend(patches, [message("tokens_trained"), message("tokens_context")], **BELOW)
+    text = " ".join(token for token, told in zip(tokens, trained, strict=True) if told)
+    return Picture(figure, f"{title}. {message('tokens_alt', text=text)}.")

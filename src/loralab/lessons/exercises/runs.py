@@ -1,0 +1,77 @@
+"""What the exercises that train have in common: reading the results that a student hands over."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from loralab.experiment import Experiment, Result
+from loralab.lessons.exercises import tried
+from loralab.show.stats import Difference
+from loralab.train.models import DEFAULT_MODULES
+
+DEFAULTS = [set(names) for names in DEFAULT_MODULES.values() if not isinstance(names, str)]
+
+
+def runs_of(answer: Any) -> list[Result]:
+    """Every result in an answer, whatever lists or tables it comes in. Raises NotTried if one was left blank."""
+    if isinstance(tried(answer), Result):
+        return [answer]
+    values = answer.values() if isinstance(answer, Mapping) else answer
+    parts = values if isinstance(values, Iterable) and not isinstance(values, str | bytes) else ()
+    return [result for part in parts for result in runs_of(part)]
+
+
+def changed(result: Result, wanted: Experiment) -> set[str]:
+    """The fields in which a result's experiment differs from the one asked for.
+
+    Precision aside, which the machine decides; and the default modules may be named.
+    """
+    own, asked = (_named(experiment.identity()) for experiment in (result.experiment, wanted))
+    return {name for name in own.keys() | asked.keys() if own.get(name) != asked.get(name)} - {"precision"}
+
+
+def _named(identity: dict[str, Any]) -> dict[str, Any]:
+    names = identity.get("target_modules")
+    return {**identity, "target_modules": "default"} if names and set(names) in DEFAULTS else identity
+
+
+def agree(given: Any, wanted: Any, tolerance: float = 0.01, least: float = 0.0) -> bool:
+    """Whether two numbers, or two rows, agree within a share of the second or, if that is more, within `least`."""
+    try:
+        a, b = np.asarray(tried(given), dtype=float), np.asarray(wanted, dtype=float)
+    except (TypeError, ValueError):  # not numbers
+        return False
+    return a.shape == b.shape and bool(np.all(np.abs(a - b) <= np.maximum(tolerance * np.abs(b), least)))
+
+
+def has(table: Any, keys: Iterable[Any]) -> bool:
+    """Whether a table (a dictionary, say) has an entry for each key. Raises NotTried if one was left blank."""
+    if not hasattr(table, "__getitem__") or not hasattr(table, "keys") or not set(keys) <= set(table.keys()):
+        return False
+    for key in keys:
+        tried(table[key])
+    return True
+
+
+def row_of(entry: Any) -> list[Any]:
+    """A table's entry as a list of values; empty if it is a single value. Raises NotTried if it was left blank."""
+    values = tried(entry).values() if isinstance(entry, Mapping) else entry
+    return list(values) if isinstance(values, Iterable) and not isinstance(values, str) else []
+
+
+def code(answer: Any) -> str:
+    """A verdict as it is compared: "Cannot tell" and "cannot_tell" are one."""
+    return str(tried(answer)).strip().lower().replace(" ", "_")
+
+
+def interval(difference: Difference, level: float = 0.95) -> tuple[float, float]:
+    """The interval of a difference of accuracies, in points."""
+    middle, half = 100 * difference.mean, 100 * difference.half(level)
+    return middle - half, middle + half
+
+
+def side(difference: Difference, level: float = 0.95) -> str:
+    """Which side of zero the interval lies on: "better", "worse", or "cannot_tell"."""
+    low, high = interval(difference, level)
+    return "better" if low > 0 else "worse" if high < 0 else "cannot_tell"

@@ -1,0 +1,225 @@
+"""Take training steps for real, one process each, and set what they took beside what was planned."""
+
+import json
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import PrinterCallback, TrainerCallback, set_seed
+
+from loralab.experiment import Experiment, write_atomically
+from loralab.memory.duration import rates, step_seconds
+from loralab.memory.planning import Plan, plan
+from loralab.memory.tracing import empty_base
+from loralab.messages import message, number
+from loralab.train.hardware import Device, detect
+from loralab.train.models import apply_method, load_for
+from loralab.train.objectives import objective_of
+from loralab.train.peak import PeakMemory, static_bytes
+from loralab.train.trainer import LengthTrainer, training_arguments
+
+SIZES = "sizes.json"  # in data/: what `python -m loralab sizes` found
+STEPS, UNTIMED = 8, 3  # a step is timed several times, after those that make the optimizer's states and are profiled
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """A step as planned, and as a device took it.
+
+    `peak` and `static` are the bytes measured, by `method` (see loralab.train.peak), `seconds` a step's median time.
+    """
+
+    plan: Plan
+    peak: int
+    static: int
+    method: str
+    seconds: float
+
+    @property
+    def ratio(self) -> float:
+        """The planned peak over the measured one."""
+        return self.plan.peak / self.peak
+
+    @property
+    def static_ratio(self) -> float:
+        """Weights, gradients and optimizer states as planned over what they took."""
+        return sum(self.plan.static.values()) / self.static
+
+
+class Watch(TrainerCallback):
+    """Times steps, and counts what is there between the backward pass and the optimizer's step."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.static = 0
+        self._started = 0.0
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Count, once the optimizer's states are there."""
+        if state.global_step == 1:
+            self.static = static_bytes(kwargs["model"], kwargs["optimizer"])
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Stop the clock, when a GPU is done too."""
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.seconds.append(time.perf_counter() - self._started)
+
+
+def measure(experiment: Experiment, rows: int, length: int, attention: str | None = None) -> Size:
+    """Plan a training step, and take it: Trainer's, with the course's loss, on texts of random tokens.
+
+    The base's values are drawn anew, so that nothing has to be fetched; its size is what counts. One text is a token
+    shorter, so that there is a mask, as with texts. To be called in a process that has done nothing else.
+    """
+    device = detect()
+    planned = plan(experiment, device, rows, length, attention)
+    experiment, length = planned.experiment, planned.length
+    set_seed(0)
+    base = load_for(experiment) if experiment.weights == "nf4" else empty_base(experiment, attention)
+    model = apply_method(base, experiment)
+    count = rows * experiment.gradient_accumulation_steps
+    ids = torch.randint(5, model.config.get_text_config().vocab_size, (count, length))
+    mask = torch.ones_like(ids)
+    mask[-1, -1] = 0
+    objective = objective_of(experiment)
+    columns = {"input_ids": ids, "attention_mask": mask, "labels": objective.labels(ids)}
+    dataset = Dataset.from_dict({name: values.tolist() for name, values in columns.items()})
+    peak, watch = PeakMemory(1), Watch()
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = training_arguments(experiment.but(batch_size=rows, epochs=STEPS), device, Path(folder))
+        arguments.eval_strategy = arguments.save_strategy = "no"
+        trainer = LengthTrainer(
+            lengths=[length] * count, model=model, args=arguments, train_dataset=dataset,
+            compute_loss_func=objective.loss, callbacks=[peak, watch],
+        )  # fmt: skip
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+    named = replace(planned, experiment=experiment.but(model=Path(experiment.model).stem))  # no path of this machine
+    found, seconds = peak.result, statistics.median(watch.seconds[UNTIMED:])
+    return Size(plan=named, peak=found["peak_bytes"], static=watch.static, method=found["method"], seconds=seconds)
+
+
+def measure_apart(experiment: Experiment, rows: int, length: int, attention: str | None = None) -> Size:
+    """`measure` in a process of its own, so that nothing that was there before counts.
+
+    Raises ValueError with what the process said if it ends in an error.
+    """
+    given = json.dumps({"experiment": asdict(experiment), "rows": rows, "length": length, "attention": attention})
+    command = [sys.executable, "-m", "loralab.memory.measurement", given]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        killed = signal.strsignal(-ran.returncode) if ran.returncode < 0 else None  # by a system out of memory
+        error = killed or ran.stderr.strip().splitlines()[-1]
+        raise ValueError(message("not_measured", name=experiment.key, error=error))
+    return loaded(json.loads(ran.stdout.splitlines()[-1]))
+
+
+def write_sizes(folder: Path) -> None:
+    """Measure every combination, saying how each went, and write them to the folder. Raises what `measure_apart` does.
+
+    Nothing is written before all are there, so that the file is of one machine and one state of the code.
+    """
+    found = []
+    for asked in combinations():
+        found.append(size := measure_apart(**asked))
+        ratios = {"ratio": number(size.ratio, 3), "static": number(size.static_ratio, 3)}
+        print(message("size_line", name=size_name(size), **ratios), flush=True)
+    write_atomically(folder / SIZES, json.dumps([asdict(size) for size in found], indent=1) + "\n")
+
+
+def size_name(size: Size) -> str:
+    """What a size is of, in a line: the method, and what differs from the usual."""
+    experiment, extras = size.plan.experiment, []
+    if experiment.target_modules != "default":
+        extras.append(str(experiment.target_modules))
+    if experiment.dropout and "dropout" in experiment.identity():
+        extras.append(message("with_dropout", dropout=number(experiment.dropout, 1)))
+    if experiment.activation_checkpointing:
+        extras.append(message("with_checkpointing"))
+    if experiment.gradient_accumulation_steps > 1:
+        extras.append(message("with_accumulation", steps=experiment.gradient_accumulation_steps))
+    if size.plan.attention:
+        extras.append(message("with_attention", attention=size.plan.attention))
+    return f"{experiment.model}, {size.plan.rows} × {size.plan.length}: " + ", ".join([experiment.method, *extras])
+
+
+def loaded(row: dict[str, Any]) -> Size:
+    """A size from its row in a file."""
+    planned = row["plan"]
+    made = {"experiment": Experiment(**planned["experiment"]), "device": Device(**planned["device"])}
+    return Size(**(row | {"plan": Plan(**(planned | made))}))
+
+
+def published() -> list[Size]:
+    """The sizes in data/sizes.json."""
+    text = files("loralab_data").joinpath(SIZES).read_text(encoding="utf-8")
+    return [loaded(row) for row in json.loads(text)]
+
+
+def rates_of(sizes: Sequence[Size]) -> dict[str, float]:
+    """What the machine that the sizes were measured on takes for each kind of work: loralab.memory.duration.rates."""
+    return rates([size.plan.work for size in sizes], [size.seconds for size in sizes])
+
+
+def foreseen(sizes: Sequence[Size]) -> list[float]:
+    """The seconds of each size's step as the other models' steps foretell them."""
+    found = []
+    for size in sizes:
+        others = [other for other in sizes if other.plan.experiment.model != size.plan.experiment.model]
+        found.append(step_seconds(size.plan.work, rates_of(others), size.plan.device.kind))
+    return found
+
+
+def combinations() -> list[dict[str, Any]]:
+    """The steps that plan and measurement are compared on: arguments of `measure`."""
+    found = []
+    for model, task, rows, length, cases in COMBINATIONS:
+        base = Experiment(
+            dataset="film-reviews" if task == "classification" else "quixote-qa", model=model, task=task, method="full",
+            train_size=1, validation_size=1, test_size=1, max_length=length, batch_size=rows,
+        )  # fmt: skip
+        for case in cases:
+            changes = dict(case)
+            attention = changes.pop("attention", None)
+            found.append({"experiment": base.but(**changes), "rows": rows, "length": length, "attention": attention})
+    return found
+
+
+GEMMA = str(files("loralab_data").joinpath("gemma-3-270m.json"))
+FULL, HEAD, LORA = {"method": "full"}, {"method": "head"}, {"method": "lora"}
+EVERYWHERE = LORA | {"target_modules": "all-linear"}
+CHECKPOINTED, DROPPING, PLAIN = {"activation_checkpointing": True}, {"dropout": 0.1}, {"attention": "eager"}
+COMBINATIONS: Sequence[tuple[str, str, int, int, Sequence[dict[str, Any]]]] = (
+    ("minilm-l6", "classification", 16, 64, [
+        FULL, HEAD, LORA, LORA | DROPPING, FULL | {"gradient_accumulation_steps": 2},
+        *({"method": method} for method in ("dora", "pissa", "ia3", "prompt", "prefix")),
+    ]),
+    ("distilbert-base-uncased", "classification", 16, 128, [
+        FULL, FULL | PLAIN, LORA, LORA | PLAIN, EVERYWHERE, EVERYWHERE | DROPPING, HEAD,
+    ]),
+    ("distilbert-base-uncased", "classification", 16, 512, [FULL, LORA, EVERYWHERE | DROPPING]),
+    ("bert-base-uncased", "classification", 8, 128, [FULL, LORA]),
+    ("smollm2-135m", "generation", 4, 128, [FULL, LORA, LORA | CHECKPOINTED, LORA | DROPPING, LORA | PLAIN]),
+    (GEMMA, "generation", 2, 64, [FULL, LORA, LORA | CHECKPOINTED]),
+)  # fmt: skip
+
+
+if __name__ == "__main__":
+    asked = json.loads(sys.argv[1])
+    asked["experiment"] = Experiment(**asked["experiment"])
+    print(json.dumps(asdict(measure(**asked))))

@@ -1,0 +1,352 @@
+"""Take a training step with shapes alone: what it makes and frees, and what it computes, is counted."""
+
+import logging
+import weakref
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from loralab.experiment import Experiment
+from loralab.messages import message
+from loralab.train.hardware import Device
+from loralab.train.models import CHECKPOINTING, apply_method, sees, untrained_model
+from loralab.train.objectives import objective_of
+
+aten = torch.ops.aten
+PARTS = ("weights", "gradients", "optimizer", "activations", "logits")
+STATIC = PARTS[:3]
+WORK = ("operations", "bytes", "fresh", "drawn", "started")
+# glibc asks the system for a block of more than this many bytes anew each time (M_MMAP_THRESHOLD's maximum), and the
+# system hands it over page by page, zeroed.
+FRESH = 32 * 2**20
+# Bits of a 4-bit weight: NF4 in blocks of 64, their constants quantized too (Dettmers et al. 2023, section 3).
+NF4_BITS = 4.127
+# A CPU's fused attention, which torch's counter of operations does not know, by the name of its like that it does.
+ATTENTION = "_scaled_dot_product_flash_attention"
+COUNTED = dict(flop_registry) | {
+    getattr(aten, f"{ATTENTION}_for_cpu{way}"): flop_registry[getattr(aten, ATTENTION + way)]
+    for way in ("", "_backward")
+}
+# Operations that draw a random number for each element.
+RANDOM = (aten.bernoulli_, aten.native_dropout)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A training step as it was counted.
+
+    `moments` are bytes, a row whenever something was made, a column for each of PARTS. The work of a batch's `forward`
+    and `backward` passes and of the `update` that follows one batch or several, by kind (WORK): floating-point
+    `operations` of matrix products, `bytes` read and written, those in new blocks of over FRESH bytes (`fresh`), random
+    numbers `drawn`, and operations `started`.
+    """
+
+    moments: np.ndarray
+    forward: dict[str, float]
+    backward: dict[str, float]
+    update: dict[str, float]
+
+    def work(self, batches: int) -> dict[str, float]:
+        """What an optimizer's step computes that accumulates so many batches' gradients, by kind."""
+        return {kind: batches * (self.forward[kind] + self.backward[kind]) + self.update[kind] for kind in self.update}
+
+
+class NotFollowed(ValueError):
+    """A step that cannot be taken on fake tensors: the model chooses by their content, or could not take it at all."""
+
+
+def step_of(experiment: Experiment, device: Device, rows: int, length: int, attention: str | None = None) -> Step:
+    """The experiment's training step with a batch of that size; its precision is not "auto".
+
+    Raises NotFollowed for a step that fails on fake tensors, what `configuration` and `apply_method` raise, and
+    ValueError for an implementation of attention that the model does not have.
+    """
+    # PiSSA is LoRA from another start. DoRA over 4 bits is counted as LoRA, a little low: it unpacks weights once more.
+    as_lora = experiment.method == "pissa" or (experiment.method == "dora" and experiment.weights == "nf4")
+    # What a step does not depend on is left out of what is remembered.
+    shape = experiment.but(
+        dataset="", train_size=1, validation_size=1, test_size=1, split_seed=0, seed=0, alpha=1, learning_rate=1,
+        epochs=1, batch_size=1, weight_decay=0, warmup_ratio=0, examined=True, profile="", loss_on="answer",
+        padding="longest", max_length=None, method="lora" if as_lora else experiment.method,
+        gradient_accumulation_steps=min(2, experiment.gradient_accumulation_steps),
+        precision="fp32" if experiment.precision == "fp32" else "bf16",  # fp16 takes as many bytes
+    )  # fmt: skip
+    return take_step(shape, device.kind, rows, length, attention)
+
+
+@lru_cache(maxsize=64)
+def take_step(experiment: Experiment, kind: str, rows: int, length: int, attention: str | None) -> Step:
+    """`step_of` for a kind of device, "cpu" or "cuda"."""
+    mixed = experiment.precision == "bf16"
+    with torch.device("meta"):
+        model = apply_method(empty_base(experiment, attention), experiment).train()
+    if experiment.activation_checkpointing:
+        # A second forward pass, in the middle of the backward one, has to be told again what it computes with.
+        again = {"use_reentrant": False, "context_fn": lambda: (nullcontext(), Kernels(kind, mixed))}
+        getattr(model, f"{CHECKPOINTING}_enable")(again)
+        model.config.get_text_config().use_cache = False  # as Trainer does
+    logger = logging.getLogger("torch._subclasses.fake_tensor")  # it would tell of an error before it is raised
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        return _counted(model, experiment, Kernels(kind, mixed), rows, length)
+    except Exception as error:  # whatever the model's own code does, or torch where content is not there
+        name, said = Path(experiment.model).name, f"{type(error).__name__}: {error}".rstrip(".")
+        raise NotFollowed(message("not_followed", model=name, error=said)) from error
+    finally:
+        logger.setLevel(level)
+
+
+def _counted(model: nn.Module, experiment: Experiment, kernels: "Kernels", rows: int, length: int) -> Step:
+    half = torch.bfloat16 if kernels.mixed else None
+    # torch works under autocast only where tensors say that they are on a CPU or a GPU, as fake ones do.
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        fake(model)
+        trained = [p for name, p in model.named_parameters() if p.requires_grad and not sees(name)]
+        optimizer = torch.optim.AdamW(trained, fused=True)
+        for parameter in trained:
+            parameter.grad = torch.empty_like(parameter)
+        optimizer.step()  # so that its states are there
+        if experiment.gradient_accumulation_steps == 1:
+            optimizer.zero_grad()
+        vocabulary = model.config.get_text_config().vocab_size
+        ids = torch.zeros(rows, length, dtype=torch.long)
+        labels = objective_of(experiment).labels(ids)
+        batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        counter = Counter(vocabulary)
+        counter.note([*model.parameters(), *model.buffers()], "weights")
+        counter.note([p.grad for p in trained if p.grad is not None], "gradients")
+        counter.note([t for state in optimizer.state.values() for t in state.values()], "optimizer")
+        counter.note([*batch.values(), labels], "activations")
+        for parameter in trained:
+            parameter.register_post_accumulate_grad_hook(lambda p: counter.note([p.grad], "gradients"))
+        with counter, kernels:
+            with torch.autocast("cpu", dtype=half) if half else nullcontext():
+                outputs = model(**batch)
+            if half:
+                outputs.logits = outputs.logits.float()  # as accelerate does
+            loss = objective_of(experiment).loss(outputs, labels, torch.tensor(rows))
+            del outputs
+            forward = counter.taken()
+            loss.backward()
+            backward = counter.taken()
+            nn.utils.clip_grad_norm_(trained, 1.0)
+            optimizer.step()
+            update = counter.taken()
+    return Step(np.array(counter.moments), forward, backward, update)
+
+
+def empty_base(experiment: Experiment, attention: str | None = None) -> nn.Module:
+    """`untrained_model`, whose linear layers are packed where the experiment's weights are of 4 bits."""
+    model = untrained_model(experiment, attention)
+    if experiment.weights == "nf4":
+        head = model.get_output_embeddings()
+        for module in list(model.modules()):
+            for name, child in list(module.named_children()):
+                if isinstance(child, nn.Linear) and child is not head:
+                    setattr(module, name, FourBit(child.in_features, child.out_features, child.bias is not None))
+    return model
+
+
+def fake(model: nn.Module) -> None:
+    """Put fake tensors of a CPU in the place of the model's parameters and buffers; 4-bit weights have their size."""
+    made: dict[int, torch.Tensor] = {}
+    kept = []  # so that no other tensor takes an id
+    for module in model.modules():
+        for own in (module._parameters, module._buffers):
+            for name, tensor in own.items():
+                if tensor is None:
+                    continue
+                if id(tensor) not in made:
+                    kept.append(tensor)
+                    made[id(tensor)] = _faked(tensor, isinstance(module, FourBit) and name == "weight")
+                own[name] = made[id(tensor)]
+
+
+def _faked(tensor: torch.Tensor, packed: bool) -> torch.Tensor:
+    if packed:
+        size = round(tensor.numel() * NF4_BITS / 8)
+        return nn.Parameter(torch.empty(size, dtype=torch.uint8, device="cpu"), requires_grad=False)
+    new = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
+    return nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
+
+
+class Counter(TorchDispatchMode):
+    """Counts the bytes of every storage from its making to its end, by part, and each operation's work: see `Step`."""
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.moments: list[list[int]] = []
+        self._work = dict.fromkeys(WORK, 0.0)
+        self._now = [0] * len(PARTS)
+        self._places: dict[int, int] = {}
+        self._alive: dict[int, Any] = {}
+
+    def note(self, tensors: Any, part: str | None = None) -> None:
+        """Count tensors as a part; those that nobody gave a part are logits by their shape, or else activations."""
+        for tensor in tensors:
+            if not isinstance(tensor, torch.Tensor):
+                continue
+            storage = tensor.untyped_storage()
+            key, size = storage._cdata, storage.nbytes()
+            known = key in self._places
+            if known and part is None:
+                continue
+            place = PARTS.index(part or ("logits" if self.vocabulary in tensor.shape[1:] else "activations"))
+            if known:
+                self._now[self._places[key]] -= size
+            else:
+                self._alive[key] = weakref.ref(storage, partial(self._end, key, size))
+            self._places[key] = place
+            self._now[place] += size
+        self.moments.append(list(self._now))
+
+    def taken(self) -> dict[str, float]:
+        """The work since the last time that it was asked for, by kind."""
+        work, self._work = self._work, dict.fromkeys(WORK, 0.0)
+        return work
+
+    def _end(self, key: int, size: int, _: Any) -> None:
+        del self._alive[key]
+        self._now[self._places.pop(key)] -= size
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        made = func(*args, **kwargs)
+        if not func.is_view and func.namespace != "prim":  # which asks a tensor what it is, and computes nothing
+            self._count(func, args, kwargs, made)
+        self.note(tree_leaves(made))
+        return made
+
+    def _count(self, func: Any, args: Any, kwargs: Any, made: Any) -> None:
+        given = [tensor for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, torch.Tensor)]
+        results = [tensor for tensor in tree_leaves(made) if isinstance(tensor, torch.Tensor)]
+        if not results:  # an optimizer's operation on lists writes to what it is given, and returns nothing
+            written = [a.name for a in func._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+            named = dict(zip((a.name for a in func._schema.arguments), args, strict=False)) | kwargs
+            results = [t for t in tree_leaves([named.get(name) for name in written]) if isinstance(t, torch.Tensor)]
+        known = {tensor.untyped_storage()._cdata for tensor in given}
+        new = [t.untyped_storage().nbytes() for t in results if t.untyped_storage()._cdata not in known]
+        counted = COUNTED.get(func.overloadpacket)
+        self._work["started"] += 1
+        self._work["operations"] += counted(*args, **kwargs, out_val=made) if counted else 0
+        self._work["bytes"] += sum(tensor.numel() * tensor.element_size() for tensor in (*given, *results))
+        self._work["fresh"] += sum(size for size in new if size > FRESH)
+        if func.overloadpacket in RANDOM:
+            self._work["drawn"] += results[0].numel()
+
+
+class Kernels(TorchFunctionMode):
+    """What a device computes with, where fake tensors would take another way.
+
+    A CPU's fused attention takes no dropout; a GPU's does. Under autocast a GPU computes norms and softmax in fp32
+    (torch's "CUDA ops that autocast to float32"), and its dropout keeps a mask of a byte where a CPU's keeps a factor.
+    """
+
+    def __init__(self, kind: str, mixed: bool) -> None:
+        super().__init__()
+        self.gpu, self.mixed = kind == "cuda", mixed
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is F.scaled_dot_product_attention:
+            return self._attend(*args, **kwargs)
+        if self.gpu and func is F.dropout:
+            return _dropout(*args, **kwargs)
+        if self.gpu and self.mixed and func in (F.layer_norm, F.softmax):
+            args = (args[0].float(), *args[1:])
+        return func(*args, **kwargs)
+
+    def _attend(
+        self, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False,
+        scale: float | None = None, enable_gqa: bool = False,
+    ) -> Any:  # fmt: skip
+        if dropout_p and not self.gpu:
+            return F.scaled_dot_product_attention(
+                query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
+            )
+        if torch.is_autocast_enabled("cpu"):
+            query, key, value = (tensor.to(torch.get_autocast_dtype("cpu")) for tensor in (query, key, value))
+        if enable_gqa:
+            key, value = (t.repeat_interleave(query.shape[1] // t.shape[1], 1) for t in (key, value))
+        if attn_mask is not None and attn_mask.dtype == torch.bool:
+            attn_mask = torch.where(attn_mask, 0.0, float("-inf")).to(query.dtype)
+        attended: torch.Tensor = Fused.apply(query, key, value, attn_mask, is_causal, scale)
+        return attended
+
+
+class Fused(torch.autograd.Function):
+    """Attention that never writes down its weights: beside query, key and value it keeps its output and a sum a token.
+
+    So do all fused kernels, a CPU's and a GPU's (Dao et al. 2022, section 3.1).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, causal: bool, scale: Any
+    ) -> torch.Tensor:
+        """The output (rows × heads × length × width)."""
+        output, sums = aten._scaled_dot_product_flash_attention_for_cpu(
+            query, key, value, 0.0, causal, attn_mask=mask, scale=scale
+        )
+        ctx.save_for_backward(query, key, value, output, sums, mask)
+        ctx.causal, ctx.scale = causal, scale
+        kept: torch.Tensor = output
+        return kept
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[Any, ...]:
+        """The gradients of query, key and value."""
+        query, key, value, output, sums, mask = ctx.saved_tensors
+        found = aten._scaled_dot_product_flash_attention_for_cpu_backward(
+            gradients[0], query, key, value, output, sums, 0.0, ctx.causal, attn_mask=mask, scale=ctx.scale
+        )
+        return (*found, None, None, None)
+
+
+def _dropout(input: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
+    if not training or p == 0:
+        return input
+    dropped: torch.Tensor = torch.native_dropout(input, p, True)[0]
+    return dropped
+
+
+class FourBit(nn.Linear):
+    """A linear layer as bitsandbytes keeps it: packed, unpacked to fp32 whenever it is used, forward and backward."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (… × in) times the weight (out × in) transposed, in x's type; computed from fp32, as `load_for` asks."""
+        shape = (self.out_features, self.in_features)
+        product: torch.Tensor = Unpacked.apply(x.float(), self.weight, shape)
+        return (product if self.bias is None else product + self.bias).to(x.dtype)
+
+
+class Unpacked(torch.autograd.Function):
+    """A product with a packed weight, of which only the packed form is kept (Dettmers et al. 2023, section 3)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, packed: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+        """x (… × in) times the unpacked weight (out × in) transposed."""
+        ctx.shape = shape
+        ctx.save_for_backward(packed)
+        return x @ x.new_empty(shape).t()  # under autocast in 16 bits, of which both are copies
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        """The gradient of x."""
+        (gradient,) = gradients
+        unpacked = gradient.new_empty(ctx.shape, dtype=torch.float32)
+        return gradient @ unpacked.to(gradient.dtype), None, None

@@ -1,0 +1,149 @@
+"""How each task's results are compared and shown: one value each, which tables, sentences and figures ask."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+import numpy as np
+
+from loralab.experiment import LORA_METHODS, Result
+from loralab.messages import message, number, percent
+from loralab.show.stats import Difference, accuracy_values, half_width, loss_half_width, loss_values, mean_difference
+
+Values = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Score:
+    """The score that a task's methods are compared by (`name`), and the factor, digits and unit that it is shown in.
+
+    `paired` gives two groups of runs' differences (seeds × examples) and the examples' weights, `own` one group's
+    values and weights, `exam` half of the interval that the exam alone gives one run, and `rows` a group's rows of
+    scores in the comparison table.
+    """
+
+    name: str
+    factor: float
+    digits: int
+    unit: str
+    higher_is_better: bool
+    paired: Callable[[Sequence[Result], Sequence[Result]], Values]
+    own: Callable[[Sequence[Result]], Values]
+    exam: Callable[[Result], float]
+    rows: Callable[[Sequence[Result]], dict[str, str]]
+
+    def of(self, result: Result) -> float:
+        """A result's score, in the unit it is shown in."""
+        return self.factor * result.test[self.name]
+
+    def amount(self, value: float) -> str:
+        """A difference between two methods' scores, without its unit."""
+        return number(self.factor * value, self.digits)
+
+    def with_unit(self, value: float) -> str:
+        """The same with its unit: points of accuracy, or nats a token."""
+        return f"{self.amount(value)} {message(self.unit)}"
+
+    def signed(self, found: Difference, half: float | None = None) -> str:
+        """A difference with its sign and its 95 % interval, or another `half` of one, without its unit."""
+        sign = "+" if found.mean > 0 else ""
+        return f"{sign}{self.amount(found.mean)} ± {self.amount(found.half() if half is None else half)}"
+
+
+def method_name(result: Result) -> str:
+    """The method in the reader's language; LoRA and its variants with their rank."""
+    name = message(f"method_{result.experiment.method}")
+    return f"{name} r={result.experiment.rank}" if result.experiment.method in LORA_METHODS else name
+
+
+def _average(group: Sequence[Result], score: str, digits: int) -> str:
+    return number(mean(r.test[score] for r in group), digits) if score in group[0].test else "–"
+
+
+def _seed_by_seed(group: Sequence[Result], score: str, factor: float = 1) -> str:
+    if not group[1:] or score not in group[0].test:
+        return "–"
+    return " · ".join(number(factor * r.test[score], 1) for r in group)
+
+
+def _accuracy_rows(group: Sequence[Result]) -> dict[str, str]:
+    accuracy, examples = mean(r.test["accuracy"] for r in group), len(group[0].labels)
+    return {
+        message("accuracy"): f"{percent(accuracy)} ± {number(100 * half_width(accuracy, examples), 1)}",
+        message("accuracy_by_seed"): _seed_by_seed(group, "accuracy", 100),
+        "F1": _average(group, "f1", 3),
+        "MCC": _average(group, "mcc", 3),
+        message("loss"): _average(group, "loss", 3),
+    }
+
+
+def _answer_rows(group: Sequence[Result]) -> dict[str, str]:
+    return {
+        message("answer_loss"): _average(group, "loss", 3),
+        message("perplexity"): _average(group, "perplexity", 1),
+        message("perplexity_by_seed"): _seed_by_seed(group, "perplexity"),
+        "chrF": _average(group, "chrf", 1),
+        "distinct-1": _average(group, "distinct_1", 2),
+        "distinct-2": _average(group, "distinct_2", 2),
+        message("answer_words"): _average(group, "words", 1),
+        message("longest_overlap"): _average(group, "longest_overlap", 0),
+        message("other_loss"): _average(group, "other_loss", 3),
+    }
+
+
+SCORES = {
+    "classification": Score(
+        name="accuracy", factor=100, digits=1, unit="unit_points", higher_is_better=True, rows=_accuracy_rows,
+        paired=lambda a, b: accuracy_values([r.predictions for r in a], [r.predictions for r in b], a[0].labels),
+        own=lambda runs: (
+            np.array([np.equal(r.predictions, r.labels) for r in runs], dtype=float),
+            np.ones(len(runs[0].labels)),
+        ),
+        exam=lambda run: half_width(run.test["accuracy"], len(run.labels)),
+    ),
+    "generation": Score(
+        name="loss", factor=1, digits=3, unit="unit_nats", higher_is_better=False, rows=_answer_rows,
+        paired=lambda a, b: loss_values([r.answer_nats for r in a], [r.answer_nats for r in b], a[0].answer_tokens),
+        own=lambda runs: (np.array([r.answer_nats for r in runs]), np.array(runs[0].answer_tokens, dtype=float)),
+        exam=lambda run: loss_half_width(run.answer_nats, run.answer_tokens),
+    ),
+}  # fmt: skip
+
+
+def score_of(results: Sequence[Result]) -> Score:
+    """The score of the results' task."""
+    return SCORES[results[0].experiment.task]
+
+
+def seeded(result: Result) -> bool:
+    """Whether a seed can change the result."""
+    return "seed" in result.experiment.reads
+
+
+def difference(a: Sequence[Result], b: Sequence[Result]) -> Difference:
+    """Score of `a` minus that of `b`, paired by seed and by test example: accuracy, or loss in nats a token.
+
+    Raises what `score_values` raises.
+    """
+    return mean_difference(*score_values(a, b))
+
+
+def score_values(a: Sequence[Result], b: Sequence[Result]) -> Values:
+    """What `difference` is the mean of: values (seeds × examples) and the examples' weights, see loralab.show.stats.
+
+    A model that was only prompted has no seed: it is set beside each of the other's. Raises ValueError if the two were
+    not run with the same seeds, in the same order, on the same test divided into the same tokens.
+    """
+    seeds = [[r.experiment.seed for r in group if seeded(r)] for group in (a, b)]
+    a = a if seeds[0] else list(a) * len(b)
+    b = b if seeds[1] else list(b) * len(a)
+    unpaired = all(seeds) and seeds[0] != seeds[1]
+    exam = [(r.labels, r.answer_tokens) for r in (*a, *b)]
+    if unpaired or len(a) != len(b) or any(sat != exam[0] for sat in exam):
+        raise ValueError(message("not_paired", a=method_name(a[0]), b=method_name(b[0]), seeds=seeds))
+    return score_of(a).paired(a, b)
+
+
+def own_score(runs: Sequence[Result]) -> Difference:
+    """A group's own accuracy (share) or loss (nats): a difference from nothing, with both kinds of luck."""
+    return mean_difference(*score_of(runs).own(runs))

@@ -1,0 +1,235 @@
+"""How far luck alone can move a score, and what may be said all the same."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+from scipy.stats import t as student_t
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+
+
+def z(level: float) -> float:
+    """How many standard deviations to each side hold that share of a normal distribution: 1.96 for 0.95."""
+    return NormalDist().inv_cdf(0.5 + level / 2)
+
+
+def half_width(accuracy: float, examples: int, level: float = 0.95) -> float:
+    """Half of the interval of an accuracy (a share) on a test of so many examples: 1.96·√(p(1-p)/n) at 95 %.
+
+    It covers which examples the test happens to hold, and nothing else: no other seed, no other training set.
+    """
+    return z(level) * math.sqrt(accuracy * (1 - accuracy) / examples)
+
+
+def loss_half_width(nats: ArrayLike, tokens: ArrayLike, level: float = 0.95) -> float:
+    """Half of the interval of a loss (nats a token) on these answers: z·SD of the residuals nats - loss·tokens, √n/Σ.
+
+    A ratio estimate (Cochran, Sampling Techniques, 1977, section 6.3): which answers the test holds, and nothing else.
+    """
+    losses, lengths = np.asarray(nats, dtype=float), np.asarray(tokens, dtype=float)
+    residuals = losses - losses.sum() / lengths.sum() * lengths
+    return z(level) * float(residuals.std(ddof=1)) * math.sqrt(len(lengths)) / float(lengths.sum())
+
+
+def seed_factor(seeds: int, level: float = 0.95) -> float:
+    """What to multiply the standard deviation of so many runs by, for half the interval of their mean: t/√k.
+
+    Student's t with k - 1 degrees of freedom, because the deviation itself is estimated from few runs (Student, "The
+    probable error of a mean", Biometrika 6(1), 1908). 2.48 for 3 seeds, 1.24 for 5 at 95 %. Infinite for one.
+    """
+    return float(student_t.ppf(0.5 + level / 2, seeds - 1)) / math.sqrt(seeds) if seeds > 1 else math.inf
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A score (accuracy: share; loss: nats) of one method minus another's on one test, and what luck can do to it.
+
+    `by_seed` has one difference a pair of runs. `exam` is the standard deviation that other questions alone would give
+    the mean difference, what questions and seeds do together left out: the spread of `by_seed` holds that already.
+    """
+
+    by_seed: tuple[float, ...]
+    exam: float
+
+    @property
+    def mean(self) -> float:
+        """The mean over the seeds."""
+        return float(np.mean(self.by_seed))
+
+    def half(self, level: float = 0.95) -> float:
+        """Half of the interval: exam luck and training luck, at right angles like the legs of a triangle.
+
+        With one seed training luck is unknown and left out: the interval then holds for these two models only.
+        """
+        training = 0.0
+        if len(self.by_seed) > 1:
+            training = seed_factor(len(self.by_seed), level) * float(np.std(self.by_seed, ddof=1))
+        return math.hypot(training, z(level) * self.exam)
+
+
+def accuracy_values(a: ArrayLike, b: ArrayLike, labels: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Where just one of two runs is right: 1, 0 or -1 (seeds × examples), and the examples' weights, ones.
+
+    `a` and `b` are predicted classes, (examples) or (seeds × examples), row i of both trained with the same seed.
+    Raises ValueError if the two have different shapes.
+    """
+    right = [(np.atleast_2d(np.asarray(x)) == np.asarray(labels)).astype(float) for x in (a, b)]
+    return _minus(*right), np.ones(len(labels))
+
+
+def loss_values(a: ArrayLike, b: ArrayLike, tokens: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Differences of two models' losses (nats) summed over each answer (seeds × answers), and the answers' tokens.
+
+    `a` and `b` are (answers) or (seeds × answers), row i of both trained with the same seed. Raises ValueError if the
+    two have different shapes.
+    """
+    return _minus(*(np.atleast_2d(np.asarray(x, dtype=float)) for x in (a, b))), np.asarray(tokens, dtype=float)
+
+
+def _minus(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if a.shape != b.shape:
+        raise ValueError(f"{a.shape} != {b.shape}")
+    return a - b
+
+
+def mean_difference(values: np.ndarray, weights: np.ndarray) -> Difference:
+    """Σ values / Σ weights, seed by seed, and its exam luck: what `accuracy_values` or `loss_values` give.
+
+    Pairing counts: only the examples that the two judge differently move the difference. Exam luck is that of a ratio
+    estimate, whose residual for an example is value - D·weight (Cochran, Sampling Techniques, 1977, section 6.3); of
+    its variance, the examples' component (Searle, Casella and McCulloch, Variance Components, 1992). Examples count as
+    independent: what a topic does to all of its questions is left out.
+    """
+    by_seed = values.sum(axis=1) / weights.sum()
+    residuals = values - by_seed[:, None] * weights
+    exam = math.sqrt(_variance_of_examples(residuals) * len(weights)) / float(weights.sum())
+    return Difference(tuple(float(d) for d in by_seed), exam)
+
+
+def _variance_of_examples(values: np.ndarray) -> float:
+    """The examples' component of variance in a layout of k seeds × n examples: (k·V(means) - mean V)/(k - 1)."""
+    seeds = len(values)
+    variance = float(values.mean(axis=0).var(ddof=1))
+    if seeds == 1:
+        return variance
+    within = float(values.var(axis=1, ddof=1).mean())
+    return max(0.0, (seeds * variance - within) / (seeds - 1))
+
+
+def verdict(difference: Difference, margin: float, level: float = 0.95) -> str:
+    """One of four: "equivalent", "different", "negligible" (both of them), or "cannot_tell".
+
+    Equivalent: the narrower interval (1 - 2·(1 - level), so 90 % for 95 %) lies within ±margin (two one-sided tests,
+    Schuirmann, J. Pharmacokinet. Biopharm. 15, 1987). Different: the interval at `level` leaves out zero.
+    """
+    within = abs(difference.mean) + difference.half(2 * level - 1) < margin
+    apart = abs(difference.mean) > difference.half(level)
+    names = {(True, False): "equivalent", (False, True): "different", (True, True): "negligible"}
+    return names.get((within, apart), "cannot_tell")
+
+
+def _two_sided(difference: Difference, distance: float) -> float:
+    """1 - level of the interval whose half is the distance."""
+    least, most = 1e-12, 1 - 1e-12
+    if difference.half(least) >= distance:
+        return 1.0
+    if difference.half(most) <= distance:
+        return 0.0
+    return 1 - float(brentq(lambda level: difference.half(level) - distance, least, most))
+
+
+def luck_needed(difference: Difference) -> float:
+    """How often luck alone moves a difference this far from zero, to either side: its p-value.
+
+    1 - level of the interval (`Difference.half`) that just reaches zero. Without exam luck, that of a paired t-test.
+    """
+    return _two_sided(difference, abs(difference.mean))
+
+
+def equivalence_p(difference: Difference, margin: float) -> float:
+    """The larger p-value of two one-sided tests, against -margin and against margin (Schuirmann 1987).
+
+    Below 0.05 just when `verdict` says equivalent or negligible. Without exam luck, that of paired t-tests.
+    """
+    inside = margin - abs(difference.mean)
+    share = _two_sided(difference, abs(inside)) / 2
+    return share if inside > 0 else 1 - share
+
+
+def holm(differences: Sequence[Difference]) -> list[float]:
+    """`luck_needed` of several differences looked at together, each raised so that all hold at once (Holm 1979)."""
+    return [float(p) for p in multipletests([luck_needed(d) for d in differences], method="holm")[1]]
+
+
+def detectable(difference: Difference, power: float = 0.8, level: float = 0.95) -> float:
+    """The smallest true difference that a study like this one finds with that probability.
+
+    Seeds: the effect that a paired t-test finds (Cohen, Statistical Power Analysis, 1988, section 2.3), in units of
+    the spread of `by_seed`. Exam: (z(level) + the power's quantile)·`exam`. Joined like the legs of a triangle.
+    """
+    training = 0.0
+    if len(difference.by_seed) > 1:
+        effect = TTestPower().solve_power(nobs=len(difference.by_seed), alpha=1 - level, power=power)
+        training = float(effect) * float(np.std(difference.by_seed, ddof=1))
+    return math.hypot(training, (z(level) + NormalDist().inv_cdf(power)) * difference.exam)
+
+
+def mcnemar_p(a: Sequence[int], b: Sequence[int], labels: Sequence[int]) -> float:
+    """How often luck alone would divide the examples that just one of two runs gets right this unevenly.
+
+    The exact test of McNemar (Psychometrika 12, 1947): one pair of runs, so it says nothing of other seeds.
+    """
+    right_a, right_b = (np.asarray(x) == np.asarray(labels) for x in (a, b))
+    table = [[np.sum(p & q) for q in (right_b, ~right_b)] for p in (right_a, ~right_a)]
+    return float(mcnemar(table, exact=True).pvalue)
+
+
+def bootstrap_half(values: np.ndarray, weights: np.ndarray, level: float = 0.95, draws: int = 2000) -> float:
+    """Half of an interval for Σ values / Σ weights (see `mean_difference`), from drawing seeds and examples anew.
+
+    Both ways at once as in Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2), 2007, which counts what
+    seeds and examples do together up to three times, so it tends to be too wide. Drawing from k seeds shows too little
+    of their luck, (k-1)/k, and takes it as known: that part is replaced by Student's t, as in `Difference.half`. With
+    one seed, examples alone are drawn.
+    """
+    (seeds, examples), random = values.shape, np.random.default_rng(0)
+    found = []
+    for _ in range(draws):
+        times = np.bincount(random.integers(0, examples, examples), minlength=examples)
+        drawn = random.integers(0, seeds, seeds)
+        found.append(float((values[drawn] @ times).mean() / (weights @ times)))
+    variance = float(np.var(found, ddof=1))
+    if seeds == 1:
+        return z(level) * math.sqrt(variance)
+    by_seed = values.sum(axis=1) / weights.sum()
+    rest = max(0.0, variance - float(np.var(by_seed)) / seeds)
+    return math.hypot(seed_factor(seeds, level) * float(np.std(by_seed, ddof=1)), z(level) * math.sqrt(rest))
+
+
+def coverage(seeds: int, training: float, exam: float, studies: int = 2000, level: float = 0.95) -> float:
+    """The share of simulated studies whose interval (`Difference.half`) holds the truth.
+
+    `training` is the standard deviation that training luck gives one seed's difference, `exam` what exam luck gives
+    all of a study's alike.
+    """
+    random = np.random.default_rng(0)
+    caught = 0
+    for _ in range(studies):
+        by_seed = random.normal(0, exam) + random.normal(0, training, size=seeds)
+        study = Difference(tuple(by_seed), exam)
+        caught += abs(study.mean) < study.half(level)
+    return caught / studies
+
+
+def ratio_interval(ratios: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+    """Low end, middle and high end for a ratio measured round by round: Student's t on the logarithms."""
+    logs = np.log(np.asarray(ratios, dtype=float))
+    middle = float(logs.mean())
+    half = seed_factor(len(logs), level) * float(logs.std(ddof=1)) if len(logs) > 1 else math.inf
+    return math.exp(middle - half), math.exp(middle), math.exp(middle + half) if half < 700 else math.inf

@@ -1,0 +1,117 @@
+"""Tables from results, and from nothing else."""
+
+from collections.abc import Sequence
+from statistics import mean
+
+import pandas as pd
+
+from loralab.experiment import Result
+from loralab.messages import message, number, percent, scientific
+from loralab.show.scores import method_name, score_of
+
+COSTS = (
+    "trainable", "trainable_adapter", "trainable_share", "seconds", "minutes", "peak_memory", "speedup", "memory_saved",
+    "test_examples", "seeds",
+)  # fmt: skip
+
+
+def by_method(results: Sequence[Result]) -> dict[str, list[Result]]:
+    """The results grouped by method (and rank), in order of first appearance."""
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        groups.setdefault(method_name(result), []).append(result)
+    return groups
+
+
+def is_smoke(results: Sequence[Result]) -> bool:
+    """Whether any of the results comes from the smoke profile, whose numbers are no findings."""
+    return any(result.experiment.profile == "smoke" for result in results)
+
+
+def marked(text: str, results: Sequence[Result]) -> str:
+    """The text, with a mark if it comes from the smoke profile."""
+    return f"[{message('smoke_mark')}] {text}" if is_smoke(results) else text
+
+
+def comparison_table(results: Sequence[Result]) -> pd.DataFrame:
+    """What each method reached and cost: one column a method, means over its seeds, text ready to read.
+
+    The results are of one task. Speed-up and memory saved are against full fine-tuning. Rows that no method fills are
+    left out.
+    """
+    groups = by_method(results)
+    full = next((group for group in groups.values() if group[0].experiment.method == "full"), None)
+    rows = score_of(results).rows
+    table = pd.DataFrame({name: {**rows(group), **_cost_rows(group, full)} for name, group in groups.items()})
+    table.columns.name = message("smoke_mark") if is_smoke(results) else None
+    return table[(table != "–").any(axis=1)]
+
+
+def _cost_rows(group: Sequence[Result], full: Sequence[Result] | None) -> dict[str, str]:
+    rows, seconds = dict.fromkeys(COSTS, "–"), mean(map(training_seconds, group))
+    rows |= {"seconds": number(seconds, 1), "minutes": number(seconds / 60, 2)}
+    rows |= {"test_examples": number(len(group[0].labels), 0), "seeds": str(len({r.experiment.seed for r in group}))}
+    if parameters := group[0].parameters:
+        peak = mean(map(peak_bytes, group))
+        rows["trainable"] = number(parameters["trainable"], 0)
+        rows["trainable_adapter"] = number(parameters["adapter"], 0)
+        rows["trainable_share"] = percent(parameters["trainable"] / parameters["total"], 3)
+        rows["peak_memory"] = number(peak / 2**20, 0)
+        if full:
+            rows["speedup"] = number(mean(map(training_seconds, full)) / seconds, 2)
+            rows["memory_saved"] = percent(1 - peak / mean(map(peak_bytes, full)))
+    return {message(name): text for name, text in rows.items()}
+
+
+def size_text(size: int | str) -> str:
+    """A split's size, rows or "all", as text."""
+    return size if isinstance(size, str) else number(size, 0)
+
+
+def peak_bytes(result: Result) -> float:
+    """The peak memory of a result's training."""
+    return float(result.memory["peak_bytes"])
+
+
+def training_seconds(result: Result) -> float:
+    """How long a result's training took, evaluation left out."""
+    return result.seconds["training"]
+
+
+def samples_table(results: Sequence[Result], count: int = 10) -> pd.DataFrame:
+    """The answers of several models to the same first questions of the test: one row a question, one column a model.
+
+    The first result of each method counts; line breaks are left out; the reference answer stands first. Raises
+    ValueError if the results did not answer the same questions.
+    """
+    firsts = {name: group[0] for name, group in by_method(results).items()}
+    asked = results[0].questions
+    if any(result.questions != asked for result in firsts.values()):
+        raise ValueError(message("other_questions", names=", ".join(firsts)))
+    table = pd.DataFrame(
+        {message("reference_answer"): results[0].labels[:count]}
+        | {name: [" ".join(text.split()) for text in r.predictions[:count]] for name, r in firsts.items()},
+        index=pd.Index(asked[:count], name=message("question")),
+    )
+    table.columns.name = message("smoke_mark") if is_smoke(results) else None
+    return table
+
+
+def provenance_table(results: Sequence[Result]) -> pd.DataFrame:
+    """Where each result comes from: one row a result."""
+    rows = [
+        {
+            message("result"): result.experiment.key,
+            message("profile"): result.experiment.profile,
+            message("seed"): result.experiment.identity().get("seed", "–"),
+            message("learning_rate"): scientific(result.experiment.learning_rate) if result.parameters else "–",
+            message("data"): result.provenance["data"],
+            message("recipe"): result.provenance["recipe"],
+            message("weights"): result.provenance.get("weights", "–"),
+            "torch": result.provenance["versions"]["torch"],
+            message("device"): result.provenance["device"],
+            message("date"): result.provenance["date"],
+        }
+        for result in results
+    ]
+    return pd.DataFrame(rows)

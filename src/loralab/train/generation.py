@@ -1,0 +1,88 @@
+"""What a language model answers, and how surprised it is by what it should have answered."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from loralab.train.chat import IGNORED, Examples, PairCollator, conversation, end_of_turn, prompt_ids, row_after
+from loralab.train.tokens import Encoded, from_short_to_long
+
+MAX_NEW_TOKENS = 80
+SHOTS = 3
+
+
+def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy (nats) of each label, rows × (tokens - 1): the logits at a token are judged by the next label.
+
+    Zero where the label is -100. `logits` are rows × tokens × vocabulary, `labels` rows × tokens. Logits of more tokens
+    than there are labels start with those of prompt tuning's virtual tokens, which are left out.
+    """
+    shifted = logits[:, -labels.shape[1] : -1].float().transpose(1, 2)
+    return nn.functional.cross_entropy(shifted, labels[:, 1:], ignore_index=IGNORED, reduction="none")
+
+
+def row_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The loss (nats) summed over each row's trained tokens, and their number: rows × 2."""
+    counted = (labels[:, 1:] != IGNORED).sum(dim=1)
+    return torch.stack([token_losses(logits, labels).sum(dim=1), counted.to(logits.device).float()], dim=1)
+
+
+@torch.no_grad()
+def _in_batches(model: nn.Module, tokenizer: Any, rows: Any, lengths: Sequence[int], batch_size: int) -> np.ndarray:
+    """`row_losses` of all rows, in their order."""
+    model.eval()
+    collate, found = PairCollator(tokenizer), np.empty((len(lengths), 2))
+    for chosen in from_short_to_long(lengths, batch_size):
+        batch = {name: values.to(model.device) for name, values in collate([rows[i] for i in chosen]).items()}
+        labels = batch.pop("labels")
+        found[chosen] = row_losses(model(**batch).logits, labels).cpu().numpy()
+    return found
+
+
+def answer_losses(model: nn.Module, tokenizer: Any, encoded: Encoded, batch_size: int = 8) -> np.ndarray:
+    """For each encoded pair (see `encode_pairs`), the loss (nats) summed over its answer, and its tokens: rows × 2."""
+    return _in_batches(model, tokenizer, encoded.dataset, encoded.lengths, batch_size)
+
+
+def text_loss(model: nn.Module, tokenizer: Any, texts: Sequence[str], batch_size: int = 16) -> float:
+    """Loss (nats a token) of plain texts, no chat template around them."""
+    rows = [row_after(1, ids) for ids in tokenizer(list(texts))["input_ids"]]
+    lengths = [len(row["input_ids"]) for row in rows]
+    nats, tokens = _in_batches(model, tokenizer, rows, lengths, batch_size).sum(axis=0)
+    return float(nats / tokens)
+
+
+@torch.no_grad()
+def generate(
+    model: nn.Module, tokenizer: Any, frame: pd.DataFrame, examples: Examples = (), batch_size: int = 16
+) -> list[str]:
+    """The model's greedy answers to a table's questions (`instruction`, `input`), of 80 tokens at most, in order."""
+    model.eval()
+    prompts = [
+        prompt_ids(tokenizer, conversation(tokenizer, instruction, question, examples))
+        for instruction, question in zip(frame["instruction"], frame["input"], strict=True)
+    ]
+    end = end_of_turn(tokenizer)
+    answers = [""] * len(prompts)
+    for chosen in from_short_to_long([len(prompt) for prompt in prompts], batch_size):
+        # On the left, so that every row's answer starts at the same column.
+        batch = tokenizer.pad({"input_ids": [prompts[i] for i in chosen]}, padding_side="left", return_tensors="pt")
+        output = model.generate(
+            **batch.to(model.device),
+            do_sample=False, temperature=None, top_p=None, top_k=None,
+            repetition_penalty=1.0,  # some models bring another: then it would not be greedy
+            max_new_tokens=MAX_NEW_TOKENS, eos_token_id=end, pad_token_id=tokenizer.pad_token_id,
+        )  # fmt: skip
+        texts = tokenizer.batch_decode(output[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+        for position, text in zip(chosen, texts, strict=True):
+            answers[position] = text.strip()
+    return answers
+
+
+def shots(train: pd.DataFrame) -> list[tuple[str, str]]:
+    """The three question-answer pairs that the prompt of "few-shot" holds: the training split's first."""
+    return list(zip(train["input"][:SHOTS], train["output"][:SHOTS], strict=True))

@@ -1,0 +1,308 @@
+"""A base model, the method put on it, and what can be done with a trained adapter."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+import transformers
+from huggingface_hub.errors import StrictDataclassError
+from safetensors.torch import load_file, load_model, save_file, save_model
+from torch import nn
+
+from loralab.data.assets import asset
+from loralab.data.files import CLASSES
+from loralab.data.hub import locate
+from loralab.experiment import LORA_METHODS, PEFT_METHODS, Experiment
+from loralab.messages import message
+
+ADAPTER, HEAD, WEIGHTS = "adapter", "head.safetensors", "model.safetensors"
+# Full fine-tuning leaves a whole model. Lessons load it again, so it is kept; above this many bytes it is not.
+KEPT_BYTES = 2**29
+DECODERS = ("llama", "qwen2", "qwen3", "gemma3_text")
+DECODER_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+# Encoders: the attention's query and value, as in the paper (Hu et al. 2021, section 7.1), by each architecture's
+# names. Decoders: all seven projections, as is usual for them. Gemma 3 also sees: its vision tower has modules of the
+# same names, so for it a pattern that peft matches with whole names.
+DEFAULT_MODULES: dict[str, tuple[str, ...] | str] = {
+    "bert": ("query", "value"),
+    "roberta": ("query", "value"),
+    "distilbert": ("q_lin", "v_lin"),
+    **dict.fromkeys(DECODERS, DECODER_MODULES),
+    "gemma3": rf".*language_model.*\.({'|'.join(DECODER_MODULES)})",
+}
+# IA3 scales the attention's keys and values and what the feed-forward block hands to its last layer (Liu et al. 2022,
+# section 3.3): for each architecture the modules of both, as patterns.
+IA3_MODULES = {
+    **dict.fromkeys(("bert", "roberta"), (r".*\.(key|value)", r".*layer\.\d+\.output\.dense")),
+    "distilbert": (r".*\.(k_lin|v_lin)", r".*\.ffn\.lin2"),
+    "gemma3": (r".*language_model.*\.(k_proj|v_proj)", r".*language_model.*\.down_proj"),
+    **dict.fromkeys(DECODERS, (r".*\.(k_proj|v_proj)", r".*\.down_proj")),
+}
+# Names of parameters that peft adds.
+ADDED = ("lora_", "ia3_", "prompt_encoder")
+# transformers renamed it; the lowest version that the course allows has the old name alone.
+NEW_NAME = "activation_checkpointing"
+CHECKPOINTING = NEW_NAME if hasattr(transformers.TrainingArguments, NEW_NAME) else "gradient_checkpointing"
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "nf4": torch.float32}
+
+
+@lru_cache(maxsize=8)
+def weights_fingerprint(name: str) -> str:
+    """What tells one pretrained model from another: a hash of its weights, configuration and tokenizer files."""
+    digest, kinds = hashlib.sha256(), (".safetensors", ".json", ".jinja", ".txt")
+    for path in sorted(path for path in locate(name).iterdir() if path.suffix in kinds):
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def load_tokenizer(name: str) -> Any:
+    """The model's own tokenizer."""
+    return transformers.AutoTokenizer.from_pretrained(locate(name))
+
+
+def load_base(name: str, seed: int) -> nn.Module:
+    """The pretrained encoder in fp32 with a fresh head of two classes; the seed decides the head's values.
+
+    Raises what `locate` raises.
+    """
+    transformers.set_seed(seed)
+    level = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()  # the report on the missing head is expected: we want a fresh one
+    kind = transformers.AutoModelForSequenceClassification
+    try:
+        return kind.from_pretrained(locate(name), num_labels=CLASSES, dtype=torch.float32)
+    finally:
+        transformers.logging.set_verbosity(level)
+
+
+def load_language_model(name: str, weights: str = "fp32") -> nn.Module:
+    """The pretrained language model: its weights in "fp32", "bf16", or "nf4" (4 bits each, on a CUDA GPU; QLoRA).
+
+    Raises what `locate` raises.
+    """
+    options: dict[str, Any] = {"dtype": DTYPES[weights]}
+    if weights == "nf4":
+        # Dettmers et al. 2023 (arXiv 2305.14314), section 3. In fp32: Gemma overflows in fp16, and a T4 has no bf16.
+        options["quantization_config"] = transformers.BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.float32,
+        )  # fmt: skip
+        options["device_map"] = {"": torch.cuda.current_device()}
+    return transformers.AutoModelForCausalLM.from_pretrained(locate(name), **options)
+
+
+def load_for(experiment: Experiment) -> nn.Module:
+    """The base that an experiment starts from: an encoder with a fresh head, or a language model."""
+    if experiment.task == "classification":
+        return load_base(experiment.model, experiment.seed)
+    return load_language_model(experiment.model, experiment.weights)
+
+
+def configuration(model: str) -> Any:
+    """A model's configuration: what data/assets.toml has of it, its own file, or a hub's config.json at that path.
+
+    What stands in assets.toml is there so that a gated model can be counted before there is access. Raises what
+    `locate` raises, and ValueError for a file that is no configuration of a model that transformers knows.
+    """
+    if model.endswith(".json"):
+        try:
+            return transformers.AutoConfig.for_model(**json.loads(Path(model).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, StrictDataclassError) as error:
+            raise ValueError(message("no_configuration", path=Path(model).name, error=error)) from error
+    if written := asset("model", model).get("config"):
+        return transformers.AutoConfig.for_model(**written)
+    return transformers.AutoConfig.from_pretrained(locate(model))
+
+
+def untrained_model(experiment: Experiment, attention: str | None = None) -> nn.Module:
+    """What `load_for` loads, from its configuration: in the experiment's type (4 bits: fp32), its values at random.
+
+    `attention` is transformers' name of an implementation, such as "eager"; without one it chooses. Raises what
+    `configuration` raises, and ValueError for an implementation that the model does not have.
+    """
+    config = configuration(experiment.model)
+    kind: Any = transformers.AutoModelForCausalLM
+    if experiment.task == "classification":
+        kind, config.num_labels = transformers.AutoModelForSequenceClassification, CLASSES
+    elif config.model_type == "gemma3":
+        kind = transformers.AutoModelForImageTextToText
+    dtype = DTYPES[experiment.weights if "weights" in experiment.reads else "fp32"]
+    return kind.from_config(config, dtype=dtype, attn_implementation=attention)
+
+
+def empty_model(experiment: Experiment) -> nn.Module:
+    """`untrained_model` on torch's meta device: shapes, and no values at all."""
+    with torch.device("meta"):
+        return untrained_model(experiment)
+
+
+def sees(name: str) -> bool:
+    """Whether a parameter is of the part that sees images, which gets no gradient from text."""
+    return "vision_tower" in name or "multi_modal_projector" in name
+
+
+@lru_cache(maxsize=64)
+def least_bytes(experiment: Experiment) -> int:
+    """What weights, gradients and AdamW's two averages take (bytes), whatever the batch: 4P + 12t in fp32.
+
+    Of P parameters in all and t that get a gradient, counted on shapes; a 4-bit weight is half a byte. Raises what
+    `empty_model` and `apply_method` raise.
+    """
+    # PiSSA, which would take the weights apart, is LoRA from another start.
+    like = experiment.but(method="lora") if experiment.method == "pissa" else experiment
+    with torch.device("meta"):
+        there = dict(apply_method(empty_model(like), like).named_parameters())
+    each = (p.element_size() if p.requires_grad or experiment.weights != "nf4" else 0.5 for p in there.values())
+    weights = sum(size * p.numel() for size, p in zip(each, there.values(), strict=True))
+    return int(weights) + 12 * sum(p.numel() for name, p in there.items() if p.requires_grad and not sees(name))
+
+
+def apply_method(model: nn.Module, experiment: Experiment) -> nn.Module:
+    """The model with just those parameters trainable that the method trains.
+
+    "full" trains all, "head" the classification head, and any other what peft adds, with the head where there is one
+    (a PeftModel comes back; its adapter's values are the experiment's seed's). Raises ValueError, naming the modules
+    there are, if `target_modules` fit none, and what `adapter_config` raises.
+    """
+    if experiment.method in PEFT_METHODS:
+        if experiment.weights == "nf4":
+            model = peft.prepare_model_for_kbit_training(model, experiment.activation_checkpointing)
+        if experiment.task != "classification":  # a classifier's seed was set when its head was made
+            transformers.set_seed(experiment.seed)
+        return peft.get_peft_model(model, adapter_config(model, experiment))
+    if experiment.method == "head":
+        model.requires_grad_(False)
+        for _, parameter in head_parameters(model):
+            parameter.requires_grad_(True)
+    return model
+
+
+def adapter_config(model: nn.Module, experiment: Experiment) -> peft.PeftConfig:
+    """The experiment's method in peft's words.
+
+    Raises ValueError for IA3 on an architecture whose modules are not known, and for prompt or prefix tuning of a
+    classifier whose head peft would leave out: it trains none but `classifier` or `score` there.
+    """
+    method, classifies = experiment.method, experiment.task == "classification"
+    kind = peft.TaskType.SEQ_CLS if classifies else peft.TaskType.CAUSAL_LM
+    head = head_modules(model) if classifies else None
+    if method in LORA_METHODS:
+        return peft.LoraConfig(
+            task_type=kind, modules_to_save=head, target_modules=target_modules(model, experiment.target_modules),
+            r=experiment.rank, lora_alpha=experiment.alpha, lora_dropout=experiment.dropout,
+            use_rslora=method == "rslora", use_dora=method == "dora",
+            init_lora_weights="pissa" if method == "pissa" else True,
+        )  # fmt: skip
+    if method == "ia3":
+        architecture = model.config.model_type
+        if architecture not in IA3_MODULES:
+            raise ValueError(message("unknown", what="ia3", given=architecture, choices=", ".join(IA3_MODULES)))
+        attention, last = IA3_MODULES[architecture]
+        both = f"{attention}|{last}"
+        return peft.IA3Config(task_type=kind, modules_to_save=head, target_modules=both, feedforward_modules=last)
+    if head and not set(head) <= {"classifier", "score"}:
+        raise ValueError(message("head_not_trained", method=method, head=", ".join(head)))
+    config = peft.PromptTuningConfig if method == "prompt" else peft.PrefixTuningConfig
+    return config(task_type=kind, num_virtual_tokens=experiment.virtual_tokens)
+
+
+def linear_layers(model: nn.Module) -> dict[str, nn.Linear]:
+    """The encoder's linear layers by their whole name, the head's left out."""
+    inside = model.base_model_prefix + "."
+    return {n: layer for n, layer in model.named_modules() if isinstance(layer, nn.Linear) and n.startswith(inside)}
+
+
+def linear_names(model: nn.Module) -> dict[str, list[nn.Linear]]:
+    """The encoder's linear layers by the last part of their name, the head's left out."""
+    found: dict[str, list[nn.Linear]] = {}
+    for name, layer in linear_layers(model).items():
+        found.setdefault(name.rsplit(".", 1)[-1], []).append(layer)
+    return found
+
+
+def target_modules(model: nn.Module, wanted: str | Sequence[str]) -> str | list[str]:
+    """Module names for LoRA: `wanted` itself, or the architecture's own for "default" ("all-linear" is peft's).
+
+    A name is the end of a module's path, as peft takes it: "query", or "attention.output.dense" where "dense" is many.
+    Raises ValueError, naming the linear modules there are, if a name fits none or the architecture is not known.
+    """
+    if wanted == "all-linear":
+        return "all-linear"
+    choices = ", ".join(linear_names(model))
+    if wanted == "default":
+        kind = model.config.model_type
+        if kind not in DEFAULT_MODULES:
+            raise ValueError(message("architecture_unknown", given=kind, choices=choices))
+        known = DEFAULT_MODULES[kind]
+        return known if isinstance(known, str) else list(known)
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    for name in names:
+        if not any(path.endswith(f".{name}") for path in linear_layers(model)):
+            raise ValueError(message("module_unknown", given=name, choices=choices))
+    return names
+
+
+def head_modules(model: nn.Module) -> list[str]:
+    """Names of the modules outside the pretrained encoder that have parameters: the head's."""
+    encoder = model.base_model_prefix
+    return [name for name, child in model.named_children() if name != encoder and list(child.parameters())]
+
+
+def head_parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """The parameters of the classification head: all outside the pretrained encoder. A language model has none.
+
+    In a PeftModel that is the trainable copy, not the original one that peft keeps beside it.
+    """
+    base = model.get_base_model() if isinstance(model, peft.PeftModel) else model
+    if base.get_output_embeddings() is not None:
+        return []
+    inside = base.base_model_prefix + "."
+    return [(n, p) for n, p in base.named_parameters() if not n.startswith(inside) and ".original_module." not in n]
+
+
+def count_parameters(model: nn.Module) -> dict[str, int]:
+    """Numbers of parameters: `adapter` and `head` apart, `trainable`, and `total` as the model would be used.
+
+    Shared ones (a language model's input and output embeddings) count once.
+    """
+    there = dict(model.named_parameters())
+    # bitsandbytes packs two 4-bit weights into an element.
+    packed = sum(p.numel() for p in there.values() if type(p).__name__ == "Params4bit")
+    spare = sum(p.numel() for name, p in there.items() if ".original_module." in name)
+    return {
+        "adapter": sum(p.numel() for name, p in there.items() if any(part in name for part in ADDED)),
+        "head": sum(p.numel() for _, p in head_parameters(model)),
+        "trainable": sum(p.numel() for p in there.values() if p.requires_grad),
+        "total": sum(p.numel() for p in there.values()) + packed - spare,
+    }
+
+
+def save_trained(model: nn.Module, experiment: Experiment, folder: Path) -> None:
+    """Write what was trained: an adapter with its head in peft's format, a head alone, or all weights up to 512 MiB."""
+    if experiment.method in PEFT_METHODS:
+        model.save_pretrained(str(folder / ADAPTER))
+    elif experiment.method == "full" and sum(p.numel() * p.element_size() for p in model.parameters()) <= KEPT_BYTES:
+        save_model(model, str(folder / WEIGHTS))
+    elif experiment.method == "head":
+        save_file({name: parameter.detach() for name, parameter in head_parameters(model)}, folder / HEAD)
+
+
+def load_trained(experiment: Experiment, folder: Path) -> nn.Module:
+    """The experiment's base with what `save_trained` kept, ready to use. Raises FileNotFoundError if nothing was."""
+    base = load_for(experiment)
+    if (folder / ADAPTER).is_dir():
+        base = peft.PeftModel.from_pretrained(base, str(folder / ADAPTER))
+    elif (folder / HEAD).exists():
+        base.load_state_dict(load_file(folder / HEAD), strict=False)
+    elif (folder / WEIGHTS).exists():
+        load_model(base, str(folder / WEIGHTS))
+    else:
+        raise FileNotFoundError(message("nothing_saved", folder=folder.name))
+    return base.eval()

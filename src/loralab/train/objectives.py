@@ -1,0 +1,180 @@
+"""What differs between the tasks in training: one value each, which training, timing and planning ask."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from transformers import DataCollatorWithPadding, EvalPrediction, Trainer
+
+from loralab.data.splits import Splits, editorials
+from loralab.experiment import Experiment, Result
+from loralab.messages import message, number, percent
+from loralab.train.chat import Examples, PairCollator, encode_pairs
+from loralab.train.generation import answer_losses, generate, row_losses, text_loss, token_losses
+from loralab.train.metrics import score, score_answers
+from loralab.train.tokens import Encoded, encode
+
+CLASS_SCORES = ("accuracy", "f1", "mcc", "loss")
+Fields = dict[str, Any]  # of an Outcome
+
+
+@dataclass(frozen=True)
+class Objective:
+    """How a model is trained and judged in one task.
+
+    `encode` turns a table into rows, given tokenizer and `max_length` (tokens); `collator` makes what turns rows into a
+    batch, given experiment and tokenizer; `labels` gives labels of the right shape for ids (rows × tokens), where only
+    shapes count. `loss` is Trainer's compute_loss_func, `reduce` what evaluation keeps of a batch's logits and labels
+    (None: all of it), `scores` its compute_metrics, and `epoch` what a result keeps of Trainer's log of an evaluation.
+    `evaluation_batch` is in rows. `examine` gives the fields of an Outcome about the test, `headline` a result's main
+    score in words, and `count` what there is to count beside a training's real and padded tokens.
+    """
+
+    encode: Callable[[pd.DataFrame, Any, int | None], Encoded]
+    collator: Callable[[Experiment, Any], Any]
+    labels: Callable[[torch.Tensor], torch.Tensor]
+    loss: Callable[[Any, torch.Tensor, torch.Tensor | int], torch.Tensor]
+    reduce: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None
+    scores: Callable[[EvalPrediction], dict[str, float]]
+    epoch: Callable[[dict[str, float]], dict[str, float]]
+    evaluation_batch: Callable[[Experiment], int]
+    examine: Callable[[Trainer, Any, Experiment, Splits, Encoded], Fields]
+    headline: Callable[[Result, str], str]
+    count: Callable[[Experiment, Any, Encoded, Sequence[list[int]]], dict[str, int]]
+
+
+# Both losses are summed over what a batch is judged on, per item of the whole optimizer step. So gradient accumulation
+# gives the gradient of one large batch, however uneven its parts. Left to itself, a sequence classifier returns each
+# part's mean and Trainer does not divide their sum.
+
+
+def class_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int) -> torch.Tensor:
+    """Cross-entropy (nats) of a classifier's logits (rows × classes), summed, per row of the optimizer step."""
+    return nn.functional.cross_entropy(outputs.logits.float(), labels, reduction="sum") / num_items_in_batch
+
+
+def answer_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int) -> torch.Tensor:
+    """Cross-entropy (nats) of logits (rows × tokens × vocabulary), summed, per trained token of the optimizer step."""
+    return token_losses(outputs.logits, labels).sum() / num_items_in_batch
+
+
+def class_scores(output: EvalPrediction) -> dict[str, float]:
+    """Accuracy, F1 and MCC of logits, in the form that Trainer asks for."""
+    return score(output.predictions.argmax(axis=1).tolist(), output.label_ids.tolist())
+
+
+def answer_scores(output: EvalPrediction) -> dict[str, float]:
+    """Loss (nats a trained token, each of one weight) and perplexity, in the form that Trainer asks for."""
+    nats, tokens = output.predictions.sum(axis=0)
+    return {"token_loss": float(nats / tokens), "perplexity": float(np.exp(nats / tokens))}
+
+
+def _class_exam(trainer: Trainer, tokenizer: Any, experiment: Experiment, splits: Splits, encoded: Encoded) -> Fields:
+    rows, order = encoded.by_length()
+    output = trainer.predict(rows, metric_key_prefix="test")
+    logits = np.empty_like(output.predictions)
+    logits[order] = output.predictions
+    return {
+        "test": {name: output.metrics[f"test_{name}"] for name in CLASS_SCORES},
+        "predictions": logits.argmax(axis=1).tolist(),
+        "labels": splits.test["label"].tolist(),
+    }
+
+
+def examine(
+    model: nn.Module, tokenizer: Any, experiment: Experiment, train: pd.DataFrame, test: pd.DataFrame,
+    examples: Examples = (),
+) -> Fields:  # fmt: skip
+    """The fields of an Outcome about the test: scores, answers, losses question by question.
+
+    Twice as many sentences of editorials as there are test questions tell how much general English the model has kept.
+    """
+    encoded = encode_pairs(test, tokenizer, None, examples)
+    losses = answer_losses(model, tokenizer, encoded, experiment.batch_size)
+    answers = generate(model, tokenizer, test, examples)
+    nats, tokens = losses.sum(axis=0)
+    references = test["output"].tolist()
+    return {
+        "test": {
+            "loss": float(nats / tokens),
+            "perplexity": float(np.exp(nats / tokens)),
+            **score_answers(answers, references, train["output"].tolist()),
+            "other_loss": text_loss(model, tokenizer, editorials()[: 2 * len(test)]),
+        },
+        "predictions": answers,
+        "labels": references,
+        "questions": test["input"].tolist(),
+        "answer_nats": losses[:, 0].tolist(),
+        "answer_tokens": losses[:, 1].astype(int).tolist(),
+    }
+
+
+def _answer_exam(trainer: Trainer, tokenizer: Any, experiment: Experiment, splits: Splits, encoded: Encoded) -> Fields:
+    # Trainer leaves its mixed precision on the model; the base was examined without.
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    return examine(model, tokenizer, experiment, splits.train, splits.test)
+
+
+def _accuracy(result: Result, seed: str) -> str:
+    examples = number(len(result.labels), 0)
+    return message("headline_accuracy", accuracy=percent(result.test["accuracy"]), examples=examples, seed=seed)
+
+
+def _perplexity(result: Result, seed: str) -> str:
+    values = {"examples": number(len(result.labels), 0), "seed": seed}
+    if "perplexity" in result.test:
+        return message("headline_perplexity", perplexity=number(result.test["perplexity"], 1), **values)
+    return message("headline_chrf", chrf=number(result.test["chrf"], 1), **values)
+
+
+def _pair_collator(experiment: Experiment, tokenizer: Any) -> PairCollator:
+    pad_to = experiment.max_length if experiment.padding == "max_length" else None
+    return PairCollator(tokenizer, experiment.loss_on, pad_to)
+
+
+def _counts(experiment: Experiment, tokenizer: Any, encoded: Encoded, batches: Sequence[list[int]]) -> dict[str, int]:
+    collate = _pair_collator(experiment, tokenizer)
+    trained = sum(collate.trained_tokens([encoded.dataset[row] for row in batch]) for batch in batches)
+    counted = {"trained": trained, "left_out": len(encoded.left_out)}
+    if experiment.padding == "max_length":
+        counted["padded"] = sum(map(len, batches)) * (experiment.max_length or 0)
+    return counted
+
+
+OBJECTIVES = {
+    "classification": Objective(
+        encode=encode,
+        collator=lambda experiment, tokenizer: DataCollatorWithPadding(tokenizer),
+        labels=lambda ids: torch.zeros(len(ids), dtype=torch.long),
+        loss=class_loss,
+        reduce=None,
+        scores=class_scores,
+        epoch=lambda entry: {name: entry[f"eval_{name}"] for name in CLASS_SCORES},
+        evaluation_batch=lambda experiment: 64,
+        examine=_class_exam,
+        headline=_accuracy,
+        count=lambda experiment, tokenizer, encoded, batches: {},
+    ),
+    "generation": Objective(
+        encode=encode_pairs,
+        collator=_pair_collator,
+        labels=torch.clone,
+        loss=answer_loss,
+        reduce=row_losses,
+        scores=answer_scores,
+        epoch=lambda entry: {"loss": entry["eval_token_loss"], "perplexity": entry["eval_perplexity"]},
+        evaluation_batch=lambda experiment: experiment.batch_size,
+        examine=_answer_exam,
+        headline=_perplexity,
+        count=_counts,
+    ),
+}
+
+
+def objective_of(experiment: Experiment) -> Objective:
+    """The objective of the experiment's task."""
+    return OBJECTIVES[experiment.task]

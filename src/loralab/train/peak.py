@@ -1,0 +1,93 @@
+"""Measure the peak memory of training."""
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+from transformers import TrainerCallback
+
+
+def static_bytes(model: nn.Module, optimizer: torch.optim.Optimizer | None) -> int:
+    """Bytes of weights, buffers, gradients and optimizer states that are there between two steps."""
+    tensors = [*model.parameters(), *model.buffers()]
+    tensors += [p.grad for p in model.parameters() if p.grad is not None]
+    if optimizer is not None:
+        tensors += [t for state in optimizer.state.values() for t in state.values() if torch.is_tensor(t)]
+    return sum(t.numel() * t.element_size() for t in {t.data_ptr(): t for t in tensors}.values())
+
+
+def profiled_peak(profiler: Any) -> int:
+    """The highest running sum of a profile's allocations and frees, in bytes above the start."""
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    changes = [e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())]
+    return max(accumulate(changes, initial=0))
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Drop what C++ code writes to stderr: starting and stopping the profiler traces each call there."""
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
+class PeakMemory(TrainerCallback):
+    """Measures the peak memory of training, evaluation left out; `result` has `method` and `peak_bytes`.
+
+    "cuda": the allocator's own maximum (torch.cuda.max_memory_allocated), the highest of all epochs, also over an
+    interruption, less what is not this run's: an earlier model, say. That model is included in `reserved_bytes`, what
+    the allocator held in all. "profiler": a CPU's allocator keeps no maximum, so one step is profiled (torch.profiler's
+    memory events, plus the bytes that are there between two steps): the step `largest_step` (from 0), which must not be
+    the first, because the optimizer's states are made in that one.
+    """
+
+    def __init__(self, largest_step: int) -> None:
+        self.largest_step = largest_step
+        self.result: dict[str, Any] = {}
+        self._profiler: Any = None
+        self._static = self._others = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if args.device.type == "cuda":
+            gc.collect()
+            torch.cuda.empty_cache()
+            self._others = torch.cuda.memory_allocated() - static_bytes(kwargs["model"], kwargs["optimizer"])
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if args.device.type == "cuda":
+            torch.cuda.empty_cache()  # so that what evaluation reserved does not count either
+            torch.cuda.reset_peak_memory_stats()
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if args.device.type == "cuda":
+            peak, reserved = torch.cuda.max_memory_allocated() - self._others, torch.cuda.max_memory_reserved()
+            self.result = {
+                "method": "cuda",
+                "peak_bytes": max(peak, self.result.get("peak_bytes", 0)),
+                "reserved_bytes": max(reserved, self.result.get("reserved_bytes", 0)),
+            }
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if args.device.type == "cpu" and state.global_step == self.largest_step:
+            self._static = static_bytes(kwargs["model"], kwargs["optimizer"])
+            self._profiler = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
+            with quiet_stderr():
+                self._profiler.start()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._profiler is not None:
+            with quiet_stderr():
+                self._profiler.stop()
+            self.result = {"method": "profiler", "peak_bytes": self._static + profiled_peak(self._profiler)}
+            self._profiler = None

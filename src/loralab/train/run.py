@@ -1,0 +1,201 @@
+"""run(experiment): load the result, or resume, or train. Nothing is trained twice, and nothing computed is lost."""
+
+import datetime
+import json
+import os
+import platform
+import shlex
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from torch import nn
+from transformers import TrainerCallback
+
+from loralab.data.splits import load_splits
+from loralab.experiment import RECIPE, DamagedResult, Experiment, Outcome, Result
+from loralab.messages import gibibytes, message, number
+from loralab.train.baselines import run_baseline
+from loralab.train.hardware import Device, detect, resolve
+from loralab.train.models import least_bytes, save_trained, weights_fingerprint
+from loralab.train.objectives import objective_of
+from loralab.train.trainer import read_stamp, train
+
+VERSIONED = ("accelerate", "datasets", "peft", "sacrebleu", "scikit-learn", "torch", "transformers")
+# The fields that decide how much memory training takes.
+SIZED = (
+    "method", "model", "weights", "precision", "rank", "target_modules", "dropout", "virtual_tokens", "train_size",
+    "max_length", "batch_size", "gradient_accumulation_steps", "activation_checkpointing",
+)  # fmt: skip
+# How long processes wait for the main one, which alone runs baselines: torch's 10 minutes do not do for a large model.
+PATIENCE = datetime.timedelta(hours=12)
+T = TypeVar("T")
+
+
+def results_dir() -> Path:
+    """Where results go: LORALAB_RESULTS, else `results` in the checkout that we are in, else in this folder."""
+    if "LORALAB_RESULTS" in os.environ:
+        return Path(os.environ["LORALAB_RESULTS"])
+    here = Path.cwd()
+    checkout = next((p for p in (here, *here.parents) if (p / "src" / "loralab").is_dir()), here)
+    return checkout / "results"
+
+
+def run_folder(experiment: Experiment) -> Path:
+    """The folder of an experiment's result, checkpoints and adapter."""
+    return results_dir() / "runs" / resolve(experiment, detect()).key
+
+
+def processes() -> PartialState:
+    """The processes that `accelerate launch` started to run the experiments together; mostly this one alone."""
+    return PartialState(cpu=detect().kind == "cpu", timeout=PATIENCE)
+
+
+def check_processes(experiment: Experiment) -> None:
+    """Raises ValueError, naming the remedy, if a batch has too few rows for every process to get one."""
+    launched = processes().num_processes
+    if experiment.trains and experiment.batch_size < launched:
+        raise ValueError(message("too_many_processes", given=experiment.batch_size, processes=launched))
+
+
+def check_memory(experiment: Experiment, device: Device) -> None:
+    """Raises ValueError if what is there between two steps, weights and all, is more than the device's memory.
+
+    What a batch needs beside that is not looked at: `python -m loralab plan` plans it. A device that does not say how
+    much it has is not checked, and neither is an experiment whose result is there.
+    """
+    if not device.memory or not experiment.trains or (run_folder(experiment) / "result.json").exists():
+        return
+    with processes().local_main_process_first():  # so that a configuration that has to be fetched is fetched once
+        need = least_bytes(experiment.but(seed=0, split_seed=0, learning_rate=1, alpha=1, epochs=1))  # asked once
+    if need > device.memory:
+        sizes = {"need": gibibytes(need), "memory": gibibytes(device.memory), "device": device.name}
+        sizes |= {"name": f"{experiment.model}, {experiment.method}", "command": plan_command(experiment)}
+        raise ValueError(message("weights_do_not_fit", **sizes))
+
+
+def plan_command(experiment: Experiment) -> str:
+    """The command that plans this experiment's memory and says what to change."""
+    values = experiment.identity()
+    own = {name: values[name] for name in ("task", *SIZED) if name in values}
+    texts = (v if isinstance(v, str) else ",".join(v) if isinstance(v, tuple) else json.dumps(v) for v in own.values())
+    return shlex.join(["python", "-m", "loralab", "plan", *map("=".join, zip(own, texts, strict=True))])
+
+
+@contextmanager
+def memory_named(experiment: Experiment) -> Iterator[None]:
+    """Memory that runs out within is a MemoryError that names the command to plan with."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch raises a RuntimeError, of a kind of its own on a GPU alone
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+            raise
+        raise MemoryError(message("out_of_memory", name=experiment.key, command=plan_command(experiment))) from error
+
+
+def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> Result:
+    """The experiment's result: loaded if it is there, else trained, from the last whole epoch if one was saved.
+
+    A result of another recipe, other data or weights, or one that cannot be read, is named and moved aside first.
+    Where several processes were launched all of them call this: they train together, the main one alone prints and
+    writes, and each gets the same result. On several machines the results folder has to be a shared one. `callbacks`
+    are handed to Trainer. Raises ValueError for an experiment that this machine, the data or the number of processes
+    rule out, AssetError if data or weights cannot be had, MemoryError if memory runs out on the way.
+    """
+    device = detect()
+    experiment = resolve(experiment, device)
+    check_processes(experiment)
+    check_memory(experiment, device)  # before anything is fetched
+    folder = run_folder(experiment)
+    with processes().local_main_process_first():  # so that what has to be fetched is fetched once
+        provenance = fingerprints(experiment)
+    known = from_main(lambda: existing_result(folder, provenance))
+    if known is not None:
+        return known
+    check_memory(experiment, device)  # what was there may have been of no use
+    splits = load_splits(experiment)
+    about = {
+        **provenance,
+        "device": device.name,
+        "processes": processes().num_processes,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
+    }
+    if not experiment.trains:
+        return from_main(lambda: keep(experiment, run_baseline(experiment, splits, device), None, folder, about))
+    with memory_named(experiment):
+        model, outcome = train(experiment, splits, device, folder, provenance, callbacks)
+    return from_main(lambda: keep(experiment, outcome, model, folder, about))
+
+
+def from_main(make: Callable[[], T]) -> T:
+    """What `make` returns on the main process, which alone calls it, on all processes."""
+    return broadcast_object_list([make() if processes().is_main_process else None])[0]
+
+
+def keep(
+    experiment: Experiment, outcome: Outcome, model: nn.Module | None, folder: Path, provenance: dict[str, Any]
+) -> Result:
+    """Write the result and what was trained, and remove the checkpoints, which are of no more use."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if model is not None:
+        save_trained(model, experiment, folder)
+    result = Result(experiment=experiment, provenance=provenance, **vars(outcome))
+    result.save(folder / "result.json")
+    for checkpoint in folder.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    seconds = number(sum(result.seconds.values()), 0)
+    print(message("trained", name=experiment.key, seconds=seconds, headline=headline(result)))
+    return result
+
+
+def headline(result: Result) -> str:
+    """A result's main score, with how many test examples and which seed stand behind it."""
+    seed = result.experiment.identity().get("seed")
+    if not result.experiment.examined:
+        return message("headline_validation", loss=number(result.epochs[-1]["loss"], 3), seed=seed)
+    return objective_of(result.experiment).headline(result, "" if seed is None else message("with_seed", seed=seed))
+
+
+def run_all(experiments: Sequence[Experiment]) -> list[Result]:
+    """Run a list of experiments, in order."""
+    return [run(experiment) for experiment in experiments]
+
+
+def existing_result(folder: Path, provenance: dict[str, Any]) -> Result | None:
+    """The folder's result if it is whole and current, saying so; what is damaged or stale is named and moved aside."""
+    result, reason = None, ""
+    stamps = [stamp["provenance"] for path in folder.glob("checkpoint-*") if (stamp := read_stamp(path))]
+    if (folder / "result.json").exists():
+        try:
+            result = Result.load(folder / "result.json")
+            stamps = [result.provenance]
+        except DamagedResult as error:
+            reason = str(error)
+    other = {name for stamp in stamps for name, value in provenance.items() if stamp.get(name) != value}
+    if other:
+        reason = message("stale_because", what=", ".join(message(name) for name in sorted(other)))
+    if not reason:
+        if result is not None:
+            print(message("loaded", name=folder.name, headline=headline(result)))
+        return result
+    moment = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S-%f")
+    aside = folder.parent.parent / "aside" / f"{folder.name}-{moment}"
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(aside)
+    print(message("moved_aside", name=folder.name, reason=reason, aside=f"aside/{aside.name}"))
+    return None
+
+
+def fingerprints(experiment: Experiment) -> dict[str, Any]:
+    """What a result rests on: the data, the recipe and, for a trained model, the weights it started from."""
+    found: dict[str, Any] = {"data": load_splits(experiment).fingerprint(), "recipe": RECIPE}
+    if "model" in experiment.reads:
+        found["weights"] = weights_fingerprint(experiment.model)
+    return found

@@ -1,0 +1,226 @@
+"""Train one model for one experiment with transformers' Trainer: the same function for every method."""
+
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from accelerate.data_loader import prepare_data_loader
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from loralab.data.splits import Splits
+from loralab.experiment import Experiment, Outcome, write_atomically
+from loralab.messages import clock, message
+from loralab.train.chat import IGNORED
+from loralab.train.hardware import Device
+from loralab.train.models import CHECKPOINTING, apply_method, count_parameters, load_for, load_tokenizer
+from loralab.train.objectives import objective_of
+from loralab.train.peak import PeakMemory
+from loralab.train.tokens import BatchesByLength, Encoded, batches_by_length, count_tokens
+
+STAMP = "loralab.json"
+
+
+def share(rows: list[Any], collate: Callable[[Any], Any], process: int, processes: int) -> dict[str, torch.Tensor]:
+    """One process's part of a batch: its rows `process`, `process + processes`, …, as wide as the whole batch.
+
+    A process for which no row is left gets the first one with every label -100. It has to take part in the step, and
+    such a row adds neither loss nor item.
+    """
+    mine = slice(process, None, processes) if process < len(rows) else slice(1)
+    part = {name: values[mine] for name, values in collate(rows).items()}
+    if process >= len(rows):
+        part["labels"] = torch.full_like(part["labels"], IGNORED)
+    return part
+
+
+class LengthTrainer(Trainer):
+    """Trainer with batches of similar length, the same for every method with the same seed.
+
+    `per_device_train_batch_size` is that of all processes together: each takes its share of every batch.
+    """
+
+    def __init__(self, *, lengths: list[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.lengths = lengths
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The training batches, as `batches_by_length` orders them."""
+        batches = BatchesByLength(self.lengths, self.args.per_device_train_batch_size, self.args.seed)
+        here = self.accelerator
+        collate = partial(share, collate=self.data_collator, process=here.process_index, processes=here.num_processes)
+        loader = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=collate)
+        # Shared out already. Left to accelerator.prepare, processes would take whole batches in turn, so that a step
+        # is larger the more there are, and a short batch that is not the last would be dropped.
+        return prepare_data_loader(loader, here.device, num_processes=1, process_index=0, put_on_device=True)
+
+    def evaluation_loop(self, *arguments: Any, **named: Any) -> Any:
+        """Trainer's, with a classifier's loss (nats) over each row once, however many processes there are.
+
+        Processes fill up their last batches with rows that were there before. Trainer takes those out of predictions
+        and labels, but has averaged the loss with them.
+        """
+        output = super().evaluation_loop(*arguments, **named)
+        if self.accelerator.num_processes > 1 and output.label_ids.ndim == 1:
+            logits, labels = torch.from_numpy(output.predictions), torch.from_numpy(output.label_ids)
+            loss = nn.functional.cross_entropy(logits.float(), labels)
+            output.metrics[f"{named['metric_key_prefix']}_loss"] = loss.item()
+        return output
+
+
+class Clock(TrainerCallback):
+    """Times training, reports progress and the time left now and then, and stamps each checkpoint as whole.
+
+    Evaluation and saving, which come after an epoch's end, are not timed. The stamp is written last and holds where the
+    checkpoint comes from, so that a torn checkpoint, or one of another recipe, data or weights, is never resumed.
+    """
+
+    def __init__(self, name: str, provenance: dict[str, Any], memory: PeakMemory) -> None:
+        self.name, self.provenance, self.memory = name, provenance, memory
+        self.seconds = self._started = self._epoch_started = 0.0
+        self._steps_done_before = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._started, self._steps_done_before = time.perf_counter(), state.global_step
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._epoch_started = time.perf_counter()
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.seconds += time.perf_counter() - self._epoch_started
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero and state.global_step % max(1, state.max_steps // 50) == 0:
+            done = state.global_step - self._steps_done_before
+            left = (time.perf_counter() - self._started) / done * (state.max_steps - state.global_step)
+            line = message("progress", name=self.name, step=state.global_step, steps=state.max_steps, left=clock(left))
+            print(f"\r{line:<78}", end="", flush=True)
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        PartialState().wait_for_everyone()  # until every process has written its part
+        if state.is_world_process_zero:
+            stamp = {"provenance": self.provenance, "seconds": self.seconds, "memory": self.memory.result}
+            write_atomically(Path(args.output_dir) / f"checkpoint-{state.global_step}" / STAMP, json.dumps(stamp))
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            print("\r" + " " * 78 + "\r", end="", flush=True)  # the progress line, cleared
+
+
+def training_arguments(experiment: Experiment, device: Device, folder: Path) -> TrainingArguments:
+    """The experiment in Trainer's words."""
+    return TrainingArguments(
+        seed=experiment.seed, num_train_epochs=experiment.epochs,
+        per_device_train_batch_size=experiment.batch_size,
+        gradient_accumulation_steps=experiment.gradient_accumulation_steps,
+        learning_rate=experiment.learning_rate, warmup_steps=experiment.warmup_ratio,
+        weight_decay=experiment.weight_decay,
+        **({CHECKPOINTING: True} if experiment.activation_checkpointing else {}),
+        fp16=experiment.precision == "fp16", bf16=experiment.precision == "bf16",
+        use_cpu=device.kind == "cpu", dataloader_pin_memory=device.kind == "cuda",
+        ddp_find_unused_parameters=True,  # what sees images gets no gradient from text
+        label_names=["labels"],
+        per_device_eval_batch_size=objective_of(experiment).evaluation_batch(experiment),
+        eval_strategy="epoch", save_strategy="epoch", save_total_limit=2, output_dir=str(folder),
+        logging_steps=1, logging_nan_inf_filter=False, disable_tqdm=True, report_to="none",
+    )  # fmt: skip
+
+
+def largest_step(lengths: list[int], experiment: Experiment) -> int:
+    """The step, counted from 0 and not the first, whose batches hold the most padded tokens."""
+    per_step = experiment.gradient_accumulation_steps
+    sizes: list[int] = []
+    for epoch in range(experiment.epochs):
+        batches = batches_by_length(lengths, experiment.batch_size, experiment.seed, epoch)
+        padded = [count_tokens(lengths, [batch])["padded"] for batch in batches]
+        sizes += [max(padded[i : i + per_step]) for i in range(0, len(padded), per_step)]
+    return max(range(min(1, len(sizes) - 1), len(sizes)), key=sizes.__getitem__)
+
+
+def read_stamp(checkpoint: Path) -> dict[str, Any] | None:
+    """A checkpoint's stamp; None if it has none that can be read, and so may be torn."""
+    try:
+        stamp = json.loads((checkpoint / STAMP).read_text(encoding="utf-8"))
+        return stamp if {"provenance", "seconds", "memory"} <= set(stamp) else None
+    except (OSError, ValueError):
+        return None
+
+
+def last_whole_checkpoint(folder: Path, provenance: dict[str, Any]) -> tuple[Path, dict[str, Any]] | None:
+    """The newest checkpoint that was finished and comes from this recipe, data and weights, with its stamp."""
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]), reverse=True):
+        if (stamp := read_stamp(checkpoint)) and stamp["provenance"] == provenance:
+            return checkpoint, stamp
+    return None
+
+
+def train(
+    experiment: Experiment, splits: Splits, device: Device, folder: Path, provenance: dict[str, Any],
+    callbacks: tuple[TrainerCallback, ...] = (),
+) -> tuple[nn.Module, Outcome]:  # fmt: skip
+    """Train, evaluate on validation after each epoch, and on test once at the end; the model and what was measured.
+
+    An experiment that is not examined ends before the test. Resumes from the last whole checkpoint in `folder` if there
+    is one. `callbacks` are added to Trainer's. Where several processes were launched, all of them have to call this
+    with the same arguments, and each gets the same in return but for times and memory, which are its own.
+    """
+    tokenizer, objective = load_tokenizer(experiment.model), objective_of(experiment)
+    encoded = {name: objective.encode(frame, tokenizer, experiment.max_length) for name, frame in splits.items()}
+    lengths = encoded["train"].lengths
+    model = apply_method(load_for(experiment), experiment)
+    parameters = count_parameters(model)
+    memory = PeakMemory(largest_step(lengths, experiment))
+    timer = Clock(experiment.key, provenance, memory)
+    resume = last_whole_checkpoint(folder, provenance)
+    if resume:
+        timer.seconds, memory.result = resume[1]["seconds"], resume[1]["memory"]
+    trainer = LengthTrainer(
+        lengths=lengths,
+        model=model,
+        args=training_arguments(experiment, device, folder),
+        train_dataset=encoded["train"].dataset,
+        eval_dataset=encoded["validation"].by_length()[0],
+        data_collator=objective.collator(experiment, tokenizer),
+        compute_loss_func=objective.loss,
+        compute_metrics=objective.scores,
+        preprocess_logits_for_metrics=objective.reduce,
+        callbacks=[timer, memory, *callbacks],
+    )
+    trainer.remove_callback(PrinterCallback)
+    if resume and trainer.is_world_process_zero():
+        print(message("resuming", name=experiment.key, checkpoint=resume[0].name))
+    trainer.train(resume_from_checkpoint=str(resume[0]) if resume else None)
+    history = trainer.state.log_history
+    evaluations = [entry for entry in history if "eval_loss" in entry]
+    started = time.perf_counter()
+    exam: dict[str, Any] = {"test": {}, "predictions": [], "labels": []}
+    if experiment.examined:
+        exam = objective.examine(trainer, tokenizer, experiment, splits, encoded["test"])
+    evaluation_seconds = sum(entry["eval_runtime"] for entry in evaluations) + time.perf_counter() - started
+    return model, Outcome(
+        **exam,
+        epochs=[objective.epoch(entry) for entry in evaluations],
+        loss_by_step=[entry["loss"] for entry in history if "loss" in entry],
+        learning_rate_by_step=[entry["learning_rate"] for entry in history if "loss" in entry],
+        parameters=parameters,
+        seconds={"training": timer.seconds, "evaluation": evaluation_seconds},
+        memory=memory.result,
+        tokens=tokens_of_training(experiment, encoded["train"], tokenizer),
+    )
+
+
+def tokens_of_training(experiment: Experiment, encoded: Encoded, tokenizer: Any) -> dict[str, int]:
+    """Tokens over the whole training: `real`, `padded`, `trained` (generation); rows `truncated` and `left_out`."""
+    batches = [
+        batch
+        for epoch in range(experiment.epochs)
+        for batch in batches_by_length(encoded.lengths, experiment.batch_size, experiment.seed, epoch)
+    ]
+    counted = count_tokens(encoded.lengths, batches) | {"truncated": encoded.truncated}
+    return counted | objective_of(experiment).count(experiment, tokenizer, encoded, batches)

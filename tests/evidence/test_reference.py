@@ -1,0 +1,75 @@
+"""The published study (data/reference), and what the README and the lessons say of it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from loralab.evidence.claims import judge_claims
+from loralab.evidence.report import report, to_markdown, write_readme
+from loralab.evidence.study import reference
+from loralab.messages import message, set_language
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def published():
+    return reference()
+
+
+def test_it_is_whole_and_as_large_as_the_lessons_and_the_readme_say(published):
+    classification, generation = published
+    assert len(classification.of("full")) == len(classification.of("lora")) == 5
+    assert len(generation.of("full")) == len(generation.of("lora")) == 3
+    assert classification.of("full")[0].experiment.train_size == 2000
+    assert [len(track.of("full")[0].labels) for track in published] == [4000, 64]
+    assert [len(classification.at_rank(rank)) for rank in (1, 4, 8, 16, 32)] == [5] * 5
+    rates = {sweep.method: len(sweep.results) - sweep.extended for sweep in classification.sweeps}
+    assert rates == {"head": 5, "full": 5, "lora": 5, "ia3": 3, "prompt": 3, "prefix": 3}
+    assert all(track.timing for track in published) and classification.updates
+    assert {result.experiment.profile for track in published for result in track.results} == {"study"}
+
+
+def test_nothing_lies_beside_it(published):
+    files = sorted(path.relative_to(ROOT / "data" / "reference") for path in (ROOT / "data" / "reference").rglob("*.*"))
+    runs = [Path("runs", r.experiment.key, "result.json") for track in published for r in track.results]
+    measured = [Path("study", f"measured-{track.track.task}.json") for track in published]
+    assert files == sorted({*runs, *measured})
+
+
+def test_sweeps_never_saw_the_test_nor_a_seed_of_the_comparison(published):
+    for track in published:
+        compared = {result.experiment.seed for result in track.comparison}
+        for result in (result for sweep in track.sweeps for result in sweep.results):
+            assert not result.test and result.experiment.seed not in compared
+
+
+def test_the_readme_says_what_is_published(published, tmp_path):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    path = tmp_path / "README.md"
+    path.write_text(text, encoding="utf-8")
+    write_readme(published, path)
+    assert path.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_lesson_6_shows_the_published_verdicts(published, language):
+    set_language(language)
+    lesson = json.loads((ROOT / "notebooks" / language / "06_full_vs_lora.ipynb").read_text(encoding="utf-8"))
+    shown = "".join(
+        "".join(output["data"].get("text/html", ""))
+        for cell in lesson["cells"]
+        for output in cell.get("outputs", [])
+        if "data" in output
+    )
+    for claim in (claim for track in published for claim in judge_claims(track)):
+        row = "</td>\n      <td>".join((message(f"claim_{claim.verdict}"), claim.found))
+        assert row in shown, claim
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_its_report_can_be_written(published, language):
+    set_language(language)
+    assert not re.search(r"\bnan\b", to_markdown(report(published)), re.IGNORECASE)

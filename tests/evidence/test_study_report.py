@@ -1,0 +1,273 @@
+"""The report of a whole study, from results made up so that what it should say is known."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from loralab.evidence.check import band, check_results, compare_results, state
+from loralab.evidence.figures import own_over_evidence, two_rulers
+from loralab.evidence.report import README_END, README_START, report, to_markdown, write_readme, write_report
+from loralab.evidence.study import MissingResult, at_hand, check_one, gather, measure, publish, recorded
+from loralab.evidence.tables import difference_table, other_methods_table, rank_table, time_table
+from loralab.evidence.timing import Timing
+from loralab.evidence.update import Update
+from loralab.messages import set_language
+from loralab.profiles import load_profile
+
+RATES = {"full": 2.5e-5, "lora": 1e-3, "head": 0.2, "ia3": 1e-2, "prompt": 4e-3, "prefix": 4e-3}
+
+
+@pytest.fixture
+def made_up(make, make_answers):
+    """Results by experiment: 80 % right, by luck more or less; the lowest validation loss inside the sweep."""
+
+    def run(experiment):
+        classifies = experiment.task == "classification"
+        best = (RATES if classifies else {"full": 2e-4, "lora": 4e-3}).get(experiment.method, experiment.learning_rate)
+        loss = 0.4 + 0.01 * abs(np.log2(experiment.learning_rate / best)) + 0.001 * experiment.seed
+        method = (
+            experiment.method if experiment.method in ("majority", "tfidf", "frozen", "retrieval", "base") else "lora"
+        )
+        method = "few-shot" if experiment.method == "few-shot" else method
+        result = make(method) if classifies else make_answers(method, nats=40 + 0.01 * experiment.seed)
+        random = np.random.default_rng(sum(experiment.key.encode()))
+        luck = {"epochs": [{"accuracy": 0.8, "loss": loss}]} if method == "lora" else {}
+        if classifies:
+            right = (random.random(1000) < 0.8).astype(int).tolist()
+            luck |= {"predictions": right, "test": result.test | {"accuracy": float(np.mean(right))}}
+        if not experiment.examined:
+            luck |= {"test": {}, "predictions": [], "labels": []}
+        return replace(result, experiment=experiment, **luck)
+
+    return run
+
+
+@pytest.fixture
+def evidence(made_up):
+    study = load_profile("study")
+    random = np.random.default_rng(0)
+    seconds = {"full": (2 + 0.1 * random.random(30)).tolist(), "lora": [1.0] * 30}
+    seconds |= {method: [1.5] * 30 for method in study.methods}
+    counts = {"full": 15 * 10**9, "lora": 10 * 10**9}
+    found = []
+    for track in (study, study.generation):
+        timing = Timing(
+            task=track.task, profile="study", device="", seconds=seconds, tokens=[100] * 30, counted=counts,
+            expected=counts,
+        )  # fmt: skip
+        values = sorted((10 * random.random(384)).tolist(), reverse=True)
+        update = Update(
+            layer="l", seed=0, full=values, lora=values[:8], similarity={"full": [0.9] * 16, "lora": [0.5] * 16},
+            shared=0.5, by_chance=0.02,
+        )  # fmt: skip
+        inside = [update] if track is study else []
+        found.append(replace(gather(track, made_up), timing=timing, updates=inside))
+    return found
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_the_whole_report_in_both_languages(evidence, tmp_path, language):
+    set_language(language)
+    write_report(evidence, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert not re.search(r"(src|href)=\"(?!data:)", page) and "banner" not in re.sub(
+        "<style>.*</style>", "", page, flags=re.S
+    )
+    assert "<code>make sizes</code>" in page
+    assert page.count("<img ") == (2 + 1 + 1 + 1 + 1 + 3 + 1) + (1 + 2 + 1 + 1)
+    text = (tmp_path / "report.md").read_text()
+    assert text.count("\n## ") == 5 and text.startswith("# ")
+    verdicts = {"es": ("refutado", "confirmado"), "en": ("refuted", "confirmed")}[language]
+    assert all(word in text for word in verdicts)
+
+
+def test_the_csv_has_every_number_of_every_result(evidence, tmp_path):
+    write_report(evidence, tmp_path)
+    table = pd.read_csv(tmp_path / "report.csv").set_index("result")
+    every = [result for track in evidence for result in track.results]
+    assert len(table) == len(every)
+    for result in every[::20]:
+        if result.test and result.experiment.task == "classification":
+            assert table.loc[result.experiment.key, "test_accuracy"] == result.test["accuracy"]
+
+
+def test_the_main_table_says_beforehand_what_it_can_detect(evidence):
+    table = difference_table(evidence[0])["full − LoRA"]
+    rows = list(table.index)
+    assert rows.index(
+        "smallest difference that this design finds 80% of the time, given the luck measured"
+    ) < rows.index("verdict")
+    assert table.iloc[0] == "± 1.0 points"
+    assert (
+        float(
+            table["how many such intervals catch the truth (2,000 studies simulated with the luck measured)"].rstrip(
+                "%"
+            )
+        )
+        >= 94
+    )
+    assert len(table["McNemar with each seed, as description only"].split(" · ")) == 5
+
+
+def test_ranks_that_do_the_same_are_not_told_apart(evidence):
+    table = rank_table(evidence[0])
+    assert list(table.index) == ["r = 1", "r = 4", "r = 8", "r = 16", "r = 32"]
+    assert table.loc["r = 8", "verdict"] == "reference"
+    assert set(table["verdict"]) == {"reference", "cannot tell"}
+
+
+def test_time_worked_by_hand(evidence):
+    table = time_table(evidence[0])
+    assert table.loc["a step (median)", "LoRA"] == "1,000 ms"
+    assert table.loc["operations of a step, by formula", "full / LoRA"] == "1.50"
+    assert table.loc["a real token", "LoRA"] == "10,000 µs"
+    # Made up with the same loss curve for both, so to one loss it takes the same steps and the ratio of a step's time.
+    steps = table.loc["to the same loss: steps · seconds"]
+    assert steps["full"].split(" · ")[0] == steps["LoRA"].split(" · ")[0]
+
+
+def test_a_token_weighs_long_batches_more_than_a_round_does(evidence):
+    """Two rounds: 1 s against 1 s on 100 tokens, 9 s against 3 s on 300: a token's ratio is 10/4, not a round's √3."""
+    timing = replace(evidence[0].timing, seconds={"full": [1.0, 9.0], "lora": [1.0, 3.0]}, tokens=[100, 300])
+    table = time_table(replace(evidence[0], timing=timing))
+    assert table.loc["a real token", "full / LoRA"] == "2.50"
+    assert table.loc["a step (median)", "full / LoRA"].startswith("1.73 times (")
+
+
+def test_other_methods_are_timed_in_turns_and_no_run_by_its_own_seconds(evidence):
+    table = other_methods_table(evidence[0])
+    over_lora = table["a step’s time / that of LoRA’s, in turns"]
+    assert over_lora["DoRA r=8, s = 2.00"] == "1.50 times (1.50 to 1.50)" and over_lora["LoRA r=8, s = 2.00"] == "–"
+    assert "edge" not in "".join(table["learning rate"])
+    assert "95% interval (exam luck alone)" in table and not any("both" in name for name in table)
+    assert not re.search("training (seconds|minutes)", to_markdown(report(evidence)))
+
+
+def test_a_rate_at_the_edge_of_its_sweep_is_marked_beside_the_score(evidence):
+    track = evidence[0]
+    cut = [replace(s, results=s.results[:2]) if s.method == "prompt" else s for s in track.sweeps]
+    table = other_methods_table(replace(track, sweeps=cut))
+    assert "at the edge" in table.loc["prompt tuning", "learning rate"]
+
+
+def test_a_study_published_and_read_again(evidence, tmp_path, made_up, monkeypatch):
+    source, published = tmp_path / "results", tmp_path / "reference"
+    for track in evidence:
+        for result in track.results:
+            result.save(source / "runs" / result.experiment.key / "result.json")
+        monkeypatch.setattr("loralab.evidence.study.race", lambda _, track=track: track.timing)
+        monkeypatch.setattr("loralab.evidence.study.updates", lambda *_, track=track: track.updates)
+        measure(track, source / "study")
+    publish(at_hand("study", source), source, published)
+    again = at_hand("study", published)
+    assert [track.results for track in again] == [track.results for track in evidence]
+    assert again[0].timing == evidence[0].timing
+    text, code = check_results(again, source)
+    assert code == 0 and "different: 0." in text
+    key = evidence[0].of("lora")[0].experiment.key
+    (published / "runs" / key / "result.json").unlink()
+    with pytest.raises(MissingResult, match=key):
+        at_hand("study", published)
+
+
+def test_nothing_at_hand_is_a_failure(evidence, tmp_path):
+    text, code = check_results(evidence, tmp_path)
+    assert code == 1 and "make study" in text
+
+
+def other(result, right):
+    return replace(result, test=result.test | {"accuracy": right / 1000})
+
+
+def test_a_number_that_is_off_is_named(evidence, results):
+    theirs = evidence[0].of("lora")
+    same = compare_results(theirs, theirs)
+    assert set(same["state"]) == {"same"}
+    wide = band(theirs)
+    near, far = other(theirs[0], 1000 * (theirs[0].test["accuracy"] + 0.9 * wide)), other(theirs[0], 100)
+    assert list(compare_results([near], theirs)["state"]) == ["within", "same", "same"]
+    assert compare_results([far], theirs)["state"].iloc[0] == "different"
+    far.save(results / "runs" / far.experiment.key / "result.json")
+    text, code = check_results(evidence, results)
+    assert code == 1 and far.experiment.key in text and "different: 1." in text
+
+
+@pytest.mark.parametrize(("off", "expected"), [(0.0, "same"), (0.001, "within"), (0.1, "different")])
+def test_a_sweeps_runs_are_compared_by_their_validation_loss(evidence, off, expected):
+    """0.4 to 0.404 with five seeds: one more falls within 2.78·SD·√1.2 = ± 0.005 of them."""
+    theirs, published = evidence[0].results, evidence[0].sweeps[0].results[0]
+    loss = published.epochs[-1]["loss"] + off
+    mine = replace(published, epochs=[{"accuracy": 0.8, "loss": loss}])
+    table = compare_results([mine], theirs)
+    assert table["number"].iloc[0] == "validation loss (nats)" and table["state"].iloc[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("mine", "expected"), [(0.8, "same"), (0.8 + 1e-8, "same"), (0.81, "within"), (0.79, "within"), (0.83, "different")]
+)
+def test_three_states(mine, expected):
+    assert state(mine, 0.8, half=0.02) == expected
+
+
+def test_what_differs_in_the_environment_is_said(evidence, results):
+    mine = evidence[0].of("lora")[0]
+    moved = replace(mine, provenance=mine.provenance | {"versions": {"torch": "3"}, "device": "a GPU"})
+    moved.save(results / "runs" / mine.experiment.key / "result.json")
+    text, code = check_results(evidence, results)
+    assert code == 0 and "torch: 2 in what is published, 3 here." in text and "a GPU here" in text
+
+
+def test_mixed_results_are_refused(evidence, tmp_path):
+    (first, *rest), *_ = [track.of("lora") for track in evidence]
+    for changes, named in (
+        ({"experiment": first.experiment.but(profile="smoke")}, "profile: smoke, study"),
+        ({"provenance": first.provenance | {"recipe": 2}}, "recipe: 1, 2"),
+    ):
+        with pytest.raises(ValueError, match=named):
+            check_one([replace(first, **changes), *rest])
+    mixed = [replace(evidence[0], comparison=[replace(first, provenance={"recipe": 2}), *evidence[0].comparison[1:]])]
+    with pytest.raises(ValueError, match="cannot be compared"):
+        write_report(mixed, tmp_path)
+
+
+def test_a_missing_seed_is_refused(tmp_path):
+    with pytest.raises(MissingResult, match="make study"):
+        gather(load_profile("study"), recorded(tmp_path))
+
+
+def test_a_smoke_study_is_under_a_banner_and_judges_nothing(evidence):
+    smoke = [replace(r, experiment=r.experiment.but(profile="smoke")) for r in evidence[0].comparison]
+    ranks = [replace(r, experiment=r.experiment.but(profile="smoke")) for r in evidence[0].ranks]
+    text = to_markdown(report([replace(evidence[0], comparison=smoke, ranks=ranks)]))
+    assert "Smoke profile" in text.split("\n\n")[1]
+    assert "confirmed" not in text and "refuted" not in text and "not judged" in text
+
+
+def test_the_readme_is_written_between_its_marks(evidence, tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{README_START}\nold\n{README_END}\nafter\n")
+    write_readme(evidence, path)
+    text = path.read_text()
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
+    assert "| full fine-tuning" in text and "LoRA trains 3 to 5 times faster" in text
+    path.write_text("no marks")
+    with pytest.raises(ValueError, match="lacks the marks"):
+        write_readme(evidence, path)
+
+
+def test_ones_own_runs_stand_beside_the_study_each_under_its_name(evidence, make):
+    own = [make(rank=rank, seed=seed) for rank in (4, 8) for seed in (0, 1)]
+    picture = own_over_evidence(own, evidence[0])
+    assert picture.alt.startswith("The study: No rank can be told apart from r=8")
+    assert "the study: minilm-l6, 2,000 examples, 5 seeds: r=1 " in picture.alt
+    assert picture.alt.endswith("yours: minilm-l6, 1,600 examples, seeds: 2: r=4 0.0, r=8 0.0.")
+
+
+def test_both_differences_lie_on_one_ruler(evidence, make):
+    full, lora = ([make(m, seed=seed, right=n) for seed in (0, 1)] for m, n in (("full", 830), ("lora", 800)))
+    picture = two_rulers((full, lora), evidence[0])
+    assert picture.alt.startswith("The study: ") and "examples, seeds: 2: 3.00 ± " in picture.alt
+    assert "5 seeds: " in picture.alt

@@ -1,0 +1,74 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from loralab.evidence.timing import count_operations, race, spread_batches, step_operations, steps_to, target_loss
+from loralab.train.models import apply_method, load_for
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize("track", ["classification", "generation"])
+def test_torchs_counter_and_the_formula_agree(smoke, track, method):
+    of = smoke if track == "classification" else smoke.generation
+    experiment = of.experiment(method)
+    model = apply_method(load_for(experiment), experiment)
+    (batch,) = spread_batches(experiment, 1)
+    # The first layer's frozen matrices read what needs no gradient: 2 % of LoRA's operations on MiniLM.
+    assert step_operations(model, batch) == pytest.approx(count_operations(model, batch), rel=0.025)
+
+
+def test_operations_of_minilm_by_hand(smoke):
+    """Per layer 4·384² + 2·384·1,536 weights; 16 texts of L tokens; the pooler and the head see one token a text."""
+    experiment = smoke.experiment("full")
+    (batch,) = spread_batches(experiment, 1)
+    rows, length = batch["input_ids"].shape
+    weights = 6 * (4 * 384**2 + 2 * 384 * 1536)
+    expected = 6 * rows * (length * weights + 384**2 + 2 * 384) + 12 * rows * length**2 * 384 * 6
+    assert step_operations(load_for(experiment), batch) == expected
+
+
+def test_batches_go_from_short_to_long(smoke):
+    widths = [batch["input_ids"].shape[1] for batch in spread_batches(smoke.experiment("lora"), 4)]
+    assert widths == sorted(widths) and widths[0] < widths[-1]
+
+
+def test_a_race_is_in_turns_on_the_same_batches(smoke):
+    timing = race(smoke, rounds=3)
+    assert {name: len(taken) for name, taken in timing.seconds.items()} == {"full": 3, "lora": 3}
+    real = [int(batch["attention_mask"].sum()) for batch in spread_batches(smoke.experiment("lora"), 3)]
+    assert timing.tokens == real == sorted(real)
+    assert len(timing.ratios) == 3 and min(timing.ratios) > 0
+    # LoRA is spared the gradients of the frozen weights: a third of the operations, less what the adapters add.
+    assert 1.3 < timing.counted["full"] / timing.counted["lora"] < 1.52
+
+
+def test_a_study_times_its_other_methods_in_the_same_rounds(smoke):
+    timing = race(replace(smoke, methods=("dora", "prompt")), rounds=2)
+    assert {name: len(taken) for name, taken in timing.seconds.items()} == dict.fromkeys(
+        ("full", "lora", "dora", "prompt"), 2
+    )
+    assert set(timing.counted) == set(timing.expected) == {"full", "lora"}
+    pairs = zip(timing.seconds["dora"], timing.seconds["lora"], strict=True)
+    assert timing.over_lora("dora") == [dora / lora for dora, lora in pairs]
+
+
+def test_measuring_leaves_the_attention_as_it_was(smoke):
+    experiment = smoke.experiment("full")
+    model = load_for(experiment)
+    before = model.config._attn_implementation
+    count_operations(model, spread_batches(experiment, 1)[0])
+    assert model.config._attn_implementation == before and torch.is_grad_enabled()
+
+
+def test_steps_to_a_loss_worked_by_hand():
+    assert steps_to([4, 3, 2, 1, 1], target=2.0, window=3) == 4  # means 3, 2, 4/3: the second ends at step 4
+    with pytest.raises(ValueError, match=r"1\.000.*1\.333"):
+        steps_to([4, 3, 2, 1, 1], target=1.0, window=3)
+    assert steps_to([1, 1, 1], target=1.0, window=1) == 1
+
+
+def test_every_run_reaches_the_target(make):
+    runs = [make("full"), make("lora")]
+    target = target_loss(runs[:1], runs[1:], window=10)
+    assert all(steps_to(result.loss_by_step, target, 10) for result in runs)

@@ -1,0 +1,51 @@
+import pytest
+import torch
+
+from loralab.evidence.update import Update, updates
+from loralab.train.models import load_trained
+from loralab.train.run import run, run_folder
+
+SMALL = {"train_size": 32, "validation_size": 8, "test_size": 8}
+
+
+@pytest.fixture
+def pair(smoke):
+    """One run of each method, and what is inside their updates."""
+    full, lora = smoke.experiment("full", **SMALL), smoke.experiment("lora", **SMALL)
+    for experiment in (full, lora):
+        run(experiment)
+    return lora, updates(full, lora, run_folder)
+
+
+def update(**changes):
+    values = {"layer": "l", "seed": 0, "full": [3.0, 2.0, 1.0], "lora": [1.0], "shared": 0.5, "by_chance": 0.1}
+    return Update(**{**values, "similarity": {"full": [0.99, 0.5, 0.59], "lora": [1.0, 0.6, 0.7]}, **changes})
+
+
+def test_what_a_rank_captures_worked_by_hand():
+    assert [update().captured(rank) for rank in (1, 2, 3)] == pytest.approx([9 / 14, 13 / 14, 1])
+    assert [update().rank_for(share) for share in (0.5, 0.9, 0.99)] == [1, 2, 3]
+
+
+def test_intruders_are_counted_by_hand():
+    assert update().intruders("full") == 2 and update().intruders("lora") == 0
+
+
+def test_inside_two_real_runs(pair):
+    lora, found = pair
+    assert len(found) == 12 and {each.seed for each in found} == {lora.seed}
+    for each in found:
+        assert len(each.lora) == lora.rank < len(each.full) == 384
+        assert each.full == sorted(each.full, reverse=True) and each.lora == sorted(each.lora, reverse=True)
+        assert 0 <= each.shared <= 1 and each.by_chance == 8 / 384
+        assert all(0 <= cosine <= 1.00001 for of in each.similarity.values() for cosine in of)
+        assert each.captured(384) == pytest.approx(1)
+
+
+def test_loras_singular_values_are_those_of_the_scaled_product(pair):
+    lora, found = pair
+    model = load_trained(lora, run_folder(lora)).get_base_model()
+    layer = model.get_submodule(found[0].layer)
+    a, b = (part["default"].weight.double() for part in (layer.lora_A, layer.lora_B))
+    expected = torch.linalg.svdvals(lora.scale * b @ a)[: lora.rank]
+    assert found[0].lora == pytest.approx(expected.tolist(), rel=1e-2, abs=1e-7)

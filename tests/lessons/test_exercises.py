@@ -1,0 +1,103 @@
+"""Every exercise of every lesson: blank, solved, and with each known mistake."""
+
+import ast
+import re
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+import jupytext
+import pytest
+from wrong_answers import RIGHT, WRONG
+
+from loralab.lessons.exercises import OTHER, exercises, verdict
+from loralab.profiles import load_profile
+
+SOURCES = sorted((Path(__file__).parents[2] / "notebooks" / "source").glob("[0-9]*.py"))
+REGION = re.compile(r"^([ ]*)### BEGIN SOLUTION\n(.*?)^[ ]*### END SOLUTION\n", re.MULTILINE | re.DOTALL)
+CELLS = {
+    cell.metadata["exercise"]: cell.source + "\n"
+    for source in SOURCES
+    for cell in jupytext.read(source).cells
+    if "exercise" in cell.metadata
+}
+# These train: what one run has trained, the next loads.
+LONG = {"rank_study", "modules_study", "another_model", "glue_study", "more_data"}
+
+
+def case(key, *more):
+    return pytest.param(key, *more, marks=[pytest.mark.slow] if key in LONG else [])
+
+
+@pytest.fixture(scope="module")
+def shared_results(tmp_path_factory):
+    return tmp_path_factory.mktemp("exercises")
+
+
+@pytest.fixture
+def answered(shared_results, monkeypatch):
+    monkeypatch.setenv("LORALAB_RESULTS", str(shared_results))
+    monkeypatch.setenv("LORALAB_PROFILE", "smoke")
+
+    def answer(key, code):
+        """The verdict on an exercise's cell with this code where its solution stands."""
+        indent = REGION.search(CELLS[key]).group(1)
+        filled = "".join(indent + line + "\n" if line.strip() else "\n" for line in code.strip("\n").split("\n"))
+        tree = ast.parse(REGION.sub(lambda _: filled, CELLS[key]))
+        *body, last = tree.body
+        namespace = {"profile": load_profile("smoke"), "verdict": verdict}
+        exec(compile(ast.Module(body, []), key, "exec"), namespace)
+        last.value.func.id = "verdict"
+        return eval(compile(ast.Expression(last.value), key, "eval"), namespace)
+
+    return answer
+
+
+def solution(key):
+    indent, code = REGION.search(CELLS[key]).groups()
+    return "".join(line.removeprefix(indent) for line in code.splitlines(keepends=True))
+
+
+def test_every_exercise_has_its_cell_and_every_lesson_three():
+    assert set(CELLS) == set(exercises())
+    for source in SOURCES:
+        assert sum("exercise" in cell.metadata for cell in jupytext.read(source).cells) >= 3, source.name
+
+
+@pytest.mark.parametrize("key", CELLS)
+def test_a_blank_is_not_tried_yet(key, answered):
+    assert answered(key, "...").text == "Not tried yet."
+
+
+@pytest.mark.parametrize("key", [case(key) for key in CELLS])
+def test_the_solution_gets_a_tick(key, answered):
+    found = answered(key, solution(key))
+    assert found.right, found.text
+    assert found.text.startswith("✓")
+
+
+@pytest.mark.parametrize(("key", "code"), [case(key, code) for key, codes in RIGHT.items() for code in codes])
+def test_another_right_way_gets_a_tick(key, code, answered):
+    found = answered(key, code)
+    assert found.right, found.text
+
+
+@pytest.mark.parametrize(("key", "hint"), [case(key, hint) for key, hints in WRONG.items() for hint in hints])
+def test_each_mistake_draws_its_own_hint(key, hint, answered):
+    found = answered(key, WRONG[key][hint])
+    assert (found.right, found.hint) == (False, hint), found.text
+    assert found.text.startswith("✗")
+
+
+def test_every_hint_has_a_mistake_and_every_exercise_its_reason():
+    texts = tomllib.loads(files("loralab").joinpath("exercises.toml").read_text(encoding="utf-8"))
+    said = {key for key in texts if key.startswith(("hint_", "right_"))}
+    named = {f"hint_{key}_{hint}" for key, row in WRONG.items() for hint in row}
+    assert said == named | {f"right_{key}" for key in exercises()}
+    for key in exercises():
+        assert len(WRONG[key]) >= 3 and OTHER in WRONG[key], key
+
+
+def test_an_unknown_exercise_is_refused():
+    with pytest.raises(ValueError, match="key cannot be 'x'"):
+        verdict("x", 1)

@@ -1,0 +1,257 @@
+"""The lessons as they are committed, and the tools that build and run them."""
+
+import html
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from loralab.experiment import RECIPE
+from loralab.messages import message, set_language
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+sys.path.insert(0, str(NOTEBOOKS))
+
+import build  # noqa: E402
+import execute  # noqa: E402
+
+LESSONS = [source.stem for source in build.sources()]
+EDITIONS = [(language, lesson) for language in build.LANGUAGES for lesson in LESSONS]
+CHECKED = "nbval-check-output"
+
+
+def committed(language, lesson):
+    return nbformat.read(NOTEBOOKS / language / f"{lesson}.ipynb", as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def built_at(notebook):
+    """The address that a notebook was built with: another checkout's may differ."""
+    found = re.search(r'^COURSE = "git\+(.+)@(.+)"$', code_cells(notebook)[0].source, re.MULTILINE)
+    return build.Address(*found.groups()) if found else None
+
+
+def test_there_are_six_lessons():
+    assert LESSONS == [
+        "01_dataset",
+        "02_tokenization",
+        "03_lora_setup",
+        "04_training",
+        "05_rank_comparison",
+        "06_full_vs_lora",
+    ]
+
+
+@pytest.mark.parametrize(("language", "lesson"), EDITIONS)
+def test_what_is_built_is_what_the_source_says(language, lesson):
+    path = NOTEBOOKS / language / f"{lesson}.ipynb"
+    address = built_at(committed(language, lesson))
+    built = build.with_outputs(build.build(NOTEBOOKS / "source" / f"{lesson}.py", language, address), path)
+    assert build.text_of(built) == path.read_text(encoding="utf-8")
+
+
+def test_every_lesson_comes_from_one_address():
+    assert len({built_at(committed(language, lesson)) for language, lesson in EDITIONS}) == 1
+
+
+@pytest.mark.parametrize(("language", "lesson"), EDITIONS)
+def test_every_output_belongs_to_its_code(language, lesson):
+    notebook = committed(language, lesson)
+    for cell, code in zip(notebook.cells, build.code_hashes(notebook), strict=True):
+        if cell.cell_type == "code":
+            assert cell.metadata.get("code_hash") == code, f"changed after it was run: {cell.source[:80]}"
+            assert cell.execution_count is not None
+
+
+@pytest.mark.parametrize(("language", "lesson"), EDITIONS)
+def test_outputs_are_clean_and_light(language, lesson):
+    text = (NOTEBOOKS / language / f"{lesson}.ipynb").read_text(encoding="utf-8")
+    assert len(text.encode()) < 500_000
+    notebook = committed(language, lesson)
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            shown = json.dumps(output)
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr", shown[:300]
+            assert not re.search(r"/(home|root|tmp|usr|work|Users)/|Warning|\\r", shown), shown[:300]
+            assert "widget" not in shown
+            assert "aside/" not in shown, "run over stale results: remove results/ and run make notebooks again"
+
+
+def shown_table(call):
+    """The cells, row by row, of the table that this call shows in lesson 6."""
+    cell = next(c for c in code_cells(committed("en", "06_full_vs_lora")) if call in c.source)
+    page = next(output.data["text/html"] for output in cell.outputs if "text/html" in output.get("data", {}))
+    values = re.findall(r"<t[hd](?: [^>]*)?>(.*?)</t[hd]>", page, re.DOTALL)
+    return [" ".join(html.unescape(value).split()) for value in values if value]
+
+
+def test_the_readmes_numbers_are_those_of_lesson_6():
+    readme = (NOTEBOOKS.parent / "README.md").read_text(encoding="utf-8")
+    section = readme.split("## A first result")[1].split("\n## ")[0]
+    *numbers, samples = [part for part in re.split(r"\n\n", section) if part.startswith("|")]
+    for table, call in zip(numbers, ("comparison_table(results)", "comparison_table(answers)"), strict=True):
+        rows = [row.strip("| ").split(" | ") for row in table.splitlines() if "---" not in row]
+        assert [value.strip() for row in rows for value in row] == shown_table(call)
+    answered = shown_table("samples_table(answers)")
+    for row in samples.splitlines()[2:]:
+        assert all(value in answered for value in row.strip("| ").split(" | "))
+
+
+def test_the_committed_results_are_of_todays_recipe():
+    for language in build.LANGUAGES:
+        set_language(language)
+        cells = code_cells(committed(language, "06_full_vs_lora"))
+        cell = [cell for cell in cells if "exercise" not in cell.metadata][-1]
+        table = cell.outputs[0].data["text/html"]
+        place = re.findall("<th>(.*?)</th>", table.partition("<tbody>")[0]).index(message("recipe"))
+        rows = [re.findall("<t[hd]>(.*?)</t[hd]>", row) for row in table.partition("<tbody>")[2].split("<tr>")[1:]]
+        assert rows and {row[place] for row in rows} == {str(RECIPE)}
+
+
+def test_a_code_change_takes_the_outputs_from_there_on(tmp_path):
+    source = tmp_path / "01_x.py"
+    source.write_text('# %%\nLANGUAGE = "es"\n\n# %%\n1 + 1\n\n# %%\n2 + 2\n')
+    path = tmp_path / "01_x.ipynb"
+    assert execute.execute(build.build(source, "es"), path) is None
+    outputs = [len(cell.outputs) for cell in build.with_outputs(build.build(source, "es"), path).cells]
+    assert outputs == [0, 1, 1]
+    source.write_text(source.read_text().replace("1 + 1", "1 + 3"))
+    rebuilt = build.with_outputs(build.build(source, "es"), path)
+    assert [cell.execution_count for cell in rebuilt.cells] == [1, None, None]
+
+
+def test_cell_ids_stay(tmp_path):
+    source = NOTEBOOKS / "source" / "01_dataset.py"
+    ids = [[cell.id for cell in build.build(source, "es").cells] for _ in range(2)]
+    assert ids[0] == ids[1] and len(set(ids[0])) == len(ids[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("# %% [markdown]\n# prose\n", "lang="), ("# %%\n1\n", "LANGUAGE")],
+)
+def test_a_source_without_language_is_refused(tmp_path, text, said):
+    (tmp_path / "x.py").write_text(text)
+    with pytest.raises(ValueError, match=said):
+        build.build(tmp_path / "x.py", "es")
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_both_editions_have_the_same_skeleton(lesson):
+    spanish, english = committed("es", lesson), committed("en", lesson)
+    assert [cell.cell_type for cell in spanish.cells] == [cell.cell_type for cell in english.cells]
+    for es, en in zip(spanish.cells, english.cells, strict=True):
+        if es.cell_type == "code":
+            assert es.source.replace('LANGUAGE = "es"', "") == en.source.replace('LANGUAGE = "en"', "")
+        else:
+            texts = [es.source, en.source.replace("/notebooks/en/", "/notebooks/es/")]
+            for pattern in (r"^#+ ", r"`[^`]+`", r"\]\([^)]+\)", r"^- "):
+                found = [sorted(re.findall(pattern, text, re.MULTILINE)) for text in texts]
+                assert found[0] == found[1], es.source
+
+
+def test_a_failing_cell_is_named_and_what_ran_is_saved(tmp_path):
+    source = tmp_path / "01_x.py"
+    source.write_text('# %%\nLANGUAGE = "es"\n"before"\n\n# %%\nraise ValueError("too bad")\n\n# %%\n"after"\n')
+    path = tmp_path / "01_x.ipynb"
+    path.write_text("an earlier, whole run")
+    failed = execute.execute(build.build(source, "es"), path)
+    assert "raise ValueError" in failed and "too bad" in failed and "01_x.running.ipynb" in failed
+    saved = nbformat.read(tmp_path / "01_x.running.ipynb", as_version=4)
+    assert [len(cell.outputs) for cell in saved.cells] == [1, 1, 0]
+    assert path.read_text() == "an earlier, whole run"
+
+
+def nbval(path, **environment):
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-current-env"]
+    command += ["--nbval-cell-timeout=60", "--rootdir", str(path.parent), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+    return done.returncode, done.stdout
+
+
+def small(tmp_path, output):
+    """A notebook with one checked cell, stored with this output."""
+    source = tmp_path / "x.py"
+    source.write_text(f'# %%\nLANGUAGE = "es"\n\n# %% tags=["{CHECKED}"]\nprint(40 + 2)\n')
+    notebook = build.build(source, "es")
+    for count, cell in enumerate(notebook.cells, 1):
+        cell.execution_count = count
+    notebook.cells[1].outputs = [nbformat.v4.new_output("stream", text=output)]
+    nbformat.write(notebook, tmp_path / "x.ipynb")
+    return tmp_path / "x.ipynb"
+
+
+def test_a_checked_cell_passes_with_the_right_output(tmp_path):
+    code, shown = nbval(small(tmp_path, "42\n"))
+    assert code == 0, shown
+
+
+def test_a_checked_cell_fails_with_another_output(tmp_path):
+    code, shown = nbval(small(tmp_path, "43\n"))
+    assert code == 1 and "mismatch" in shown
+
+
+@pytest.mark.parametrize(("language", "lesson"), EDITIONS)
+def test_each_lesson_checks_some_output_and_none_vacuously(language, lesson):
+    checked = [cell for cell in code_cells(committed(language, lesson)) if CHECKED in cell.metadata.get("tags", [])]
+    assert checked
+    for cell in checked:
+        assert cell.execution_count is not None and cell.outputs, cell.source
+
+
+@pytest.mark.parametrize(("language", "lesson"), EDITIONS)
+def test_the_outputs_are_those_of_the_cpu_profile(language, lesson):
+    setup = code_cells(committed(language, lesson))[0]
+    assert setup.outputs[0].text.strip().endswith({"es": "perfil cpu", "en": "profile cpu"}[language])
+
+
+def test_a_kernel_has_no_network_either(tmp_path):
+    source = tmp_path / "x.py"
+    source.write_text('# %%\nLANGUAGE = "es"\n\n# %%\nimport socket\nsocket.create_connection(("192.0.2.1", 80), 1)\n')
+    failed = execute.execute(build.build(source, "es"), tmp_path / "x.ipynb")
+    assert "without a network" in failed
+
+
+def test_every_lesson_starts_in_the_same_way():
+    for lesson in LESSONS:
+        first = code_cells(committed("es", lesson))[0].source
+        assert first == build.setup_code("es", built_at(committed("es", lesson)))
+
+
+@pytest.mark.parametrize(("language", "lesson"), EDITIONS)
+def test_each_lesson_shows_two_figures_with_their_numbers_in_words(language, lesson):
+    shown = [
+        alt
+        for cell in code_cells(committed(language, lesson))
+        for output in cell.outputs
+        for alt in re.findall(r'<img [^>]*alt="([^"]*)"', output.get("data", {}).get("text/html", ""))
+    ]
+    assert len(shown) >= 2
+    assert all(len(re.findall(r"\d", alt)) >= 2 for alt in shown)
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_each_lesson_asks_for_predictions_and_compares_every_one(lesson):
+    code = "\n".join(cell.source for cell in code_cells(committed("es", lesson)))
+    guesses = re.findall(r'^(\w+) = predict\("\w+", None\)$', code, re.MULTILINE)
+    assert guesses and all(f"{guess}.compare(" in code for guess in guesses)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_each_cell_can_be_run_twice(lesson, tmp_path, monkeypatch):
+    monkeypatch.setenv("LORALAB_PROFILE", "smoke")
+    notebook = build.build(NOTEBOOKS / "source" / f"{lesson}.py", "es")
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    notebook.cells = [nbformat.v4.new_code_cell(cell.source) for cell in cells for _ in range(2)]
+    assert execute.execute(notebook, tmp_path / f"{lesson}.ipynb") is None

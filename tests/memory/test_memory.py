@@ -1,0 +1,330 @@
+"""Plans of memory: pieces worked by hand, identities, and steps that are taken for real."""
+
+import json
+import random
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from loralab.memory.duration import STARTED, published_rates, rates, step_seconds
+from loralab.memory.fitting import GPUS, fits
+from loralab.memory.measurement import combinations, foreseen, measure_apart, published, size_name
+from loralab.memory.planning import largest_batch, plan
+from loralab.memory.tracing import PARTS, STATIC, WORK, Counter, FourBit, empty_base, step_of
+from loralab.profiles import load_profile
+from loralab.train.hardware import Device
+from loralab.train.models import apply_method, configuration, empty_model
+from loralab.train.objectives import class_loss, objective_of
+from loralab.train.peak import profiled_peak, quiet_stderr, static_bytes
+
+CPU = Device("cpu", "2 × CPU", 24 * 2**30)
+T4 = Device("cuda", "T4", 15 * 2**30, (7, 5))
+A100 = Device("cuda", "A100", 40 * 2**30, (8, 0))
+WIDTH, LAYERS, VOCABULARY = 384, 6, 49_152  # MiniLM's, MiniLM's, SmolLM2's
+
+
+def static(experiment, device=CPU):
+    return sum(plan(experiment, device, 1, 4).static.values())
+
+
+def test_what_is_there_beside_activations_worked_by_hand(smoke):
+    lora = smoke.generation.experiment("lora")
+    frequencies = 4 * 32 * 2  # of rotary positions: half a head's 64, kept twice
+    assert static(lora.but(method="full")) == pytest.approx(16 * 134_515_008 + frequencies, abs=4 * 300)
+    assert static(lora) == pytest.approx(4 * 134_515_008 + 16 * 4_884_480 + frequencies, abs=4 * 500)
+
+
+@pytest.mark.slow
+def test_what_gemma_needs_beside_activations_worked_by_hand():
+    gemma = load_profile("smoke").generation.experiment("lora", model="gemma-3-4b", weights="bf16")
+    assert static(gemma, A100) == pytest.approx(2 * 4.300e9 + 16 * 29_802_496, rel=1e-3)
+    # the embeddings, 262,208 × 2,560, in fp32 and the rest in 4.127 bits
+    embedded = 262_208 * 2_560
+    expected = 4 * embedded + 4.127 / 8 * (4.300e9 - embedded) + 16 * 29_802_496
+    assert static(gemma.but(weights="nf4"), T4) == pytest.approx(expected, rel=0.01)
+    # What sees images has weights, but neither gradients nor averages.
+    full = gemma.but(weights="fp32", method="full")
+    assert static(full, A100) == pytest.approx(4 * 4.300e9 + 12 * 3.880e9, rel=1e-3)
+
+
+@pytest.mark.parametrize(("device", "mask"), [(CPU, 4), (T4, 1)])
+def test_dropout_before_the_adapters_worked_by_hand(smoke, device, mask):
+    """Query and value then keep a masked input each, and a mask, instead of sharing theirs; the first layer's input,
+    which comes from frozen embeddings, needs no gradient and so no mask."""
+    lora, rows, length = smoke.experiment("lora"), 16, 64
+    without, with_it = (
+        plan(lora.but(dropout=dropout), device, rows, length).parts["activations"] for dropout in (0, 0.1)
+    )
+    a_layer, first = 2 * (4 + mask) - 4, 2 * 4 - 4
+    expected = rows * length * WIDTH * ((LAYERS - 1) * a_layer + first)
+    in_work = rows * length * WIDTH * a_layer  # of the one layer that is in work at the fullest moment
+    assert with_it - without == pytest.approx(expected, abs=in_work)
+
+
+def test_logits_worked_by_hand(smoke):
+    planned = plan(smoke.generation.experiment("lora"), CPU, 4, 128)
+    # Themselves, their softmax's logarithm, and the gradient, in fp32; the last token has no next one.
+    assert planned.parts["logits"] == pytest.approx(3 * 4 * 4 * 128 * VOCABULARY, rel=0.01)
+
+
+def test_attention_that_is_not_fused_keeps_its_weights(smoke):
+    full, rows, heads = smoke.experiment("full"), 8, 12
+
+    def beyond(length):
+        eager, fused = (plan(full, T4, rows, length, kind).parts["activations"] for kind in ("eager", "sdpa"))
+        return eager - fused
+
+    # In each layer a softmax in fp32, its dropped copy and the mask, 9 bytes for each of heads × length²; fused
+    # attention keeps a text's own mask instead, in fp32.
+    assert beyond(256) == pytest.approx(LAYERS * rows * (9 * heads - 4) * 256**2, rel=0.02)
+    assert beyond(256) / beyond(128) == pytest.approx(4, rel=0.1)
+
+
+def test_checkpointing_keeps_less_and_computes_more(smoke):
+    lora = smoke.generation.experiment("lora")
+    kept, again = (lora.but(activation_checkpointing=on) for on in (False, True))
+    assert plan(again, CPU, 4, 128).parts["activations"] < plan(kept, CPU, 4, 128).parts["activations"] / 5
+    work = [step_of(experiment, CPU, 4, 128).work(1)["operations"] for experiment in (kept, again)]
+    assert (
+        1.2 < work[1] / work[0] < 1.5
+    )  # the frozen model forward once more: 6 instead of 4 a weight, but for the logits
+
+
+def test_accumulated_gradients_are_there_from_the_start(smoke):
+    full = smoke.experiment("full")
+    one, two = (plan(full.but(gradient_accumulation_steps=steps), CPU, 16, 64) for steps in (1, 2))
+    assert two.parts["gradients"] == two.static["gradients"] == one.static["gradients"]
+    assert one.parts["gradients"] < one.static["gradients"] / 10 and two.peak > one.peak
+
+
+def test_half_precision_keeps_less_of_activations_and_as_much_of_the_rest(smoke):
+    full = smoke.experiment("full")
+    exact, mixed = (plan(full.but(precision=precision), T4, 16, 128) for precision in ("fp32", "fp16"))
+    assert mixed.static == exact.static
+    assert 0.5 < mixed.parts["activations"] / exact.parts["activations"] < 0.8
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "head"])
+@pytest.mark.parametrize("device", [CPU, T4])
+def test_the_largest_batch_fits_and_one_more_does_not(smoke, method, device):
+    experiment, memory = smoke.experiment(method, max_length=64), 2**30
+    rows = largest_batch(experiment, device, memory)
+    assert plan(experiment, device, rows).peak <= memory < plan(experiment, device, rows + 1).peak
+
+
+def test_no_batch_fits_where_the_weights_do_not(smoke):
+    assert largest_batch(smoke.experiment("lora"), CPU, 2**20) == 0
+
+
+def test_a_method_that_trains_nothing_has_no_plan(smoke):
+    with pytest.raises(ValueError, match="tfidf trains nothing"):
+        plan(smoke.experiment("tfidf"), CPU)
+
+
+def test_a_file_that_is_no_configuration_is_named(tmp_path):
+    path = tmp_path / "config.json"
+    for text in ("{", '{"model_type": "none"}', "[]", '{"model_type": "bert", "hidden_size": "64"}'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"config\.json is not the configuration"):
+            configuration(str(path))
+
+
+def test_any_configuration_can_be_planned(smoke, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"model_type": "llama", "vocab_size": 100, "hidden_size": 32, "num_hidden_layers": 2,
+                                "intermediate_size": 64, "num_attention_heads": 4}))  # fmt: skip
+    experiment = smoke.generation.experiment("full", model=str(path))
+    layer = 4 * 32 * 32 + 3 * 32 * 64 + 2 * 32
+    assert static(experiment) == pytest.approx(16 * (2 * 100 * 32 + 2 * layer + 32), abs=500)
+
+
+def test_4_bits_are_unpacked_to_fp32():
+    """As `load_for` asks of bitsandbytes: in a 16-bit step too, where the product's other side is 16 bits."""
+    layer, x = FourBit(64, 128, bias=False), torch.ones(1, 64, dtype=torch.bfloat16, requires_grad=True)
+    counter = Counter(vocabulary=0)
+    with counter:
+        y = layer(x)
+        y.sum().backward()
+    assert y.dtype == x.grad.dtype == torch.bfloat16
+    most = max(map(sum, counter.moments))
+    assert 4 * 64 * 128 <= most < 4 * 64 * 128 + 4096
+
+
+def test_a_step_takes_what_was_planned():
+    asked = next(asked for asked in combinations() if asked["experiment"].dropout)
+    size = measure_apart(**asked)
+    assert size.ratio == pytest.approx(1, abs=0.02)
+    assert size.static_ratio == pytest.approx(1, abs=0.01)
+    assert size.seconds > 0 and set(size.plan.parts) == set(PARTS) and set(size.plan.static) == set(STATIC)
+
+
+def test_a_step_under_autocast_takes_what_was_planned(smoke):
+    """Trainer has no autocast on a CPU; torch has, with the same rules for what is cast and kept."""
+    experiment, rows, length = smoke.experiment("lora"), 16, 64
+    planned = step_of(experiment.but(precision="bf16"), CPU, rows, length).moments.sum(axis=1).max()
+    torch.manual_seed(0)
+    model = apply_method(empty_base(experiment), experiment).train()
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, fused=True)
+    ids = torch.randint(5, 1000, (rows, length))
+    mask = torch.ones_like(ids)
+    mask[-1, -1] = 0
+    labels = torch.zeros(rows, dtype=torch.long)
+
+    def step():
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            outputs = model(input_ids=ids, attention_mask=mask)
+        loss = class_loss(outputs, labels, torch.tensor(rows))
+        del outputs
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    step()
+    kept = static_bytes(model, optimizer)
+    with quiet_stderr(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        step()
+    assert planned == pytest.approx(kept + profiled_peak(profiler), rel=0.05)
+
+
+def test_the_published_sizes_are_within_what_the_course_promises():
+    sizes = published()
+    assert len(sizes) >= 24
+    assert {size.plan.experiment.model for size in sizes} >= {
+        "minilm-l6",
+        "distilbert-base-uncased",
+        "bert-base-uncased",
+        "smollm2-135m",
+        "gemma-3-270m",
+    }
+    for size in sizes:
+        assert abs(size.static_ratio - 1) < 0.1, size_name(size)
+        assert abs(size.ratio - 1) < 0.2, size_name(size)
+
+
+def test_the_published_plans_are_this_codes():
+    for size, asked in zip(published(), combinations(), strict=True):
+        if asked["experiment"].model == "minilm-l6":  # the others take longer
+            planned = plan(device=size.plan.device, **asked)
+            assert replace(planned, work={}) == replace(size.plan, work={})
+            # Other versions of the libraries take a few operations more or fewer.
+            assert planned.work == pytest.approx(size.plan.work, rel=0.02)
+
+
+def test_other_models_steps_foretell_a_models_seconds():
+    sizes = published()
+    for size, seconds in zip(sizes, foreseen(sizes), strict=True):
+        assert abs(seconds / size.seconds - 1) < 0.3, size_name(size)
+
+
+def test_rates_are_found_again():
+    """Steps that take just what their work costs."""
+    each = {"operations": 1e-11, "bytes": 1e-10, "fresh": 0.0, "drawn": 1e-8, "started": 1e-5}
+    chance = random.Random(0)
+    work = [{kind: chance.uniform(1, 2) / (each[kind] or 1) for kind in WORK} for _ in range(8)]
+    seconds = [sum(done[kind] * each[kind] for kind in WORK) for done in work]
+    found = rates(work, seconds)
+    assert found == pytest.approx(each, rel=1e-6, abs=1e-12)
+    assert step_seconds(work[0], found, "cpu") == pytest.approx(seconds[0])
+
+
+def test_a_gpu_computes_while_python_starts_what_comes_next():
+    each = published_rates("T4", "fp16")
+    large = {"operations": 16.25e12, "bytes": 320e9, "fresh": 1e9, "drawn": 1e9, "started": 1000}
+    # A quarter of 65e12 operations a second, and three quarters of 320e9 bytes.
+    assert step_seconds(large, each, "cuda") == pytest.approx(1 + 4 / 3)
+    assert step_seconds(large | {"operations": 0, "bytes": 0}, each, "cuda") == pytest.approx(1000 * STARTED)
+
+
+def test_a_trainings_seconds_are_those_of_its_steps(smoke):
+    """Accumulated batches are passed forward and backward, each; the update comes once."""
+    full = smoke.experiment("full", batch_size=16, epochs=2, gradient_accumulation_steps=2)
+    planned, step, each = plan(full, CPU), step_of(full, CPU, 16, 128), dict.fromkeys(WORK, 1e-9)
+    forward, backward, update = (step_seconds(w, each, "cpu") for w in (step.forward, step.backward, step.update))
+    taken = 2 * (forward + backward) + update
+    seconds = planned.steps(100) * step_seconds(planned.work, each, "cpu")
+    assert seconds == pytest.approx(2 * 4 * taken)  # 7 batches are 4 steps
+    assert update < (forward + backward) / 10
+
+
+def test_the_update_reads_and_writes_what_adamw_does(smoke):
+    """16 bytes a parameter read and 16 written (AdamW writes the gradient too); clipping reads the gradient for its
+    norm, and reads and writes it to scale it."""
+    full = smoke.experiment("full")
+    assert step_of(full, CPU, 16, 64).update["bytes"] == pytest.approx((32 + 12) * 22_713_986, rel=0.01)
+
+
+def test_only_what_computes_is_counted_as_an_operation(smoke):
+    """A forward pass of MiniLM's encoder starts some twenty operations a layer, as torch's profiler counts them too."""
+    experiment = smoke.experiment("full")
+    started = step_of(experiment, CPU, 16, 64).forward["started"]
+    model = empty_base(experiment).train()
+    ids = torch.zeros(16, 64, dtype=torch.long)
+    with quiet_stderr(), profile(activities=[ProfilerActivity.CPU]) as profiler:
+        model(input_ids=ids, attention_mask=torch.ones_like(ids))
+    outermost = [event for event in profiler.events() if event.name.startswith("aten::") and event.cpu_parent is None]
+    assert len(outermost) / 2 < started < 2 * len(outermost)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_python_starts_an_operation_in_about_the_time_assumed(method, tmp_path):
+    """In steps of a Qwen2 so small that nothing else takes time, the quickest of 20: not in more, nor in a tenth."""
+    path = tmp_path / "config.json"
+    sizes = {"vocab_size": 100, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 24}
+    path.write_text(json.dumps({"model_type": "qwen2", **sizes, "num_attention_heads": 4, "num_key_value_heads": 4}))
+    experiment = load_profile("smoke").generation.experiment(method, model=str(path))
+    step, model = step_of(experiment, CPU, 1, 4), apply_method(empty_base(experiment), experiment).train()
+    ids, seconds = torch.zeros(1, 4, dtype=torch.long), []
+    for _ in range(20):
+        started = time.perf_counter()
+        objective_of(experiment).loss(
+            model(input_ids=ids, attention_mask=torch.ones_like(ids)), ids, torch.tensor(1)
+        ).backward()
+        seconds.append(time.perf_counter() - started)
+    each = min(seconds) / (step.forward["started"] + step.backward["started"])
+    assert STARTED / 10 < each < STARTED
+
+
+@pytest.mark.slow
+def test_gemma_on_a_t4_by_plan():
+    """The original's model: full fine-tuning needs more than any single GPU of 40 GB, QLoRA fits a T4."""
+    large = load_profile("large").generation
+    assert plan(large.experiment("full"), A100).peak > A100.memory
+    assert plan(large.variant("t4"), T4).peak < 0.9 * T4.memory
+
+
+def test_full_fine_tuning_of_the_t4s_profile_fits_a_t4():
+    experiment = load_profile("t4").generation.experiment("full")
+    assert (experiment.batch_size, experiment.max_length) == (4, 256)
+    planned = plan(experiment, GPUS[0])
+    # Weights and AdamW's averages of 494,032,768 parameters; the logits of 4 × 256 tokens and their gradient.
+    assert planned.peak > 12 * 494_032_768 + 8 * 4 * 256 * 151_936
+    assert fits(planned)
+
+
+def test_qwens_operations_by_hand():
+    full, tokens = load_profile("t4").generation.experiment("full", precision="fp32"), 100
+    # Layer: q and o of 896², k and v of 896 × 128, three of 896 × 4864. The output layer is the embedding, tied.
+    layer = 2 * 896 * 896 + 2 * 896 * 128 + 3 * 896 * 4864
+    linear = 24 * layer + 896 * 151_936
+    # Beside them biases of q, k and v, two norms a layer, and a last one.
+    counted = sum(parameter.numel() for parameter in empty_model(full).parameters())
+    assert counted == linear + 24 * (896 + 128 + 128 + 2 * 896) + 896 == 494_032_768
+    # Forward 2 operations a weight and token (Kaplan et al. 2020, section 2.1), and attention's two products.
+    expected = 4 * tokens * (2 * linear + 24 * 4 * 896 * tokens)
+    assert step_of(full, GPUS[0], 4, tokens).forward["operations"] == pytest.approx(expected, rel=0.01)
+
+
+def test_operations_of_methods_by_hand():
+    """6 a weight and token for full fine-tuning, 4 with the weights frozen, 2 with the head alone trained."""
+    linear, tokens = 6 * (4 * 768 * 768 + 2 * 768 * 3072), 100
+    for method, operations in (("full", 6), ("lora", 4), ("head", 2)):
+        step = step_of(load_profile("t4").experiment(method, precision="fp32"), GPUS[0], 16, tokens)
+        done = step.forward["operations"] + step.backward["operations"]
+        # The first layer's input needs no gradient; attention and LoRA's own come on top.
+        assert done == pytest.approx(operations * 16 * tokens * linear, rel=0.08)
+        assert step.update["operations"] == 0

@@ -1,0 +1,266 @@
+"""Whether experiments fit: decisions as tables, what is said, and that nothing is loaded before."""
+
+import json
+
+import pytest
+
+import loralab.memory.measurement
+from loralab.__main__ import main
+from loralab.memory.fitting import GPUS, ROOM, able, changes, check_fits, fits, title
+from loralab.memory.measurement import measure_apart
+from loralab.memory.planning import largest_batch, plan
+from loralab.memory.tracing import NotFollowed
+from loralab.messages import set_language
+from loralab.planner import as_json, rates_on, try_on, wanted
+from loralab.profiles import load_profile
+from loralab.train.hardware import Device
+
+T4, L4, A100, A100_80, H100 = GPUS
+CPU = Device("cpu", "2 × CPU", 24 * 2**30)
+
+
+@pytest.fixture(scope="module")
+def gemma():
+    return load_profile("large").generation
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A language model whose steps are planned at once: its configuration, a full and a LoRA experiment."""
+    path = tmp_path_factory.mktemp("tiny") / "config.json"
+    path.write_text(json.dumps({"model_type": "llama", "vocab_size": 1000, "hidden_size": 64, "num_hidden_layers": 2,
+                                "intermediate_size": 128, "num_attention_heads": 4}))  # fmt: skip
+    return load_profile("cpu").generation.experiment("full", model=str(path))
+
+
+def gpu_of(size):
+    """A GPU like a T4 with room for so many bytes."""
+    return Device("cuda", "small", int(size / ROOM), (7, 5))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("weights", "method", "fitting"),
+    [
+        ("fp32", "full", {A100_80, H100}),
+        ("fp32", "lora", {L4, A100, A100_80, H100}),
+        ("bf16", "lora", {L4, A100, A100_80, H100}),
+        ("nf4", "lora", {T4, L4, A100, A100_80, H100}),
+    ],
+)
+def test_the_gpus_that_gemma_fits_one_example_at_a_time(gemma, weights, method, fitting):
+    experiment = gemma.experiment(method, weights=weights, batch_size=1)
+    assert {gpu for gpu in GPUS if able(experiment, gpu) and fits(plan(experiment, gpu))} == fitting
+
+
+def test_what_a_device_cannot_compute(gemma):
+    lora = gemma.experiment("lora", precision="auto")
+    assert not able(lora, T4) and able(lora, L4)  # bf16
+    assert able(lora.but(weights="nf4"), T4) and not able(lora.but(weights="nf4"), CPU)
+    assert not able(lora.but(weights="fp32", precision="fp16"), CPU)
+    assert able(load_profile("t4").experiment("full"), T4)
+
+
+def test_changes_take_less_and_say_so(tiny):
+    planned = plan(tiny, gpu_of(2**20))
+    found = changes(planned)
+    assert all(change.plan.peak < planned.peak for change in found)
+    fields = ["batch_size=1", "activation_checkpointing=true", "precision=auto", "method=lora", "max_length=128"]
+    for field, change in zip(fields, found, strict=True):
+        assert f"`{field}`" in change.text
+    methods = [change.plan.experiment.method for change in found]
+    assert methods.count("lora") == 1 and methods.count("full") == len(found) - 1
+    adapted = changes(plan(tiny.but(method="lora"), gpu_of(2**20)))
+    prefixed = changes(plan(tiny.but(method="prefix"), gpu_of(2**20)))
+    assert prefixed and not any(change.plan.experiment.activation_checkpointing for change in prefixed)
+    # A T4 has no bf16 units; what LoRA leaves frozen can be held in 4 bits.
+    assert [c.plan.experiment.weights for c in adapted if c.plan.experiment.weights != "fp32"] == ["nf4"]
+
+
+def test_a_smaller_batch_is_the_largest_that_fits(tiny):
+    one, four = (plan(tiny.but(gradient_accumulation_steps=2), T4, rows).peak for rows in (1, 4))
+    device = gpu_of((2 * one + four) / 3 + (four - one) / 3)  # of about 3 rows
+    planned = plan(tiny.but(batch_size=16), device)
+    assert not fits(planned)
+    smaller = next(change.plan for change in changes(planned) if change.plan.rows < 16)
+    assert fits(smaller) and not fits(plan(smaller.experiment, device, 2 * smaller.rows))
+    assert smaller.experiment.batch_size * smaller.experiment.gradient_accumulation_steps == 16
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_what_cannot_fit_is_refused_with_what_to_change(tiny, smoke, language):
+    set_language(language)
+    small = Device("cpu", "2 × CPU", 2**20)
+    with pytest.raises(ValueError, match="max_length") as told:
+        check_fits(tiny, small)
+    for part in ("config.json", "method=lora", "activation_checkpointing=true", "GiB"):
+        assert part in str(told.value)
+    check_fits(tiny, CPU)
+    check_fits(tiny, Device("cpu", "CPU", 0))  # it does not say how much it has
+    check_fits(smoke.experiment("tfidf"), small)
+
+
+def test_a_batch_is_no_larger_than_the_data(tiny):
+    device = Device("cpu", "2 × CPU", plan(tiny, CPU, 2).peak)
+    with pytest.raises(ValueError, match="192 × 256"):
+        check_fits(tiny.but(batch_size=4096), device)
+    check_fits(tiny.but(batch_size=4096, train_size=2), device)
+
+
+def test_where_memory_or_length_is_not_known(tiny):
+    unknown = try_on(tiny, Device("cpu", "CPU", 0))
+    assert unknown.plan and fits(unknown.plan) is None and not unknown.changes and unknown.largest_batch is None
+    uncut = tiny.but(max_length=None)
+    assert "at least" in title(plan(uncut, T4)) and "at least" not in title(plan(tiny, T4))
+    assert try_on(uncut, T4).largest_batch is None
+
+
+def test_the_largest_batch_is_of_the_devices_precision_and_the_models_length(smoke):
+    asked, meant = smoke.experiment("head", max_length=1024, precision="auto"), smoke.experiment("head", max_length=512)
+    assert largest_batch(asked, T4, 2**30) == largest_batch(meant.but(precision="fp16"), T4, 2**30)
+    assert largest_batch(asked, T4, 2**30) > largest_batch(meant.but(precision="fp32"), T4, 2**30)
+
+
+def test_a_model_whose_step_depends_on_its_values_is_named_and_not_refused(tmp_path, tiny, capsys):
+    path = tmp_path / "experts.json"
+    path.write_text(json.dumps({"model_type": "mixtral", "vocab_size": 100, "hidden_size": 64, "num_hidden_layers": 1,
+                                "intermediate_size": 32, "num_attention_heads": 4}))  # fmt: skip
+    experiment = tiny.but(model=str(path))
+    with pytest.raises(NotFollowed, match=r"cannot take the step of experts\.json"):
+        plan(experiment, T4)
+    check_fits(experiment, Device("cpu", "2 × CPU", 2**20))
+    assert "cannot take the step" in capsys.readouterr().out
+    assert main(["plan", "task=generation", "method=full", f"model={path}"]) == 1
+    assert "cannot take the step" in capsys.readouterr().err
+
+
+def test_a_training_of_all_there_is_takes_no_known_time(tiny):
+    rows = [device["seconds"] for device in json.loads(as_json([tiny.but(train_size="all")]))[0]["devices"]]
+    assert rows == [None] * len(rows)
+    assert try_on(tiny, T4).seconds
+
+
+def test_a_profile_is_planned_once_for_each_size():
+    experiments = wanted(load_profile("study"), [])
+    assert len({experiment.but(seed=0).key for experiment in experiments}) == len(experiments)
+    # The comparison, other ranks, modules and methods, and other sizes of batch: the variants, of the generation track.
+    assert {experiment.method for experiment in experiments} == {
+        *("full", "lora", "head", "rslora", "dora", "pissa", "ia3", "prompt", "prefix")
+    }
+    assert {experiment.rank for experiment in experiments if experiment.method == "lora"} == {1, 4, 8, 16, 32}
+    assert len({experiment.target_modules for experiment in experiments}) > 1
+    assert {(experiment.batch_size, experiment.max_length) for experiment in experiments} == {
+        (16, 128),
+        (4, 256),
+        (8, 512),
+    }
+
+
+def test_another_architecture_is_planned_without_the_changes_that_it_does_not_take(tmp_path, tiny):
+    """There is no LoRA by default for a GPT-2, and nothing to change where only the head is trained, text by text."""
+    path = tmp_path / "gpt2.json"
+    path.write_text(json.dumps({"model_type": "gpt2", "vocab_size": 100, "n_embd": 64, "n_layer": 2, "n_head": 4}))
+    found = changes(plan(tiny.but(model=str(path)), gpu_of(2**20)))
+    assert {change.plan.experiment.method for change in found} == {"full"} and len(found) >= 3
+    with pytest.raises(ValueError, match="use a smaller model"):
+        check_fits(load_profile("cpu").experiment("head", batch_size=1, max_length=1), Device("cpu", "CPU", 2**20))
+
+
+def test_a_model_without_fused_attention_is_planned(tmp_path):
+    path = tmp_path / "deberta.json"
+    sizes = {"vocab_size": 100, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    path.write_text(json.dumps({"model_type": "deberta-v2", **sizes}))
+    chosen, eager = (plan(load_profile("cpu").experiment("full", model=str(path)), T4, attention=kind)
+                     for kind in (None, "eager"))  # fmt: skip
+    assert chosen.parts == eager.parts
+
+
+def test_an_experiment_is_named_by_its_fields(smoke):
+    pairs = ["task=generation", "method=lora", "rank=4", "dropout=0.1", "activation_checkpointing=true"]
+    (experiment,) = wanted(smoke, [*pairs, "target_modules=q_proj,v_proj", "max_length=512"])
+    expected = smoke.generation.experiment(
+        "lora", rank=4, dropout=0.1, activation_checkpointing=True, target_modules=("q_proj", "v_proj"), max_length=512
+    )
+    assert experiment == expected
+    assert wanted(smoke, ["max_length=none"])[0].max_length is None
+
+
+@pytest.mark.parametrize("pair", ["rank", "rank=", "size=3", "=3"])
+def test_a_pair_that_is_none_is_named(smoke, pair):
+    with pytest.raises(ValueError, match="is not field=value"):
+        wanted(smoke, [pair])
+
+
+@pytest.mark.parametrize(("language", "heading"), [("es", "activaciones"), ("en", "activations")])
+def test_the_command_in_both_languages(language, heading, capsys):
+    assert main(["plan", "method=full", "batch_size=4096", "--language", language]) == 0
+    said = capsys.readouterr().out
+    assert heading in said and "A100 80 GB" in said and "batch_size=" in said
+
+
+def test_the_command_as_json(capsys):
+    assert main(["plan", "method=lora", "--json"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)
+    assert [row["device"] for row in one["devices"]][1:] == [gpu.name for gpu in GPUS]
+    row = one["devices"][1]
+    assert row["peak"] == row["weights"] + row["gradients"] + row["optimizer"] + row["activations"] + row["logits"]
+    assert row["fits"] is True and row["largest_batch"] > 16
+
+
+def test_the_command_says_what_is_wrong(capsys):
+    assert main(["plan", "model=nothing"]) == 1
+    assert "model cannot be 'nothing'" in capsys.readouterr().err
+
+
+def test_steps_can_be_measured_instead(capsys):
+    assert main(["plan", "--measure", "method=lora", "batch_size=2", "max_length=16"]) == 0
+    assert "2 × 16 tokens" in (said := capsys.readouterr().out) and "measured (profiler)" in said
+
+
+def test_measurements_are_not_for_programs(capsys):
+    with pytest.raises(SystemExit):
+        main(["plan", "--measure", "--json", "method=lora"])
+    assert "not allowed with" in capsys.readouterr().err
+
+
+def test_a_step_that_the_system_ended_is_named(smoke, tmp_path, monkeypatch):
+    killed = tmp_path / "python"
+    killed.write_text("#!/bin/sh\nkill -9 $$\n")
+    killed.chmod(0o755)
+    monkeypatch.setattr(loralab.memory.measurement.sys, "executable", str(killed))
+    with pytest.raises(ValueError, match="could not be measured: Killed"):
+        measure_apart(smoke.experiment("full"), 16, 64)
+
+
+def test_what_this_machine_cannot_train_is_not_measured(capsys):
+    assert main(["plan", "--measure", "method=lora", "task=generation", "weights=nf4"]) == 1
+    assert "bitsandbytes" in capsys.readouterr().err
+
+
+def test_a_gpu_of_another_name_is_not_timed_as_a_cpu(smoke):
+    (experiment,) = wanted(smoke, ["method=head"])
+    named = Device("cuda", "Tesla T4", T4.memory, T4.capability)
+    assert rates_on(plan(experiment, named)) is None
+    assert rates_on(plan(experiment, T4)) and rates_on(plan(experiment, CPU))
+
+
+def test_texts_longer_than_the_model_takes_are_left_to_those_who_encode_them(smoke):
+    check_fits(smoke.experiment("full", max_length=1024), CPU)
+
+
+def test_dora_over_4_bits_is_planned_as_lora(tiny):
+    lora, dora = (plan(tiny.but(method=method, weights="nf4"), T4).peak for method in ("lora", "dora"))
+    assert dora == lora < plan(tiny.but(method="lora"), T4).peak
+
+
+def test_an_encoders_weights_are_in_fp32_whatever_is_asked(smoke):
+    """As training loads them: a classifier does not read `weights`."""
+    lora = smoke.experiment("lora")
+    assert plan(lora.but(weights="bf16"), A100) == plan(lora, A100)
+    assert largest_batch(lora.but(weights="bf16"), A100, 2**30) == largest_batch(lora, A100, 2**30)
+
+
+def test_weights_in_16_bits_are_multiplied_so(tiny):
+    exact = tiny.but(method="lora", precision="fp32")
+    slow, fast = (rates_on(plan(exact.but(weights=weights), A100))["operations"] for weights in ("fp32", "bf16"))
+    assert slow / fast == pytest.approx(312 * 0.25 / (19.5 * 0.5))

@@ -1,0 +1,223 @@
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from loralab.data.splits import load_splits
+from loralab.train.baselines import retrieved_answers
+from loralab.train.chat import IGNORED, PairCollator, encode_pairs, end_of_turn
+from loralab.train.generation import answer_losses, generate, row_losses, shots, text_loss, token_losses
+from loralab.train.models import load_language_model, load_tokenizer
+from loralab.train.objectives import answer_loss, examine
+
+QUESTIONS = ["Hi?", "Why?", "What would you do, if it rained all day long and the roof leaked?", "Shall we go?"]
+ANSWERS = ["Yes.", "Because it is so, and has been so since my grandfather was a boy.", "Sing!", "Not before noon."]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return load_tokenizer("smollm2-135m")
+
+
+@pytest.fixture(scope="module")
+def tiny(tokenizer):
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, vocab_size=len(tokenizer)
+    )
+    model = LlamaForCausalLM(config).eval()
+    with torch.no_grad():  # or every token would be as likely as any other
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(10)
+    return model
+
+
+def frame(answers=ANSWERS):
+    return pd.DataFrame({"instruction": "Be brief.", "input": QUESTIONS[: len(answers)], "output": answers})
+
+
+@pytest.fixture(scope="module")
+def encoded(tokenizer):
+    return encode_pairs(frame(), tokenizer, None)
+
+
+def test_losses_worked_by_hand():
+    # four tokens to choose from; uniform: ln 4. Then log-odds of ln 3 for token 2: it has 3/(3 + 3) of the probability
+    logits = torch.zeros(1, 4, 4)
+    logits[0, 1, 2] = math.log(3)
+    labels = torch.tensor([[0, 1, 2, IGNORED]])
+    expected = [math.log(4), math.log(2), 0]
+    torch.testing.assert_close(token_losses(logits, labels), torch.tensor([expected]))
+    torch.testing.assert_close(row_losses(logits, labels), torch.tensor([[sum(expected), 2.0]]))
+
+
+def test_losses_are_torchs_own():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 7, 11, generator=generator)
+    labels = torch.randint(0, 11, (3, 7), generator=generator)
+    labels[:, :3] = IGNORED
+    for row in range(3):
+        expected = nn.functional.cross_entropy(logits[row, 2:-1], labels[row, 3:], reduction="sum")
+        nats, tokens = row_losses(logits, labels)[row]
+        assert nats == pytest.approx(float(expected), rel=1e-6) and tokens == 4
+
+
+def test_losses_are_the_models_own(tiny, tokenizer, encoded):
+    batch = PairCollator(tokenizer)(list(encoded.dataset))
+    with torch.no_grad():
+        output = tiny(**batch)
+    nats, tokens = row_losses(output.logits, batch["labels"]).sum(dim=0)
+    assert output.loss == pytest.approx(float(nats / tokens), rel=1e-5)
+
+
+def test_half_precision_logits_are_summed_in_full():
+    logits = torch.randn(2, 50, 99, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
+    labels = torch.zeros(2, 50, dtype=torch.long)
+    assert torch.equal(token_losses(logits, labels), token_losses(logits.float(), labels))
+
+
+def test_a_row_alone_has_the_loss_it_has_in_a_padded_batch(tiny, tokenizer, encoded):
+    alone = answer_losses(tiny, tokenizer, encoded, batch_size=1)
+    np.testing.assert_allclose(answer_losses(tiny, tokenizer, encoded, batch_size=4), alone, rtol=1e-4)
+    assert alone[:, 1].tolist() == [len(tokenizer.encode(answer)) + 1 for answer in ANSWERS]
+
+
+def test_so_it_is_with_the_real_model(tokenizer):
+    smollm2 = load_language_model("smollm2-135m")
+    two = encode_pairs(frame(ANSWERS[:2]), tokenizer, None)
+    alone, together = (answer_losses(smollm2, tokenizer, two, batch_size=size) for size in (1, 2))
+    np.testing.assert_allclose(together, alone, rtol=1e-4)
+    assert 1 < alone[1, 0] / alone[1, 1] < 5  # not fluent by chance: ln 49152 is 10.8
+
+
+def test_every_token_weighs_the_same():
+    # logits that give 2 tokens 4 nats each and 20 tokens 1 nat each: (8 + 20) / 22
+    labels = torch.full((2, 21), IGNORED)
+    labels[0, 1:3] = labels[1, 1:] = 1
+    logits = torch.zeros(2, 21, 2)
+    for row, nats in enumerate((4, 1)):
+        logits[row, :, 0] = math.log(math.exp(nats) - 1)
+    nats, tokens = row_losses(logits, labels).sum(dim=0)
+    assert float(nats / tokens) == pytest.approx(28 / 22, rel=1e-5) == pytest.approx(1.27, abs=0.003)
+    loss = answer_loss(SimpleNamespace(logits=logits), labels, torch.tensor(22))
+    assert float(loss) == pytest.approx(28 / 22, rel=1e-5)
+
+
+def gradient(model, batches):
+    items = sum((batch["labels"][:, 1:] != IGNORED).sum() for batch in batches)
+    model.zero_grad()
+    for batch in batches:
+        labels = batch["labels"]
+        inputs = {name: values for name, values in batch.items() if name != "labels"}
+        answer_loss(model(**inputs), labels, items).backward()
+    return torch.cat([parameter.grad.flatten().clone() for parameter in model.parameters()])
+
+
+@pytest.mark.parametrize("loss_on", ["answer", "all"])
+def test_accumulation_over_uneven_batches_gives_the_gradient_of_one(tiny, tokenizer, encoded, loss_on):
+    collate = PairCollator(tokenizer, loss_on, pad_to=48)
+    rows = list(encoded.dataset)
+    whole = gradient(tiny, [collate(rows)])
+    parts = gradient(tiny, [collate(rows[:1]), collate(rows[1:])])
+    torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-5 * float(whole.abs().max()))
+
+
+def test_the_prompt_teaches_nothing(tiny, tokenizer):
+    batch = PairCollator(tokenizer)(list(encode_pairs(frame(["Yes."]), tokenizer, None).dataset))
+    logits = tiny(**{name: values for name, values in batch.items() if name != "labels"}).logits.detach()
+    logits.requires_grad_(True)
+    answer_loss(SimpleNamespace(logits=logits), batch["labels"], 3).backward()
+    judged = logits.grad.abs().sum(dim=-1)[0] > 0
+    places = judged.nonzero().flatten().tolist()
+    assert places == list(range(len(judged) - 4, len(judged) - 1))
+
+
+def test_an_answer_alone_is_the_one_in_a_padded_batch(tiny, tokenizer, monkeypatch):
+    monkeypatch.setattr("loralab.train.generation.MAX_NEW_TOKENS", 12)
+    alone = [generate(tiny, tokenizer, frame().iloc[[i]])[0] for i in range(4)]
+    assert generate(tiny, tokenizer, frame(), batch_size=4) == alone
+    assert len(set(alone)) > 1 and all(alone)
+
+
+class Scripted(LlamaForCausalLM):
+    """Writes a script whatever it is asked."""
+
+    def __init__(self, config, script):
+        super().__init__(config)
+        self.script, self.said = script, 0
+
+    def forward(self, **inputs):
+        output = super().forward(**inputs)
+        output.logits = torch.full_like(output.logits, -100.0)
+        output.logits[:, -1, self.script[min(self.said, len(self.script) - 1)]] = 0.0
+        self.said += 1
+        return output
+
+
+def test_an_answer_stops_at_the_end_of_the_turn(tiny, tokenizer):
+    script = [*tokenizer.encode(" Aye, at dawn!\n"), end_of_turn(tokenizer), *tokenizer.encode(" And then")]
+    model = Scripted(tiny.config, script)
+    assert generate(model, tokenizer, frame(["Yes."])) == ["Aye, at dawn!"]
+    assert model.said == script.index(end_of_turn(tokenizer)) + 1
+
+
+def test_an_answer_without_end_stops_after_80_tokens(tiny, tokenizer):
+    model = Scripted(tiny.config, tokenizer.encode("so"))
+    assert generate(model, tokenizer, frame(["Yes."])) == ["so" * 80]
+
+
+def test_a_model_that_says_nothing_gives_an_empty_answer(tiny, tokenizer):
+    assert generate(Scripted(tiny.config, [end_of_turn(tokenizer)]), tokenizer, frame()) == [""] * 4
+
+
+def test_the_same_question_is_answered_the_same_way_twice(tiny, tokenizer, monkeypatch):
+    monkeypatch.setattr("loralab.train.generation.MAX_NEW_TOKENS", 8)
+    first = generate(tiny, tokenizer, frame())
+    torch.manual_seed(5)
+    assert generate(tiny, tokenizer, frame()) == first
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_plain_texts_are_judged_whole(tiny, tokenizer, monkeypatch, side):
+    monkeypatch.setattr(tokenizer, "padding_side", side)
+    texts = ["The roof leaks.", "It rained all day, and nobody came."]
+    total = tokens = 0.0
+    for text in texts:
+        ids = torch.tensor([tokenizer.encode(text)])
+        with torch.no_grad():
+            total += float(tiny(input_ids=ids, labels=ids).loss) * (ids.shape[1] - 1)
+        tokens += ids.shape[1] - 1
+    assert text_loss(tiny, tokenizer, texts) == pytest.approx(total / tokens, rel=1e-4)
+
+
+def test_examples_are_the_first_of_the_training_split(smoke):
+    train = load_splits(smoke.generation.experiment("few-shot")).train
+    assert shots(train) == [(train["input"].iloc[i], train["output"].iloc[i]) for i in range(3)]
+
+
+def test_what_an_examination_holds(tiny, tokenizer, smoke, monkeypatch):
+    monkeypatch.setattr("loralab.train.generation.MAX_NEW_TOKENS", 4)
+    experiment = smoke.generation.experiment("base")
+    splits = load_splits(experiment)
+    found = examine(tiny, tokenizer, experiment, splits.train, splits.test)
+    assert found["labels"] == splits.test["output"].tolist() and found["questions"] == splits.test["input"].tolist()
+    assert len(found["predictions"]) == len(found["answer_nats"]) == 4
+    loss = sum(found["answer_nats"]) / sum(found["answer_tokens"])
+    assert found["test"]["loss"] == pytest.approx(loss)
+    assert found["test"]["perplexity"] == pytest.approx(math.exp(loss))
+    scores = {"loss", "perplexity", "chrf", "distinct_1", "distinct_2", "words", "longest_overlap", "other_loss"}
+    assert set(found["test"]) == scores
+    shown = examine(tiny, tokenizer, experiment, splits.train, splits.test, shots(splits.train))
+    assert shown["answer_tokens"] == found["answer_tokens"] and shown["answer_nats"] != found["answer_nats"]
+
+
+def test_the_most_similar_question_lends_its_answer():
+    train = pd.DataFrame({"input": ["Do you like rain?", "How old is your horse?"], "output": ["No.", "Old."]})
+    questions = ["how old might the horse be", "Is rain nice?", "xyz"]
+    assert retrieved_answers(train, questions) == ["Old.", "No.", "No."]

@@ -1,0 +1,105 @@
+"""What `run` refuses, and what it says when memory runs out."""
+
+import os
+import shlex
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from loralab.planner import wanted
+from loralab.profiles import load_profile
+from loralab.train import run as runner
+from loralab.train.hardware import Device
+from loralab.train.models import least_bytes
+from loralab.train.run import SIZED, check_memory, plan_command, run, run_folder
+
+BASE = 22_713_986  # MiniLM with a head of two classes
+SMALL = Device("cpu", "2 × CPU", 2**28)
+
+
+def test_the_least_that_training_takes_by_hand(smoke):
+    assert least_bytes(smoke.experiment("full")) == 16 * BASE
+    # peft keeps the head that it trains a copy of
+    assert least_bytes(smoke.experiment("lora")) == 4 * BASE + 16 * 74_498 == least_bytes(smoke.experiment("pissa"))
+    answering = smoke.generation.experiment("lora")
+    trained = 4_884_480
+    for weights, each in (("fp32", 4), ("bf16", 2), ("nf4", 0.5)):
+        assert least_bytes(answering.but(weights=weights)) == each * 134_515_008 + 16 * trained
+    # Gemma's part that sees, 417 of its 4,300 million, gets no gradient from text
+    gemma = answering.but(method="full", model="gemma-3-4b")
+    assert least_bytes(gemma) == pytest.approx(4 * 4.300e9 + 12 * 3.880e9, rel=2e-3)
+
+
+def test_what_cannot_fit_is_refused_before_anything_is_loaded(smoke, monkeypatch):
+    monkeypatch.setattr(runner, "detect", lambda: SMALL)
+    for name in ("train", "run_baseline", "fingerprints", "load_splits"):
+        monkeypatch.setattr(runner, name, None)
+    with pytest.raises(ValueError, match=r"does not fit: .* 0\.34 GiB, .* has 0\.25.*plan task=classification"):
+        run(smoke.experiment("full"))
+
+
+def test_what_has_a_result_needs_no_memory(smoke, monkeypatch):
+    monkeypatch.setattr(runner, "detect", lambda: SMALL)
+    experiment = smoke.experiment("full")
+    with pytest.raises(ValueError, match="does not fit"):
+        check_memory(experiment, SMALL)
+    run_folder(experiment).mkdir(parents=True)
+    (run_folder(experiment) / "result.json").touch()
+    check_memory(experiment, SMALL)
+    with pytest.raises(ValueError, match="does not fit"):
+        run(experiment)  # the file turns out to hold no result
+
+
+def test_what_is_not_known_or_trains_nothing_is_let_through(smoke):
+    check_memory(smoke.experiment("full"), Device("cpu", "CPU", 0))
+    check_memory(smoke.experiment("frozen"), Device("cpu", "CPU", 1))
+
+
+@pytest.mark.parametrize("profile", ["smoke", "t4"])
+def test_the_command_to_plan_with_is_of_this_experiment(profile):
+    row = load_profile(profile)
+    for experiment in (row.experiment("full", max_length=None), row.generation.variant("original"),
+                       row.experiment("lora", target_modules=("Wqkv", "key"), dropout=0.1),
+                       row.generation.experiment("prefix", activation_checkpointing=False, batch_size=3)):  # fmt: skip
+        program, *pairs = shlex.split(plan_command(experiment).removeprefix("python -m loralab "))
+        (planned,) = wanted(load_profile("cpu"), pairs)
+        assert program == "plan" and planned.task == experiment.task
+        assert [getattr(planned, n) for n in SIZED if n in experiment.reads] == [
+            getattr(experiment, n) for n in SIZED if n in experiment.reads
+        ]
+
+
+def test_memory_that_runs_out_names_the_command(smoke, tmp_path):
+    """For real: a process that may have little more memory than it has when training starts."""
+    script = """
+import resource
+from loralab import load_profile, run
+from loralab.train import run as runner
+experiment = load_profile("smoke").experiment("lora", batch_size=64, epochs=1, max_length=None)
+def train(*arguments, own=runner.train):
+    pages = int(open("/proc/self/statm").read().split()[0])
+    limit = pages * resource.getpagesize() + 160 * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    return own(*arguments)
+runner.train = train
+try:
+    run(experiment)
+except MemoryError as error:
+    print(error)
+"""
+    environment = os.environ | {"LORALAB_RESULTS": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    experiment = smoke.experiment("lora", batch_size=64, epochs=1, max_length=None)
+    assert f"`{plan_command(experiment)}`" in done.stdout, done.stderr[-2000:]
+
+
+def test_another_error_is_passed_on(smoke):
+    with pytest.raises(RuntimeError, match="of another kind"), runner.memory_named(smoke.experiment("lora")):
+        raise RuntimeError("of another kind")
+
+
+def test_a_gpus_error_names_the_command_too(smoke):
+    with pytest.raises(MemoryError, match="plan task=classification"), runner.memory_named(smoke.experiment("lora")):
+        raise torch.OutOfMemoryError("CUDA out of memory")

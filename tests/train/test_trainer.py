@@ -1,0 +1,396 @@
+import copy
+import json
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Trainer,
+    TrainerCallback,
+)
+from without_dropout import without_dropout
+
+from loralab.data.duplicates import words
+from loralab.data.splits import load_splits
+from loralab.experiment import RECIPE, Result
+from loralab.profiles import load_profile
+from loralab.train import run as runner
+from loralab.train import trainer as training
+from loralab.train.chat import encode_pairs
+from loralab.train.generation import answer_losses, generate
+from loralab.train.hardware import detect
+from loralab.train.models import apply_method, load_for, load_tokenizer, load_trained
+from loralab.train.objectives import objective_of
+from loralab.train.peak import profiled_peak, static_bytes
+from loralab.train.run import run, run_folder
+from loralab.train.tokens import encode
+from loralab.train.trainer import largest_step
+
+
+@pytest.fixture(scope="module")
+def lora(smoke):
+    return smoke.experiment("lora", epochs=2)
+
+
+class Recorder(TrainerCallback):
+    """Keeps the first step's gradient as the optimizer gets it, and its norm before clipping."""
+
+    def __init__(self):
+        self.gradient = self.norm = None
+
+    def on_pre_optimizer_step(self, args, state, control, model, **kwargs):
+        if self.gradient is None:
+            self.gradient = torch.cat([p.grad.flatten().clone() for p in model.parameters() if p.grad is not None])
+
+    def on_log(self, args, state, control, logs, **kwargs):
+        if self.norm is None:
+            self.norm = logs["grad_norm"]
+
+
+class PullThePlug(TrainerCallback):
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+def first_step(experiment, monkeypatch, tmp_path, name):
+    monkeypatch.setenv("LORALAB_RESULTS", str(tmp_path / name))
+    recorder = Recorder()
+    run(experiment, callbacks=(recorder,))
+    return recorder
+
+
+@pytest.fixture
+def one_order(monkeypatch):
+    """Rows in their given order, so that 4 batches of 4 hold what 1 batch of 16 does; and no dropout."""
+    by_number = lambda lengths, size, seed, epoch: [  # noqa: E731
+        list(range(i, min(i + size, len(lengths)))) for i in range(0, len(lengths), size)
+    ]
+    monkeypatch.setattr("loralab.train.tokens.batches_by_length", by_number)
+    monkeypatch.setattr(training, "batches_by_length", by_number)
+    monkeypatch.setattr(training, "load_for", without_dropout)
+
+
+@pytest.mark.parametrize("rows", [32, 30], ids=["even", "uneven"])
+def test_accumulation_gives_the_gradient_of_one_large_batch(smoke, monkeypatch, tmp_path, one_order, rows):
+    whole = smoke.experiment("head", train_size=rows, batch_size=rows)
+    parts = whole.but(batch_size=8, gradient_accumulation_steps=4)
+    expected = first_step(whole, monkeypatch, tmp_path, "whole")
+    actual = first_step(parts, monkeypatch, tmp_path, "parts")
+    assert actual.norm == pytest.approx(expected.norm, rel=1e-4)
+    torch.testing.assert_close(actual.gradient, expected.gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_with_trainers_own_loss_it_would_be_four_times_too_large(smoke, monkeypatch, tmp_path, one_order):
+    whole = smoke.experiment("head", train_size=32, batch_size=32)
+    expected = first_step(whole, monkeypatch, tmp_path, "whole")
+
+    class WithoutRemedy(training.LengthTrainer):
+        def __init__(self, **kwargs):
+            super().__init__(**{name: value for name, value in kwargs.items() if name != "compute_loss_func"})
+
+    monkeypatch.setattr(training, "LengthTrainer", WithoutRemedy)
+    parts = whole.but(batch_size=8, gradient_accumulation_steps=4)
+    assert first_step(parts, monkeypatch, tmp_path, "parts").norm == pytest.approx(4 * expected.norm, rel=1e-3)
+
+
+def test_a_run_is_loaded_the_second_time(lora, capsys):
+    first = run(lora)
+    capsys.readouterr()
+    assert run(lora.but(profile="other")) == first
+    assert "done before" in capsys.readouterr().out
+    assert not list(run_folder(lora).glob("checkpoint-*"))
+
+
+def test_what_a_result_holds(lora):
+    result = run(lora)
+    assert len(result.loss_by_step) == 2 * 4 and len(result.epochs) == 2
+    assert abs(result.loss_by_step[0] - np.log(2)) < 0.1
+    assert result.parameters["trainable"] == result.parameters["adapter"] + result.parameters["head"]
+    assert result.seconds["training"] > 0 and result.seconds["evaluation"] > 0
+    assert result.labels == load_splits(lora).test["label"].tolist()
+    right = sum(a == b for a, b in zip(result.predictions, result.labels, strict=True))
+    assert result.test["accuracy"] == pytest.approx(right / 64)
+    lengths = encode(load_splits(lora).train, load_tokenizer(lora.model), lora.max_length).lengths
+    assert result.tokens["real"] == 2 * sum(lengths) <= result.tokens["padded"]
+    # fp32 weights of 4 bytes are there in any case; with gradient and two Adam states a trained one takes 16
+    assert result.memory["peak_bytes"] > 4 * result.parameters["total"] + 12 * result.parameters["trainable"]
+    assert result.memory["method"] == "profiler"
+    assert set(result.provenance) == {"data", "recipe", "weights", "device", "processes", "date", "versions"}
+
+
+def test_accuracy_after_reload_is_identical(lora):
+    result = run(lora)
+    test = encode(load_splits(lora).test, load_tokenizer(lora.model), lora.max_length)
+    folder = run_folder(lora)
+    trainer = Trainer(
+        model=load_trained(lora, folder),
+        args=training.training_arguments(lora, detect(), folder),
+        eval_dataset=test.dataset,
+        data_collator=objective_of(lora).collator(lora, load_tokenizer(lora.model)),
+        compute_metrics=objective_of(lora).scores,
+    )
+    exam = objective_of(lora).examine(trainer, None, lora, load_splits(lora), test)
+    assert exam["predictions"] == result.predictions and exam["test"] == result.test
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_an_interrupted_run_resumes_and_ends_the_same(smoke, method, monkeypatch, tmp_path, capsys):
+    experiment = smoke.experiment(method, epochs=2, dropout=0.1)
+    whole = run(experiment)
+    monkeypatch.setenv("LORALAB_RESULTS", str(tmp_path / "interrupted"))
+    with pytest.raises(KeyboardInterrupt):
+        run(experiment, callbacks=(PullThePlug(step=6),))
+    resumed = run(experiment)
+    assert "resuming from checkpoint-4" in capsys.readouterr().out
+    assert resumed.loss_by_step == whole.loss_by_step
+    assert resumed.test == whole.test and resumed.epochs == whole.epochs
+    assert resumed.memory["peak_bytes"] > 0
+
+
+@pytest.mark.parametrize("stamp", [None, "", "{}"])
+def test_a_torn_checkpoint_is_not_resumed(lora, capsys, stamp):
+    with pytest.raises(KeyboardInterrupt):
+        run(lora, callbacks=(PullThePlug(step=6),))
+    path = run_folder(lora) / "checkpoint-4" / training.STAMP
+    path.unlink() if stamp is None else path.write_text(stamp)
+    assert len(run(lora).loss_by_step) == 8
+    assert "resuming" not in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_another_recipe_is_moved_aside(lora, results, monkeypatch, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        run(lora, callbacks=(PullThePlug(step=6),))
+    monkeypatch.setattr(runner, "RECIPE", RECIPE + 1)
+    run(lora)
+    assert "no longer matches (recipe)" in capsys.readouterr().out
+    assert next((results / "aside").iterdir()).joinpath("checkpoint-4").is_dir()
+
+
+def test_a_baseline_times_fitting_and_examination_apart(smoke):
+    seconds = run(smoke.experiment("tfidf")).seconds
+    assert seconds["training"] > 0 and seconds["evaluation"] > 0
+
+
+@pytest.mark.parametrize("what", ["recipe", "data"])
+def test_a_stale_result_is_named_kept_and_made_again(smoke, results, capsys, what):
+    experiment = smoke.experiment("tfidf")
+    run(experiment)
+    path = run_folder(experiment) / "result.json"
+    content = json.loads(path.read_text())
+    content["provenance"][what] = "something else"
+    path.write_text(json.dumps(content))
+    again = run(experiment)
+    assert f"no longer matches ({what})" in capsys.readouterr().out
+    assert Result.load(path) == again
+    assert Result.load(next((results / "aside").glob("*/result.json"))).provenance[what] == "something else"
+
+
+def test_a_damaged_result_is_named_kept_and_made_again(smoke, results, capsys):
+    experiment = smoke.experiment("majority")
+    first = run(experiment)
+    path = run_folder(experiment) / "result.json"
+    path.write_text(path.read_text()[:100])
+    again = run(experiment)
+    assert "is damaged" in capsys.readouterr().out
+    assert again.predictions == first.predictions
+    assert len(next((results / "aside").glob("*/result.json")).read_text()) == 100
+
+
+def test_methods_with_one_seed_train_on_the_same_batches(smoke, monkeypatch):
+    seen = {}
+    original = training.LengthTrainer.training_step
+
+    def watched(self, model, inputs, *arguments, **named):
+        seen.setdefault(method, []).append(inputs["input_ids"].tolist())
+        return original(self, model, inputs, *arguments, **named)
+
+    monkeypatch.setattr(training.LengthTrainer, "training_step", watched)
+    for method in ("full", "lora"):
+        run(smoke.experiment(method, epochs=2))
+    assert seen["full"] == seen["lora"]
+    # the sampler's own batches, epoch by epoch
+    experiment = smoke.experiment("lora", epochs=2)
+    train = encode(load_splits(experiment).train, load_tokenizer(experiment.model), experiment.max_length)
+    batches = [batch for epoch in (0, 1) for batch in training.batches_by_length(train.lengths, 16, 0, epoch)]
+    expected = [sorted(train.dataset[row]["input_ids"] for row in batch) for batch in batches]
+    pad = load_tokenizer(experiment.model).pad_token_id
+    assert [sorted([i for i in row if i != pad] for row in batch) for batch in seen["lora"]] == expected
+
+
+def test_the_largest_step_is_never_the_first(lora):
+    assert largest_step([50] + [5] * 63, lora.but(batch_size=64, epochs=2)) == 1
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_the_largest_step_holds_the_longest_row(lora, epochs):
+    experiment = lora.but(epochs=epochs)
+    lengths = [*range(3, 66), 300]
+    batches = [b for epoch in range(epochs) for b in training.batches_by_length(lengths, 16, experiment.seed, epoch)]
+    where = [step for step, batch in enumerate(batches) if 63 in batch and step > 0]
+    step = largest_step(lengths, experiment)
+    assert step in where if where else step > 0
+
+
+def test_the_profiled_peak_of_known_allocations():
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
+        first = torch.ones(5_000_000)  # 20 MB
+        del first
+        second = torch.ones(2_500_000)  # 10 MB
+        third = torch.ones(1_250_000)  # 5 MB
+        del second, third
+    assert profiled_peak(profiler) == pytest.approx(20e6, rel=0.01)
+
+
+def test_static_bytes_of_a_trained_layer():
+    layer = torch.nn.Linear(100, 10)  # 1,010 fp32 parameters
+    optimizer = torch.optim.AdamW(layer.parameters())
+    assert static_bytes(layer, optimizer) == 4 * 1010
+    layer(torch.ones(1, 100)).sum().backward()
+    assert static_bytes(layer, optimizer) == 8 * 1010
+    optimizer.step()
+    assert static_bytes(layer, optimizer) == pytest.approx(16 * 1010, abs=16)  # AdamW counts its steps too
+
+
+def test_the_frozen_baseline_learns(smoke):
+    result = run(smoke.experiment("frozen", train_size=500, test_size=500))
+    assert result.test["accuracy"] > 0.6
+
+
+def test_a_diverged_run_does_not_look_like_a_perfect_one(smoke):
+    losses = run(smoke.experiment("full", learning_rate=1e30)).loss_by_step
+    assert any(math.isnan(loss) or loss > 100 for loss in losses)
+
+
+@pytest.mark.parametrize("place", ["process", "child"])
+def test_no_network_reaches_further_than_this_machine(place):
+    code = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=1)"
+    if place == "child":
+        code = f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {code!r}]).returncode)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 1 and "without a network" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def answering(smoke):
+    sizes = {"train_size": 4, "test_size": 2, "batch_size": 2, "epochs": 2, "max_length": 80}
+    return smoke.generation.experiment("lora", dropout=0.1, **sizes)
+
+
+def test_an_answering_model_from_training_to_its_adapter(answering, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("loralab.train.generation.MAX_NEW_TOKENS", 8)
+    result = run(answering)
+    assert "perplexity" in capsys.readouterr().out
+    folder, splits = run_folder(answering), load_splits(answering)
+    assert Result.load(folder / "result.json") == result == run(answering)
+
+    encoded = encode_pairs(splits.train, load_tokenizer(answering.model), answering.max_length)
+    assert len(result.loss_by_step) == len(result.learning_rate_by_step) == 2 * 2 and len(result.epochs) == 2
+    assert all(1 < loss < 8 for loss in result.loss_by_step) and result.loss_by_step[-1] < result.loss_by_step[0]
+    assert set(result.epochs[0]) == {"loss", "perplexity"}
+    assert result.parameters["trainable"] == 4_884_480 and result.parameters["head"] == 0
+    assert result.memory["peak_bytes"] > 4 * result.parameters["total"] + 12 * result.parameters["trainable"]
+    answers = [sum(label >= 0 for label in row["labels"]) for row in encoded.dataset]
+    assert result.tokens["trained"] == 2 * sum(answers) and result.tokens["real"] == 2 * sum(encoded.lengths)
+    assert result.tokens["left_out"] == 0 and result.tokens["truncated"] == encoded.truncated
+    assert result.labels == splits.test["output"].tolist() and result.questions == splits.test["input"].tolist()
+    assert result.test["loss"] == pytest.approx(sum(result.answer_nats) / sum(result.answer_tokens))
+
+    reloaded, tokenizer = load_trained(answering, folder), load_tokenizer(answering.model)
+    assert generate(reloaded, tokenizer, splits.test) == result.predictions
+    losses = answer_losses(reloaded, tokenizer, encode_pairs(splits.test, tokenizer, None))
+    assert losses[:, 0] == pytest.approx(result.answer_nats, rel=1e-4)
+    untrained = answer_losses(load_for(answering), tokenizer, encode_pairs(splits.test, tokenizer, None))
+    assert losses[:, 0].sum() < untrained[:, 0].sum()
+
+    monkeypatch.setenv("LORALAB_RESULTS", str(tmp_path / "interrupted"))
+    with pytest.raises(KeyboardInterrupt):
+        run(answering, callbacks=(PullThePlug(step=3),))
+    resumed = run(answering)
+    assert "resuming from checkpoint-2" in capsys.readouterr().out
+    assert resumed.loss_by_step == result.loss_by_step
+    assert resumed.test == result.test and resumed.predictions == result.predictions
+    assert resumed.epochs == result.epochs and resumed.tokens == result.tokens
+
+
+def test_the_most_similar_answer_needs_no_model(smoke, capsys):
+    experiment = smoke.generation.experiment("retrieval")
+    result, splits = run(experiment), load_splits(experiment)
+    assert "chrF" in capsys.readouterr().out
+    assert set(result.predictions) <= set(splits.train["output"]) and result.questions == splits.test["input"].tolist()
+    assert "loss" not in result.test and "weights" not in result.provenance
+    assert result.test["longest_overlap"] == max(len(words(answer)) for answer in result.predictions)
+    assert Result.load(run_folder(experiment) / "result.json") == result
+
+
+@pytest.mark.parametrize("method", ["base", "few-shot"])
+def test_a_prompted_model_is_examined_and_not_trained(smoke, monkeypatch, method):
+    monkeypatch.setattr("loralab.train.generation.MAX_NEW_TOKENS", 4)
+    result = run(smoke.generation.experiment(method, test_size=2))
+    assert len(result.predictions) == len(result.answer_nats) == 2 and result.test["perplexity"] > 1
+    assert result.parameters == result.memory == {} and result.epochs == result.loss_by_step == []
+    assert result.seconds["training"] == 0 and result.seconds["evaluation"] > 0
+    assert "weights" in result.provenance
+
+
+def test_all_that_is_padded_is_trained_on_in_the_original_recipe(smoke):
+    original = smoke.generation.variant("original", max_length=96, batch_size=4, epochs=2)
+    tokenizer, train = load_tokenizer(original.model), load_splits(original).train
+    encoded = encode_pairs(train, tokenizer, original.max_length)
+    tokens = training.tokens_of_training(original, encoded, tokenizer)
+    assert tokens["padded"] == 2 * 8 * 96 and tokens["trained"] == 2 * 8 * 95
+    assert tokens["real"] == 2 * sum(encoded.lengths)
+    batch = objective_of(original).collator(original, tokenizer)([encoded.dataset[0]])
+    assert batch["input_ids"].shape == (1, 96) and torch.equal(batch["labels"], batch["input_ids"])
+
+
+def test_activation_checkpointing_changes_no_gradient(smoke, tmp_path):
+    config = LlamaConfig(
+        vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2
+    )
+    torch.manual_seed(0)
+    base = LlamaForCausalLM(config)
+    ids = torch.randint(3, 64, (2, 7))
+    rows = [{"input_ids": row, "labels": row} for row in ids]
+    losses = []
+    for on in (False, True):
+        experiment = smoke.generation.experiment("lora", activation_checkpointing=on)
+        arguments = training.training_arguments(experiment, detect(), tmp_path)
+        arguments.eval_strategy = "no"
+        trainer = Trainer(
+            model=apply_method(copy.deepcopy(base), experiment),
+            args=arguments,
+            train_dataset=rows * 4,
+            compute_loss_func=objective_of(experiment).loss,
+        )
+        trainer.train()
+        assert bool(getattr(trainer.args, training.CHECKPOINTING)) == on
+        losses.append([entry[name] for entry in trainer.state.log_history[:2] for name in ("loss", "grad_norm")])
+    assert losses[0] == pytest.approx(losses[1]) and losses[0][1] > 0
+
+
+def test_gemma_3_trains_on_text_alone():
+    text = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "head_dim": 16}
+    text |= {"num_attention_heads": 2, "num_key_value_heads": 1}
+    vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    vision |= {"image_size": 28, "patch_size": 14, "vision_use_head": False}
+    model = Gemma3ForConditionalGeneration(Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4))
+    experiment = load_profile("large").generation.experiment("lora", weights="fp32")
+    tuned = apply_method(model, experiment).train()
+    ids = torch.randint(5, 60, (2, 9))
+    loss = objective_of(experiment).loss(tuned(input_ids=ids, attention_mask=torch.ones_like(ids)), ids, 16)
+    loss.backward()
+    trained = {name for name, parameter in tuned.named_parameters() if parameter.grad is not None}
+    assert trained and all("language_model" in name and "lora_" in name for name in trained)
+    assert trained == {name for name, parameter in tuned.named_parameters() if parameter.requires_grad}
