@@ -14,8 +14,9 @@ GRADING := $(VENV)/.grading
 COLAB := $(VENV)-colab
 # Tests talk to this machine only, and so do the kernels and processes that they start; and they train on the CPU.
 OFFLINE := PYTHONPATH=$(CURDIR)/tests/offline CUDA_VISIBLE_DEVICES=
-# A cell of a lesson in the smoke profile takes seconds; a kernel that died is found out after this many.
-CELL_TIMEOUT := 120
+# A cell of a lesson in the smoke profile takes a minute at most, on a slow machine two; a kernel that died is found out
+# after this many seconds.
+CELL_TIMEOUT := 300
 # Tests of files that no library's version can change.
 UNVERSIONED := $(foreach name,lessons/test_colab lessons/test_notebooks lessons/test_prose lessons/test_solutions test_project,--ignore=tests/$(name).py)
 TEST_TOOLS := pytest ipykernel jupytext nbclient
