@@ -149,7 +149,7 @@ def test_accuracy_sentence_in_spanish(make):
 def test_provenance_names_every_result(make):
     table = provenance_table([make("full"), make("majority")])
     assert list(table["profile"]) == ["cpu", "cpu"]
-    assert list(table["recipe"]) == [1, 1]
+    assert list(table["training version"]) == [1, 1]
 
 
 def test_losses_are_compared_in_nats(make_answers):

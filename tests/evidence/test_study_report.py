@@ -224,7 +224,7 @@ def test_mixed_results_are_refused(evidence, tmp_path):
     (first, *rest), *_ = [track.of("lora") for track in evidence]
     for changes, named in (
         ({"experiment": first.experiment.but(profile="smoke")}, "profile: smoke, study"),
-        ({"provenance": first.provenance | {"recipe": 2}}, "recipe: 1, 2"),
+        ({"provenance": first.provenance | {"recipe": 2}}, "training version: 1, 2"),
     ):
         with pytest.raises(ValueError, match=named):
             check_one([replace(first, **changes), *rest])

@@ -21,6 +21,7 @@ from without_dropout import without_dropout
 from loralab.data.duplicates import words
 from loralab.data.splits import load_splits
 from loralab.experiment import RECIPE, Result
+from loralab.messages import message
 from loralab.profiles import load_profile
 from loralab.train import run as runner
 from loralab.train import trainer as training
@@ -177,7 +178,7 @@ def test_a_checkpoint_of_another_recipe_is_moved_aside(lora, results, monkeypatc
         run(lora, callbacks=(PullThePlug(step=6),))
     monkeypatch.setattr(runner, "RECIPE", RECIPE + 1)
     run(lora)
-    assert "no longer matches (recipe)" in capsys.readouterr().out
+    assert "no longer matches (training version)" in capsys.readouterr().out
     assert next((results / "aside").iterdir()).joinpath("checkpoint-4").is_dir()
 
 
@@ -195,7 +196,7 @@ def test_a_stale_result_is_named_kept_and_made_again(smoke, results, capsys, wha
     content["provenance"][what] = "something else"
     path.write_text(json.dumps(content))
     again = run(experiment)
-    assert f"no longer matches ({what})" in capsys.readouterr().out
+    assert f"no longer matches ({message(what)})" in capsys.readouterr().out
     assert Result.load(path) == again
     assert Result.load(next((results / "aside").glob("*/result.json"))).provenance[what] == "something else"
 
