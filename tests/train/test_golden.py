@@ -30,8 +30,8 @@ CONSTRAINTS = dict(re.findall("^(.+)==(.+)$", (KEPT.parents[2] / "constraints.tx
 VERSIONS = {name: CONSTRAINTS[name] for name in VERSIONED}
 OTHERS = ", ".join(f"{name} {version(name)}" for name in VERSIONS if version(name).split("+")[0] != VERSIONS[name])
 pinned = pytest.mark.skipif(bool(OTHERS), reason=f"not constraints.txt's, and may round otherwise: {OTHERS}")
-# Relative. What imitates other CPUs (2 threads; torch, oneDNN and MKL held to older instructions; weights wrong in their
-# last bit) moved no number by more than 2.2e-6. The weakest of the mutations below, weight decay 0, moves one by 2.5e-4.
+# Relative. What imitates other CPUs (2 threads; older instructions for torch, oneDNN and MKL; weights that are wrong in
+# their last bit) moved no number by more than 2.2e-6. The weakest mutation below, weight decay 0, moves one by 2.5e-4.
 TOLERANCE = 3e-5
 
 # With every value written out that matters: what a profile or a default comes to be moves nothing here.
