@@ -41,7 +41,6 @@ class Finding:
 @lru_cache(maxsize=8)
 def parameters(experiment: Experiment, missing: tuple[str, ...]) -> int:
     """The model's parameters, counted if its configuration is at hand; else an allowance. Fetches nothing."""
-
     from loralab.train.models import empty_model
 
     row = assets("model")[experiment.model]

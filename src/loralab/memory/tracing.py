@@ -123,7 +123,8 @@ def _counted(model: nn.Module, experiment: Experiment, kernels: "Kernels", rows:
             optimizer.zero_grad()
         vocabulary = model.config.get_text_config().vocab_size
         ids = torch.zeros(rows, length, dtype=torch.long)
-        labels = objective_of(experiment).labels(ids)
+        objective = objective_of(experiment)
+        labels = objective.labels(ids)
         batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         counter = Counter(vocabulary)
         counter.note([*model.parameters(), *model.buffers()], "weights")
@@ -137,7 +138,7 @@ def _counted(model: nn.Module, experiment: Experiment, kernels: "Kernels", rows:
                 outputs = model(**batch)
             if half:
                 outputs.logits = outputs.logits.float()  # as accelerate does
-            loss = objective_of(experiment).loss(outputs, labels, torch.tensor(rows))
+            loss = objective.loss(outputs, labels, torch.tensor(rows))
             del outputs
             forward = counter.taken()
             loss.backward()
@@ -284,8 +285,7 @@ class Kernels(TorchFunctionMode):
             key, value = (t.repeat_interleave(query.shape[1] // t.shape[1], 1) for t in (key, value))
         if attn_mask is not None and attn_mask.dtype == torch.bool:
             attn_mask = torch.where(attn_mask, 0.0, float("-inf")).to(query.dtype)
-        attended: torch.Tensor = Fused.apply(query, key, value, attn_mask, is_causal, scale)
-        return attended
+        return Fused.apply(query, key, value, attn_mask, is_causal, scale)
 
 
 class Fused(torch.autograd.Function):
@@ -304,8 +304,7 @@ class Fused(torch.autograd.Function):
         )
         ctx.save_for_backward(query, key, value, output, sums, mask)
         ctx.causal, ctx.scale = causal, scale
-        kept: torch.Tensor = output
-        return kept
+        return output
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[Any, ...]:
@@ -320,8 +319,7 @@ class Fused(torch.autograd.Function):
 def _dropout(input: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
     if not training or p == 0:
         return input
-    dropped: torch.Tensor = torch.native_dropout(input, p, True)[0]
-    return dropped
+    return torch.native_dropout(input, p, True)[0]
 
 
 class FourBit(nn.Linear):
@@ -330,7 +328,7 @@ class FourBit(nn.Linear):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (… × in) times the weight (out × in) transposed, in x's type; computed from fp32, as `load_for` asks."""
         shape = (self.out_features, self.in_features)
-        product: torch.Tensor = Unpacked.apply(x.float(), self.weight, shape)
+        product = Unpacked.apply(x.float(), self.weight, shape)
         return (product if self.bias is None else product + self.bias).to(x.dtype)
 
 

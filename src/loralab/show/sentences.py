@@ -109,7 +109,8 @@ def _speed_in_sequence(full: Sequence[Result], lora: Sequence[Result]) -> str:
 def forgetting(base: Result, tuned: Sequence[Result]) -> str:
     """One sentence: what fine-tuning did to the loss on text of another kind, in nats a token, mean over the seeds."""
     before, each = base.test["other_loss"], [r.test["other_loss"] for r in tuned]
-    after, change = mean(each), mean(each) - before
+    after = mean(each)
+    change = after - before
     values = {"before": number(before, 3), "after": number(after, 3), "change": number(change, 3)}
     by_seed = " · ".join(number(value - before, 3) for value in each)
     values["each"] = f"; {message('mean_of', values=by_seed)}" if len(each) > 1 else ""

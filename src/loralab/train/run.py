@@ -76,8 +76,7 @@ def check_memory(experiment: Experiment, device: Device) -> None:
         need = least_bytes(experiment.but(seed=0, split_seed=0, learning_rate=1, alpha=1, epochs=1))  # asked once
     if need > device.memory:
         sizes = {"need": gibibytes(need), "memory": gibibytes(device.memory), "device": device.name}
-        sizes |= {"name": f"{experiment.model}, {experiment.method}", "command": plan_command(experiment)}
-        raise ValueError(message("weights_do_not_fit", **sizes))
+        raise ValueError(message("weights_do_not_fit", command=plan_command(experiment), **sizes))
 
 
 def plan_command(experiment: Experiment) -> str:
@@ -96,7 +95,7 @@ def memory_named(experiment: Experiment) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:  # torch raises a RuntimeError, of a kind of its own on a GPU alone
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
             raise
-        raise MemoryError(message("out_of_memory", name=experiment.key, command=plan_command(experiment))) from error
+        raise MemoryError(message("out_of_memory", command=plan_command(experiment))) from error
 
 
 def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> Result:
