@@ -1,4 +1,4 @@
-"""What the package says to people, in Spanish and in English (messages.toml, exercises.toml), and numbers in each."""
+"""What the package says to people, in Spanish and in English (messages.toml), and numbers in each."""
 
 import tomllib
 from importlib.resources import files
@@ -60,11 +60,8 @@ def clock(seconds: float) -> str:
 
 
 def _read() -> dict[str, tuple[str, str]]:
-    tables = [
-        tomllib.loads(files("loralab").joinpath(name).read_text(encoding="utf-8"))
-        for name in ("messages.toml", "exercises.toml")
-    ]
-    return {key: (row["es"], row["en"]) for table in tables for key, row in table.items()}
+    table = tomllib.loads(files("loralab").joinpath("messages.toml").read_text(encoding="utf-8"))
+    return {key: (row["es"], row["en"]) for key, row in table.items()}
 
 
 MESSAGES = _read()

@@ -2,15 +2,14 @@
 
 import ast
 import re
-import tomllib
-from importlib.resources import files
 from pathlib import Path
 
 import jupytext
 import pytest
-from wrong_answers import RIGHT, WRONG
 
-from loralab.lessons.exercises import OTHER, exercises, verdict
+from loralab.lessons.answers import OTHER
+from loralab.lessons.catalogue import exercises, incomplete, known
+from loralab.lessons.exercises import verdict
 from loralab.profiles import load_profile
 
 SOURCES = sorted((Path(__file__).parents[2] / "notebooks" / "source").glob("[0-9]*.py"))
@@ -76,28 +75,42 @@ def test_the_solution_gets_a_tick(key, answered):
     assert found.text.startswith("✓")
 
 
-@pytest.mark.parametrize(("key", "code"), [case(key, code) for key, codes in RIGHT.items() for code in codes])
+@pytest.mark.parametrize(
+    ("key", "code"), [case(key, code) for key, entry in exercises().items() for code in entry["right"]]
+)
 def test_another_right_way_gets_a_tick(key, code, answered):
     found = answered(key, code)
     assert found.right, found.text
 
 
-@pytest.mark.parametrize(("key", "hint"), [case(key, hint) for key, hints in WRONG.items() for hint in hints])
-def test_each_mistake_draws_its_own_hint(key, hint, answered):
-    found = answered(key, WRONG[key][hint])
+@pytest.mark.parametrize(
+    ("key", "hint", "code"),
+    [case(key, hint, code) for key, entry in exercises().items() for hint, code in known(entry) if hint],
+)
+def test_each_mistake_draws_its_own_hint(key, hint, code, answered):
+    found = answered(key, code)
     assert (found.right, found.hint) == (False, hint), found.text
     assert found.text.startswith("✗")
 
 
-def test_every_hint_has_a_mistake_and_every_exercise_its_reason():
-    texts = tomllib.loads(files("loralab").joinpath("exercises.toml").read_text(encoding="utf-8"))
-    said = {key for key in texts if key.startswith(("hint_", "right_"))}
-    named = {f"hint_{key}_{hint}" for key, row in WRONG.items() for hint in row}
-    assert said == named | {f"right_{key}" for key in exercises()}
-    for key in exercises():
-        assert len(WRONG[key]) >= 3 and OTHER in WRONG[key], key
+@pytest.mark.parametrize("key", exercises())
+def test_every_exercise_knows_mistakes_and_the_one_nobody_foresaw(key):
+    hints = exercises()[key]["hints"]
+    assert len(hints) >= 3 and OTHER in hints
+    changed = [row["change"][0] for row in hints.values() if "change" in row]
+    assert all(old in exercises()[key]["right"][0] for old in changed)
 
 
 def test_an_unknown_exercise_is_refused():
     with pytest.raises(ValueError, match="key cannot be 'x'"):
         verdict("x", 1)
+
+
+def test_an_error_in_a_students_function_is_passed_on():
+    with pytest.raises(ZeroDivisionError):
+        verdict("waste", lambda lengths, batch_size: 1 / 0)
+
+
+def test_a_text_that_lacks_a_language_is_named():
+    entry = {"why": {"es": "x", "en": "x"}, "hints": {"half": {"wrong": "x = 1", "es": "x"}}}
+    assert list(incomplete(entry)) == [("hints.half", ["en"])]

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from loralab.lessons.predictions import QUESTIONS, predict, predictions_table
-from loralab.messages import MESSAGES, set_language
+from loralab.lessons.predictions import predict, predictions_table
+from loralab.messages import set_language
 
 
 @pytest.fixture(autouse=True)
@@ -83,11 +83,6 @@ def test_guesses_are_kept_beside_what_was_measured(capsys, results):
     assert list(predictions_table()["your prediction"]) == ["65.0%", "–"]
     assert list(table["measured"]) == ["71.6%", "0.58 points"]
     assert set(json.loads((results / "smoke" / "predictions.json").read_text())) == {"tfidf", "winner_luck"}
-
-
-@pytest.mark.parametrize("key", QUESTIONS)
-def test_every_question_is_asked_and_explained(key):
-    assert f"ask_{key}" in MESSAGES and f"why_{key}" in MESSAGES
 
 
 def test_in_spanish(capsys):

@@ -22,13 +22,24 @@ ENOUGH = (4, 8)
 SMALL = 0.05  # of the model's bytes: "small" names no number, so this is ours
 BYTES = 4  # of a parameter as it is kept: fp32
 CONFIRMED, REFUTED, UNDECIDED, NOT_JUDGED = "confirmed", "refuted", "undecided", "not_judged"
+# What is claimed, and what the literature says of it.
+CLAIMS = {
+    "share": ("claim_share", "literature_share"),
+    "speed": ("claim_speed", "literature_speed"),
+    "memory": ("claim_memory", "literature_memory"),
+    "same": ("claim_same", "literature_same"),
+    "rank": ("claim_rank", "literature_rank"),
+    "rate": ("claim_rate", "literature_rate"),
+    "enough": ("claim_enough", "literature_enough"),
+    "small": ("claim_small", "literature_small"),
+}
 
 
 @dataclass(frozen=True)
 class Claim:
     """A claim on one track: the verdict, what was found, and how many experiments stand behind it.
 
-    `name` is its key in messages.toml, and `found` the number with its interval as text.
+    `name` is its key in CLAIMS, and `found` the number with its interval as text.
     """
 
     name: str
@@ -185,12 +196,12 @@ def claims_table(judged: Sequence[Claim]) -> pd.DataFrame:
     """The claims in words, a row each: verdict, what was found, what stands behind it, what the literature says."""
     return pd.DataFrame(
         {
-            message("claim"): message(f"claim_{c.name}"),
-            message("track"): message(f"report_{c.task}"),
-            message("verdict"): message(f"claim_{c.verdict}"),
+            message("claim"): message(CLAIMS[c.name][0]),
+            message("track"): message(c.task),
+            message("verdict"): message(c.verdict),
             message("found"): c.found,
             message("behind"): c.behind,
-            message("literature"): message(f"literature_{c.name}"),
+            message("literature"): message(CLAIMS[c.name][1]),
         }
         for c in judged
     )

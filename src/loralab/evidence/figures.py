@@ -10,7 +10,7 @@ from loralab.experiment import Result
 from loralab.messages import message, number, percent, scientific
 from loralab.show.figures import test_axis
 from loralab.show.plotting import BELOW, BLUE, GREY, LINES, LOOKS, ORANGE, Picture, log_ticks, looks, new_axes, styled
-from loralab.show.scores import difference
+from loralab.show.scores import difference, short_name
 from loralab.show.sentences import margin_verdict, rank_verdict
 from loralab.show.tables import size_text
 
@@ -18,7 +18,7 @@ from loralab.show.tables import size_text
 @styled
 def loss_against_rate(sweeps: Sequence[Sweep]) -> Picture:
     """Validation loss (nats) against the learning rate, one line a method; a ring around each method's best."""
-    names = [message(f"short_{sweep.method}") for sweep in sweeps]
+    names = [short_name(sweep.method) for sweep in sweeps]
     edges = [f" {message('at_edge')}" if sweep.at_edge else "" for sweep in sweeps]
     best = [f"{name}, {scientific(s.best)}{edge}" for name, s, edge in zip(names, sweeps, edges, strict=True)]
     title, texts = message("sweep_title", best="; ".join(best)), []
@@ -73,7 +73,7 @@ def own_over_evidence(own: Sequence[Result], evidence: Evidence) -> Picture:
     """
     score, reference = evidence.score, evidence.track.rank
     title = message("study_says", verdict=rank_verdict(evidence.ranks, reference))
-    label = message(f"around_mean_{score.name}", rank=reference)
+    label = message(score.around_mean, rank=reference)
     figure, axes = new_axes(title, message("rank_axis_log"), label, height=4.6)
     texts, ranks = [], set()
     series = (("from_study", evidence.ranks, "o", GREY, 0.94), ("from_own", own, "D", BLUE, 1.06))
@@ -138,10 +138,10 @@ def singular_values(found: Sequence[Update]) -> Picture:
     for name, values in (("full", full), ("lora", lora)):
         marker, line, colour = LOOKS[name]
         order, marks = np.arange(1, len(values) + 1), marker if len(values) < 50 else ""
-        axes.plot(order, values, linestyle=line, marker=marks, color=colour, label=message(f"short_{name}"))
+        axes.plot(order, values, linestyle=line, marker=marks, color=colour, label=short_name(name))
     axes.set(xscale="log", yscale="log")
     figure.legend(**BELOW)
-    texts = f"{message('short_full')}: {', '.join(of_full)}, …; {message('short_lora')}: {', '.join(of_lora)}"
+    texts = f"{short_name('full')}: {', '.join(of_full)}, …; {short_name('lora')}: {', '.join(of_lora)}"
     return Picture(figure, f"{title}. {texts}.")
 
 
@@ -175,7 +175,7 @@ def intruders(found: Sequence[Update]) -> Picture:
     order, texts = np.arange(1, TOP + 1), []
     for method, (marker, line, colour) in LOOKS.items():
         values = np.array([update.similarity[method] for update in found])
-        name = message(f"short_{method}")
+        name = short_name(method)
         axes.fill_between(order, *np.quantile(values, [0.1, 0.9], axis=0), color=colour, alpha=0.25)
         axes.plot(order, values.mean(axis=0), linestyle=line, marker=marker, color=colour, label=name)
         texts.append(f"{name}: {', '.join(number(float(value), 2) for value in values.mean(axis=0))}")

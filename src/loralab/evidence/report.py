@@ -164,7 +164,7 @@ def _track(evidence: Evidence) -> list[Block]:
 
 
 def _trained(evidence: Evidence) -> dict[str, list[Result]]:
-    return {message(f"method_{method}"): evidence.of(method) for method in TASKS[evidence.track.task].trained}
+    return {message(method): evidence.of(method) for method in TASKS[evidence.track.task].trained}
 
 
 def _comparison(evidence: Evidence, results: Sequence[Result]) -> pd.DataFrame:
@@ -209,7 +209,7 @@ def _ranks(evidence: Evidence) -> list[Block]:
 
 def _title(experiment: Experiment) -> str:
     data = Path(experiment.dataset).name  # of a file of one's own, not where it lies
-    return f"{message(f'report_{experiment.task}')}: {data} · {experiment.model}"
+    return f"{message(experiment.task)}: {data} · {experiment.model}"
 
 
 def _to_html(block: Block) -> str:

@@ -12,11 +12,13 @@ from loralab.evidence.timing import METHODS, steps_to, target_loss
 from loralab.experiment import LORA_METHODS, Result
 from loralab.messages import message, number, percent, scientific
 from loralab.show import stats
-from loralab.show.scores import difference, method_name, own_score, score_of, score_values
+from loralab.show.scores import difference, method_name, own_score, score_of, score_values, short_name
 from loralab.show.sentences import times
 from loralab.show.tables import peak_bytes
 
 DASH = "–"
+# Names for the profile's `targets`.
+TARGETS = {"attention": "target_attention", "all-linear": "target_all-linear"}
 
 
 def small(p: float) -> str:
@@ -28,7 +30,7 @@ def sweep_table(sweeps: Sequence[Sweep]) -> pd.DataFrame:
     """Validation loss by learning rate, a row a method; the best marked, and whether it lies at the edge."""
     return pd.DataFrame(
         {
-            message("method"): message(f"method_{sweep.method}"),
+            message("method"): message(sweep.method),
             message("rates_and_losses"): " · ".join(
                 f"{scientific(rate)}: {number(loss, 3) if math.isfinite(loss) else '∞'}"
                 for rate, loss in sweep.losses.items()
@@ -135,7 +137,7 @@ def target_groups(evidence: Evidence) -> dict[str, Sequence[Result]]:
     }
     for name, modules in evidence.track.targets.items():
         wanted = modules if isinstance(modules, str) else tuple(modules)
-        groups[message(f"target_{name}")] = [r for r in evidence.targets if r.experiment.target_modules == wanted]
+        groups[message(TARGETS[name])] = [r for r in evidence.targets if r.experiment.target_modules == wanted]
     return groups
 
 
@@ -180,7 +182,7 @@ def difference_table(evidence: Evidence) -> pd.DataFrame:
     if evidence.track.task == "classification":
         per_seed = [stats.mcnemar_p(a.predictions, b.predictions, a.labels) for a, b in zip(full, lora, strict=True)]
         rows.append((message("row_mcnemar"), " · ".join(map(small, per_seed))))
-    rows.append((message("verdict"), message(f"short_{stats.verdict(found, margin)}")))
+    rows.append((message("verdict"), message(stats.verdict(found, margin))))
     return pd.DataFrame(rows, columns=["", message("full_minus_lora")]).set_index("")
 
 
@@ -204,7 +206,7 @@ def time_table(evidence: Evidence) -> pd.DataFrame:
         "operations_expected": (lambda m: f"{number(timing.expected[m] / 1e9, 1)} G", _over(timing.expected)),
     }
     table = {message(name): [*map(cell, METHODS), ratio] for name, (cell, ratio) in rows.items()}
-    columns = [*(message(f"short_{method}") for method in METHODS), message("ratio")]
+    columns = [*map(short_name, METHODS), message("ratio")]
     return pd.DataFrame.from_dict(table, orient="index", columns=columns)
 
 

@@ -13,6 +13,8 @@ from loralab.show.plotting import BELOW, BLUE, GREY, LINES, MARKED, ORANGE, Pict
 
 STRENGTHS = (0, 0.5, 1, 1.5, 2, 2.5, 4.01)
 EDGES = {"mild": 0, "strong": -1}
+PADDING = {"longest": "pad_longest", "batch": "pad_batch", "similar": "pad_similar"}
+RULES = {"fixed": "rule_fixed", "proportional": "rule_proportional", "root": "rule_root"}
 
 
 @styled
@@ -78,7 +80,7 @@ def length_histogram(lengths: Sequence[int], max_length: int) -> Picture:
 @styled
 def padding_bars(waste: Mapping[str, float]) -> Picture:
     """Bars of the share of padding (0 to 1) by strategy: "longest", "batch", "similar", or a length in tokens."""
-    names = [message("pad_fixed", length=name) if name.isdigit() else message(f"pad_{name}") for name in waste]
+    names = [message("pad_fixed", length=name) if name.isdigit() else message(PADDING[name]) for name in waste]
     shares = list(waste.values())
     waste = dict(zip(names, shares, strict=True))
     worst, best = max(waste, key=waste.__getitem__), min(waste, key=waste.__getitem__)
@@ -138,14 +140,14 @@ def parameters_against_rank(counted: Mapping[int, int], d_in: int, d_out: int) -
 @styled
 def scale_rules(ranks: Sequence[int], falls: Mapping[str, Sequence[float]]) -> Picture:
     """Fall of the loss after one step against rank, one line a rule for alpha: "fixed", "proportional", "root"."""
-    growth = "; ".join(f"{number(fall[-1] / fall[0], 1)} ({message(f'rule_{rule}')})" for rule, fall in falls.items())
+    growth = "; ".join(f"{number(fall[-1] / fall[0], 1)} ({message(RULES[rule])})" for rule, fall in falls.items())
     title = message("rules_title", low=ranks[0], high=ranks[-1], growth=growth)
     figure, axes = new_axes(title, message("rank_axis_log"), message("fall_axis"), height=4.2)
     texts = []
     for (rule, fall), (marker, line, colour) in zip(falls.items(), LINES, strict=False):
-        axes.plot(ranks, fall, linestyle=line, marker=marker, color=colour, label=message(f"rule_{rule}"))
+        axes.plot(ranks, fall, linestyle=line, marker=marker, color=colour, label=message(RULES[rule]))
         listed = (f"r={r} {scientific(float(f'{y:.2g}'))}" for r, y in zip(ranks, fall, strict=True))
-        texts.append(f"{message(f'rule_{rule}')}: {', '.join(listed)}")
+        texts.append(f"{message(RULES[rule])}: {', '.join(listed)}")
     log_ticks(axes, ranks)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda y, _: scientific(float(f"{y:.1g}")))

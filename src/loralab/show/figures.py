@@ -22,7 +22,7 @@ from loralab.show.plotting import (
     new_figure,
     styled,
 )
-from loralab.show.scores import SCORES, Score, score_of
+from loralab.show.scores import SCORES, Score, score_of, short_name
 from loralab.show.stats import Difference, half_width
 from loralab.show.tables import training_seconds
 
@@ -76,7 +76,7 @@ def accuracy_against_rate(results: Sequence[Result]) -> Picture:
     for result in sorted(results, key=lambda r: r.experiment.learning_rate):
         rates = groups.setdefault(result.experiment.method, {})
         rates[result.experiment.learning_rate] = result.epochs[-1]["accuracy"]
-    names = {method: message(f"short_{method}") for method in groups}
+    names = {method: short_name(method) for method in groups}
     best = {method: max(rates, key=rates.__getitem__) for method, rates in groups.items()}
     key = "rates_differ" if len(set(best.values())) > 1 else "rates_agree"
     title = message(key, best="; ".join(f"{names[method]}, {scientific(rate)}" for method, rate in best.items()))
@@ -231,8 +231,8 @@ def _change(base: Result, group: Sequence[Result]) -> str:
 
 def test_axis(results: Sequence[Result]) -> str:
     """The name of an axis of scores on the test, with the test's size."""
-    return message(f"test_{score_of(results).name}_axis", n=number(len(results[0].labels), 0))
+    return message(score_of(results).axis, n=number(len(results[0].labels), 0))
 
 
 def _short(result: Result) -> str:
-    return message(f"short_{result.experiment.method}")
+    return short_name(result.experiment.method)

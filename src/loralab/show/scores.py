@@ -11,11 +11,15 @@ from loralab.messages import message, number, percent
 from loralab.show.stats import Difference, accuracy_values, half_width, loss_half_width, loss_values, mean_difference
 
 Values = tuple[np.ndarray, np.ndarray]
+# A method's key in the messages is its own name; these have a shorter one beside it.
+SHORTER = {"full": "short_full", "head": "short_head", "rslora": "short_rslora"}
 
 
 @dataclass(frozen=True)
 class Score:
     """The score that a task's methods are compared by (`name`), and the factor, digits and unit that it is shown in.
+
+    `axis`, `around_mean` and `compared` (the first has more, less, or one cannot tell) are keys of its messages.
 
     `paired` gives two groups of runs' differences (seeds × examples) and the examples' weights, `own` one group's
     values and weights, `exam` half of the interval that the exam alone gives one run, and `rows` a group's rows of
@@ -26,6 +30,9 @@ class Score:
     factor: float
     digits: int
     unit: str
+    axis: str
+    around_mean: str
+    compared: tuple[str, str, str]
     higher_is_better: bool
     paired: Callable[[Sequence[Result], Sequence[Result]], Values]
     own: Callable[[Sequence[Result]], Values]
@@ -52,8 +59,13 @@ class Score:
 
 def method_name(result: Result) -> str:
     """The method in the reader's language; LoRA and its variants with their rank."""
-    name = message(f"method_{result.experiment.method}")
+    name = message(result.experiment.method)
     return f"{name} r={result.experiment.rank}" if result.experiment.method in LORA_METHODS else name
+
+
+def short_name(method: str) -> str:
+    """A method's name where there is little room."""
+    return message(SHORTER.get(method, method))
 
 
 def _average(group: Sequence[Result], score: str, digits: int) -> str:
@@ -94,6 +106,8 @@ def _answer_rows(group: Sequence[Result]) -> dict[str, str]:
 SCORES = {
     "classification": Score(
         name="accuracy", factor=100, digits=1, unit="unit_points", higher_is_better=True, rows=_accuracy_rows,
+        axis="test_accuracy_axis", around_mean="around_mean_accuracy",
+        compared=("accuracy_more", "accuracy_less", "accuracy_cannot_tell"),
         paired=lambda a, b: accuracy_values([r.predictions for r in a], [r.predictions for r in b], a[0].labels),
         own=lambda runs: (
             np.array([np.equal(r.predictions, r.labels) for r in runs], dtype=float),
@@ -103,6 +117,7 @@ SCORES = {
     ),
     "generation": Score(
         name="loss", factor=1, digits=3, unit="unit_nats", higher_is_better=False, rows=_answer_rows,
+        axis="test_loss_axis", around_mean="around_mean_loss", compared=("loss_more", "loss_less", "loss_cannot_tell"),
         paired=lambda a, b: loss_values([r.answer_nats for r in a], [r.answer_nats for r in b], a[0].answer_tokens),
         own=lambda runs: (np.array([r.answer_nats for r in runs]), np.array(runs[0].answer_tokens, dtype=float)),
         exam=lambda run: loss_half_width(run.answer_nats, run.answer_tokens),

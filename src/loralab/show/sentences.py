@@ -11,6 +11,13 @@ from loralab.show.tables import is_smoke, marked, peak_bytes, training_seconds
 
 # One timing of each method says nothing below this: ranks 8 and 16, which do almost the same work, differed by 12 %.
 TIMING_NOISE = 0.15
+VERDICTS = {
+    "equivalent": "verdict_equivalent",
+    "different": "verdict_different",
+    "negligible": "verdict_negligible",
+    "cannot_tell": "verdict_cannot_tell",
+}
+MEASURED = {"profiler": "measured_profiler", "cuda": "measured_cuda"}
 
 
 def times(ratios: Sequence[float]) -> str:
@@ -26,11 +33,12 @@ def compare(a: Sequence[Result], b: Sequence[Result], level: float = 0.95) -> st
     """
     found, score = difference(a, b), score_of(a)
     middle, half = found.mean, found.half(level)
-    key = "cannot_tell" if abs(middle) <= half else "more" if middle > 0 else "less"
+    more, less, cannot_tell = score.compared
+    key = cannot_tell if abs(middle) <= half else more if middle > 0 else less
     about = {"a": method_name(a[0]), "b": method_name(b[0]), "runs": _runs(a, b)}
     amounts = {"signed": middle, "difference": abs(middle), "half": half}
     about |= {name: score.amount(value) for name, value in amounts.items()}
-    return marked(message(f"{score.name}_{key}", examples=number(len(a[0].labels), 0), **about), (*a, *b))
+    return marked(message(key, examples=number(len(a[0].labels), 0), **about), (*a, *b))
 
 
 def _runs(*groups: Sequence[Result]) -> str:
@@ -47,8 +55,8 @@ def margin_verdict(a: Sequence[Result], b: Sequence[Result], margin: float) -> s
     """
     if is_smoke((*a, *b)):
         return message("smoke_no_verdict")
-    key, names = verdict(difference(a, b), margin), {"a": method_name(a[0]), "b": method_name(b[0])}
-    return message(f"verdict_{key}", margin=score_of(a).with_unit(margin), runs=_runs(a, b), **names)
+    key, names = VERDICTS[verdict(difference(a, b), margin)], {"a": method_name(a[0]), "b": method_name(b[0])}
+    return message(key, margin=score_of(a).with_unit(margin), runs=_runs(a, b), **names)
 
 
 def rank_verdict(results: Sequence[Result], reference: int) -> str:
@@ -80,7 +88,7 @@ def findings(full: Sequence[Result], lora: Sequence[Result], ratios: Sequence[fl
 
     `ratios` are times of full fine-tuning over LoRA's, measured in turns; without them the runs' own seconds speak.
     """
-    parameters, how = lora[0].parameters, message(f"measured_{full[0].memory['method']}")
+    parameters, how = lora[0].parameters, message(MEASURED[full[0].memory["method"]])
     counts = {name: number(parameters[name], 0) for name in ("trainable", "adapter", "head")}
     share = percent(parameters["trainable"] / parameters["total"], 2)
     saved = 1 - mean(map(peak_bytes, lora)) / mean(map(peak_bytes, full))
@@ -96,14 +104,14 @@ def findings(full: Sequence[Result], lora: Sequence[Result], ratios: Sequence[fl
 def speed_in_turns(ratios: Sequence[float]) -> str:
     """One sentence: which method's step is the quicker, from times in turns, or that one cannot tell."""
     low, _, high = ratio_interval(ratios)
-    key = "faster" if low > 1 else "slower" if high < 1 else "unclear"
-    return message(f"in_turns_{key}", times=times(ratios), rounds=len(ratios))
+    key = "in_turns_faster" if low > 1 else "in_turns_slower" if high < 1 else "in_turns_unclear"
+    return message(key, times=times(ratios), rounds=len(ratios))
 
 
 def _speed_in_sequence(full: Sequence[Result], lora: Sequence[Result]) -> str:
     ratio = mean(map(training_seconds, full)) / mean(map(training_seconds, lora))
-    speed = "unclear" if abs(ratio - 1) <= TIMING_NOISE else "faster" if ratio > 1 else "slower"
-    return message(f"speed_{speed}", ratio=number(max(ratio, 1 / ratio), 2), times=len(full))
+    key = "speed_unclear" if abs(ratio - 1) <= TIMING_NOISE else "speed_faster" if ratio > 1 else "speed_slower"
+    return message(key, ratio=number(max(ratio, 1 / ratio), 2), times=len(full))
 
 
 def forgetting(base: Result, tuned: Sequence[Result]) -> str:

@@ -1,4 +1,4 @@
-"""What the exercises that train have in common: reading the results that a student hands over."""
+"""Reading the answers that a student hands over: blank or not, numbers, tables, results, verdicts."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,11 +6,44 @@ from typing import Any
 import numpy as np
 
 from loralab.experiment import Experiment, Result
-from loralab.lessons.exercises import tried
 from loralab.show.stats import Difference
 from loralab.train.models import DEFAULT_MODULES
 
 DEFAULTS = [set(names) for names in DEFAULT_MODULES.values() if not isinstance(names, str)]
+# What is wrong with an answer: nothing, or the key of a hint, alone or with the values that fill it in.
+Found = str | tuple[str, Mapping[str, object]] | None
+OTHER = "other"
+
+
+class NotTried(Exception):
+    """An answer that was left blank."""
+
+
+def tried(answer: Any) -> Any:
+    """The answer. Raises NotTried if it was left blank."""
+    if answer is None or answer is ...:
+        raise NotTried
+    return answer
+
+
+def same(one: Any, other: Any, tolerance: float = 1e-4, least: float = 1e-6) -> bool:
+    """Whether two values agree: numbers, arrays and tensors within a share or `least`, all else exactly.
+
+    One row agrees with a batch that is that row alone, and an error with an error.
+    """
+    if isinstance(one, Exception) or isinstance(other, Exception):
+        return isinstance(one, Exception) and isinstance(other, Exception)
+    try:
+        a, b = (np.asarray(value) for value in (one, other))
+    except ValueError:  # rows of unequal length
+        return bool(one == other)
+    if a.ndim == 2 and len(a) == 1 and b.ndim == 1:
+        a = a[0]
+    if a.shape != b.shape:
+        return False
+    if a.dtype.kind in "biuf" and b.dtype.kind in "biuf":
+        return bool(np.allclose(a.astype(float), b.astype(float), rtol=tolerance, atol=least, equal_nan=True))
+    return bool(np.all(a == b))
 
 
 def runs_of(answer: Any) -> list[Result]:
@@ -38,8 +71,10 @@ def _named(identity: dict[str, Any]) -> dict[str, Any]:
 
 def agree(given: Any, wanted: Any, tolerance: float = 0.01, least: float = 0.0) -> bool:
     """Whether two numbers, or two rows, agree within a share of the second or, if that is more, within `least`."""
+    if isinstance(tried(given), str):
+        return False
     try:
-        a, b = np.asarray(tried(given), dtype=float), np.asarray(wanted, dtype=float)
+        a, b = np.asarray(given, dtype=float), np.asarray(wanted, dtype=float)
     except (TypeError, ValueError):  # not numbers
         return False
     return a.shape == b.shape and bool(np.all(np.abs(a - b) <= np.maximum(tolerance * np.abs(b), least)))

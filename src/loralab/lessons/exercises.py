@@ -1,0 +1,105 @@
+"""Checks of the exercises: not tried yet, a hint that names the mistake, or a tick and why it matters.
+
+What the student computed is examined, however it was computed. What is known of each exercise, right and wrong, stands
+in its lesson's file, see loralab.lessons.catalogue.
+"""
+
+import textwrap
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from loralab.lessons import checks, studies
+from loralab.lessons.answers import OTHER, Found, NotTried, agree, same, tried
+from loralab.lessons.catalogue import exercises, known, text
+from loralab.messages import message
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an answer is worth: `right`, the key of the `hint` ("" if there is none), and the `text` that says so."""
+
+    right: bool
+    hint: str
+    text: str
+
+
+def verdict(key: str, *answers: object) -> Verdict:
+    """What the answers to that exercise are worth.
+
+    An answer of None or ..., or a function that returns one, counts as not tried. Raises ValueError, naming the
+    exercises there are, for any other key; an error in a student's function is passed on.
+    """
+    entry = exercises().get(key)
+    if entry is None:
+        raise ValueError(message("unknown", what="key", given=key, choices=", ".join(exercises())))
+    try:
+        found = _examiner(key, entry)(*map(tried, answers))
+    except NotTried:
+        return Verdict(False, "", message("not_tried"))
+    if found is None:
+        return Verdict(True, "", message("tick", why=text(entry["why"])))
+    hint, values = (found, {}) if isinstance(found, str) else found
+    return Verdict(False, hint, message("cross", hint=text(entry["hints"][hint], **values)))
+
+
+def check(key: str, *answers: object) -> None:
+    """Print what the answers to that exercise are worth. Raises what `verdict` raises."""
+    print(textwrap.fill(verdict(key, *answers).text, 84))
+
+
+def _examiner(key: str, entry: Mapping[str, Any]) -> Callable[..., Found]:
+    if "variables" in entry:
+        return partial(_numbers, entry)
+    if "probes" in entry:
+        return partial(_function, entry)
+    return getattr(checks, key, None) or getattr(studies, key)
+
+
+def _numbers(entry: Mapping[str, Any], *answers: Any) -> Found:
+    right: dict[str, float] = {}
+    for hint, code in known(entry):
+        namespace = _run(code)
+        values = {name: float(namespace[name]) for name in entry["variables"]}
+        right = right or values
+        asked = {name for name in values if hint is None or values[name] != right[name]}
+        pairs = [pair for name, *pair in zip(values, answers, values.values(), strict=True) if name in asked]
+        tolerance = entry["tolerance"]
+        if hint != OTHER and all(agree(given, value, tolerance, 0 if value else tolerance) for given, value in pairs):
+            return hint
+    return OTHER
+
+
+def _function(entry: Mapping[str, Any], answer: Callable[..., Any]) -> Found:
+    """Right is what agrees with the right answer on every probe. So is a mistake named: an error counts as an error."""
+    probes = _run(entry["probes"])["probes"]
+    given = [_outcome(answer, probe) for probe in probes]
+    close = {name: entry[name] for name in ("tolerance", "least") if name in entry}
+    for hint, code in known(entry):
+        function = _run(f"def known({entry['parameters']}):\n{textwrap.indent(code, '    ')}")["known"]
+        outcomes = (_outcome(function, probe) for probe in probes)
+        if hint != OTHER and all(same(a, b, **close) for a, b in zip(given, outcomes, strict=True)):
+            return hint
+    for outcome in given:
+        if isinstance(outcome, Exception):
+            raise outcome
+    return OTHER
+
+
+def _outcome(function: Callable[..., Any], probe: tuple[Any, ...]) -> Any:
+    """What a function gives, of a tokenizer's output the ids; or its error."""
+    try:
+        output = tried(function(*deepcopy(probe)))  # which may change what it is given
+    except NotTried:
+        raise
+    except Exception as error:  # a known mistake may raise as well: told apart by the caller
+        return error
+    return output["input_ids"] if hasattr(output, "keys") else output
+
+
+def _run(code: str) -> dict[str, Any]:
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)
+    return namespace

@@ -1,0 +1,221 @@
+"""Checks of the exercises that train: the results that a student hands over, and what is made of them."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+from loralab.experiment import Result
+from loralab.lessons.answers import OTHER, Found, agree, changed, code, has, interval, row_of, runs_of, side
+from loralab.lessons.by_hand import metric_of
+from loralab.profiles import Profile
+from loralab.show.scores import difference
+from loralab.show.stats import Difference, half_width, verdict
+from loralab.show.tables import peak_bytes, training_seconds
+
+RANKS, REFERENCE = (4, 8, 16), 8
+LEVEL = 1 - 0.05 / 2  # two comparisons
+METHODS, MANY, FEW = ("full", "lora"), "large", "small"
+CHANGES = {"test_size": "test", "split_seed": "split", "epochs": "epochs"}
+
+
+def another_model(profile: Profile, models: Sequence[str], adapters: Any, results: Any) -> Found:
+    """LoRA on other models: the adapter's parameters by the formula, and the results, each by the model's name."""
+    if not models or not has(adapters, models) or not has(results, models):
+        return OTHER
+    for model in models:
+        runs = runs_of(results[model])
+        if len(runs) != 1 or runs[0].experiment.model != model:
+            return OTHER
+        if runs[0].experiment.method != "lora":
+            return "method"
+        if changed(runs[0], profile.experiment("lora", model=model)):
+            return "recipe"
+        parameters = runs[0].parameters
+        if agree(adapters[model], parameters["trainable"], 0):
+            return "head"
+        if agree(adapters[model], 0):
+            return "names"
+        if not agree(adapters[model], parameters["adapter"], 0):
+            return OTHER
+    return None
+
+
+def glue_study(profile: Profile, sizes: Mapping[str, int], datasets: Sequence[str], results: Any, table: Any) -> Found:
+    """LoRA and the majority class on several data sets: results, and (metric, LoRA's score, the majority's) by name."""
+    if not datasets or not has(results, datasets) or not has(table, datasets):
+        return OTHER
+    named: dict[str, tuple[Any, Any]] = {}
+    for dataset in datasets:
+        runs, row = runs_of(results[dataset]), row_of(table[dataset])
+        by_method = {run.experiment.method: run for run in runs}
+        if "lora" not in by_method or not row:
+            return OTHER
+        if "majority" not in by_method or len(row) < 3:
+            return "majority"
+        if any(changed(run, profile.experiment(name, dataset=dataset, **sizes)) for name, run in by_method.items()):
+            return "recipe"
+        named[dataset] = (by_method["lora"], by_method["majority"])
+    metrics = {dataset: metric_of(dataset) for dataset in datasets}
+    given = {dataset: row_of(table[dataset]) for dataset in datasets}
+
+    def all_are(scores: Callable[[str, Any, Any], tuple[float, float]]) -> bool:
+        return all(agree(given[name][1:3], scores(metrics[name], *named[name]), 0.0, 0.001) for name in datasets)
+
+    if all_are(lambda metric, lora, most: (lora.test[metric], most.test[metric])):
+        return None if all(code(given[name][0]) == metrics[name] for name in datasets) else OTHER
+    if all_are(lambda metric, lora, most: (lora.test["accuracy"], most.test["accuracy"])):
+        return "accuracy"
+    if all_are(lambda metric, lora, most: (lora.epochs[-1][metric], most.test[metric])):
+        return "validation"
+    if all_are(lambda metric, lora, most: (lora.test[metric], 0.5)):
+        return "half"
+    return OTHER
+
+
+def rank_study(profile: Profile, results: Any, table: Any, gap: Any, against_8: Any) -> Found:
+    """Ranks 4, 8 and 16 with alpha = 2r: results; (accuracy, seconds, MiB), interval and verdict against 8 by rank."""
+    groups = {rank: [r for r in runs_of(results) if r.experiment.rank == rank] for rank in RANKS}
+    found = recipe_of(profile, groups)
+    if found is not None:
+        return found
+    others = [rank for rank in RANKS if rank != REFERENCE]
+    if not has(table, RANKS) or not has(gap, others) or not has(against_8, others):
+        return OTHER
+    found = costs_of(groups, table)
+    if found is not None:
+        return found
+    gaps = {rank: difference(groups[rank], groups[REFERENCE]) for rank in others}
+    said = {rank: code(against_8[rank]) for rank in others}
+    if said != {rank: side(gaps[rank], LEVEL) for rank in others}:
+        by_means = {rank: "better" if gaps[rank].mean > 0 else "worse" for rank in others}
+        return "means" if said == by_means else OTHER
+    if all(agree(gap[rank], interval(gaps[rank], LEVEL), 0.01, 0.06) for rank in others):
+        return None
+    return "level" if all(agree(gap[rank], interval(gaps[rank]), 0.01, 0.06) for rank in others) else OTHER
+
+
+def recipe_of(profile: Profile, groups: dict[int, list[Result]]) -> Found:
+    """What is wrong with the runs, if anything; orders them by seed."""
+    if any(r.experiment.alpha != 2 * rank for rank, group in groups.items() for r in group):
+        return "alpha"
+    for rank, group in groups.items():
+        group.sort(key=lambda result: result.experiment.seed)
+        seeds = [result.experiment.seed for result in group]
+        if len(seeds) == 1 < len(profile.seeds):
+            return "one_seed"
+        if seeds != sorted(profile.seeds):
+            return OTHER
+        wanted = [profile.experiment("lora", rank=rank, alpha=2 * rank, seed=seed) for seed in seeds]
+        if any(changed(result, experiment) for result, experiment in zip(group, wanted, strict=True)):
+            return OTHER
+    return None
+
+
+def costs_of(groups: dict[int, list[Result]], table: Any) -> Found:
+    """What is wrong with the table of means, if anything."""
+    rows = [row_of(table[rank]) for rank in groups]
+    if any(len(row) != 3 for row in rows):
+        return OTHER
+    runs = list(groups.values())
+    scores = [
+        (None, [mean(r.test["accuracy"] for r in group) for group in runs]),
+        ("best_seed", [max(r.test["accuracy"] for r in group) for group in runs]),
+        ("validation", [mean(r.epochs[-1]["accuracy"] for r in group) for group in runs]),
+        ("validation", [mean(max(e["accuracy"] for e in r.epochs) for r in group) for group in runs]),
+    ]
+    given = [row[0] for row in rows]
+    hint = next((name for name, known in scores if agree(given, known, 0, 0.001)), OTHER)
+    if hint is not None:
+        return hint
+    seconds = [mean(map(training_seconds, group)) for group in runs]
+    mib = [mean(map(peak_bytes, group)) / 2**20 for group in runs]
+    right = agree([row[1] for row in rows], seconds, 0.01, 0.5) and agree([row[2] for row in rows], mib)
+    return None if right else "costs"
+
+
+def modules_study(profile: Profile, few: Any, many: Any, gap: Any, outcome: Any) -> Found:
+    """Query and value at r = 8 against all attention projections at r = 4: results, interval of the gain, verdict."""
+    groups = [sorted(runs_of(answer), key=lambda result: result.experiment.seed) for answer in (few, many)]
+    ranks = [{result.experiment.rank for result in group} for group in groups]
+    seeds = [[result.experiment.seed for result in group] for group in groups]
+    if any(seed != sorted(profile.seeds) for seed in seeds):
+        return "seeds" if all(seeds) else OTHER
+    if ranks == [{8}, {8}]:
+        return "twice"
+    for group, rank, may_change in zip(groups, (8, 4), (set(), {"target_modules"}), strict=True):
+        wanted = [profile.experiment("lora", rank=rank, seed=result.experiment.seed) for result in group]
+        if any(changed(*pair) != may_change for pair in zip(group, wanted, strict=True)):
+            return OTHER
+    small, large = ({result.parameters["adapter"] for result in group} for group in groups)
+    if len(large) != 1:
+        return OTHER
+    if max(large) > max(small):
+        return "dense"
+    if large != small:
+        return OTHER
+    return gain_of(difference(groups[1], groups[0]), gap, outcome)
+
+
+def gain_of(difference: Difference, gap: Any, outcome: Any) -> Found:
+    """What is wrong with an interval and the verdict on it, if anything."""
+    if code(outcome) != side(difference):
+        return "means" if code(outcome) == ("better" if difference.mean > 0 else "worse") else OTHER
+    return None if agree(gap, interval(difference), 0.01, 0.06) else OTHER
+
+
+def more_data(profile: Profile, sizes: Any, runs: Any, steps: Any, times: Any, gain: Any, outcome: Any) -> Found:
+    """Full and LoRA on little data and on much: results, how many times the steps and seconds, gains and a verdict."""
+    keys = [(method, size) for method in METHODS for size in (FEW, MANY)]
+    if not has(runs, keys) or not has(times, METHODS) or not has(gain, METHODS):
+        return OTHER
+    found: dict[tuple[str, str], Result] = {}
+    for method, size in keys:
+        results = runs_of(runs[method, size])
+        if len(results) != 1:
+            return OTHER
+        found[method, size] = results[0]
+        other = changed(results[0], profile.experiment(method, train_size=sizes[size]))
+        if other:
+            return CHANGES.get(min(other), OTHER) if len(other) == 1 else OTHER
+    ratios = {method: _ratio(found, method, training_seconds) for method in METHODS}
+    if not agree(steps, _ratio(found, "lora", lambda result: len(result.loss_by_step)), 0.02):
+        return "steps" if agree(steps, 1) else OTHER
+    if not all(agree(times[method], ratios[method], 0.05) for method in METHODS):
+        return OTHER
+    return intervals_of(found, gain) or worth_of(found, outcome, profile.margin)
+
+
+def _ratio(found: Mapping[tuple[str, str], Result], method: str, value: Callable[[Result], float]) -> float:
+    return value(found[method, MANY]) / value(found[method, FEW])
+
+
+def intervals_of(found: Mapping[tuple[str, str], Result], gain: Any) -> Found:
+    """What is wrong with the intervals of what more data gain, if anything."""
+    gaps = {method: difference([found[method, MANY]], [found[method, FEW]]) for method in METHODS}
+    if all(agree(gain[method], interval(gaps[method]), 0.01, 0.06) for method in METHODS):
+        return None
+    if all(agree(gain[method], [100 * gaps[method].mean] * 2, 0.01, 0.06) for method in METHODS):
+        return "no_interval"
+    bars = {method: [_half(found[method, size]) for size in (FEW, MANY)] for method in METHODS}
+    for half in (math.hypot, lambda a, b: a + b):
+        reach = {method: half(*bars[method]) for method in METHODS}
+        unpaired = {m: [100 * gaps[m].mean - reach[m], 100 * gaps[m].mean + reach[m]] for m in METHODS}
+        if all(agree(gain[method], unpaired[method], 0.01, 0.06) for method in METHODS):
+            return "unpaired"
+    return OTHER
+
+
+def _half(result: Result) -> float:
+    return 100 * half_width(result.test["accuracy"], len(result.labels))
+
+
+def worth_of(found: Mapping[tuple[str, str], Result], outcome: Any, margin: float) -> Found:
+    """What is wrong with the verdict on full fine-tuning and LoRA with much data, if anything."""
+    gap = difference([found["full", MANY]], [found["lora", MANY]])
+    right = verdict(gap, margin)
+    if code(outcome) == right:
+        return None
+    if (code(outcome), right) == ("equivalent", "cannot_tell"):
+        return "equal"
+    return "by_means" if code(outcome) == ("different" if abs(gap.mean) > margin else "negligible") else OTHER
