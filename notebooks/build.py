@@ -136,8 +136,8 @@ def answers(code: str, key: str) -> str:
 
 def grading_cells(code: str, key: str, given: str) -> list[NotebookNode]:
     """An exercise's cell and its grader, a point if it is right, as nbgrader wants them."""
-    test = "from loralab import verdict\n\n"
-    test += f'outcome = verdict("{key}"{given})\nassert outcome.right, outcome.text'
+    test = "from loralab import grade\n\n"
+    test += f'outcome = grade("{key}"{given})\nassert outcome.right, outcome.text'
     cells = [nbformat.v4.new_code_cell(code), nbformat.v4.new_code_cell(test)]
     common = {"schema_version": 3, "task": False}
     answer = {"grade_id": key, "grade": False, "solution": True, "locked": False}

@@ -56,7 +56,7 @@ __getattr__, __dir__, __all__ = offer(
         "train.run": "run run_all run_folder",
         "lessons.start": "start",
         "lessons.predictions": "predict",
-        "lessons.exercises": "check verdict",
+        "lessons.exercises": "check grade",
         "memory.planning": "plan",
     },
 )

@@ -56,7 +56,7 @@ def evidence(make):
 
 
 def verdicts(evidence):
-    return {claim.name: claim.verdict for claim in judge_claims(evidence)}
+    return {claim.name: claim.judged for claim in judge_claims(evidence)}
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_contrary_results_turn_the_verdict(evidence, name, contrary, expected):
 
 
 def test_a_confirmed_difference_is_read_off_the_numbers(evidence):
-    found = {claim.name: claim.found for claim in judge_claims(evidence(full=860, ratio=3.5))}
+    found = {claim.name: claim.measured for claim in judge_claims(evidence(full=860, ratio=3.5))}
     assert found["same"].startswith("r = 8: +6.0 ±") and found["speed"].startswith("3.53 times (3.5")
     assert found["memory"] == "40.0%" and found["share"] == "0.33%"
     assert found["rate"] == "10 times (6 to 17)"
@@ -109,7 +109,7 @@ def test_a_confirmed_difference_is_read_off_the_numbers(evidence):
 
 def test_a_claim_names_the_range_over_ranks_and_the_runs_that_it_used(evidence):
     judged = {c.name: c for c in judge_claims(evidence(trainable=230_000, widest=2_300_000, root=801))}
-    assert judged["share"].found == "1.01%; from 1.01% to 10.09% over ranks and modules"
+    assert judged["share"].measured == "1.01%; from 1.01% to 10.09% over ranks and modules"
     # r = 8 and r = 32 with alpha fixed, and r = 32 by the other rule, five seeds each: r = 1 has no part in it.
     assert judged["enough"].behind == "15 runs"
 

@@ -65,7 +65,7 @@ def test_lesson_6_shows_the_published_verdicts(published, language):
         if "data" in output
     )
     for claim in (claim for track in published for claim in judge_claims(track)):
-        row = "</td>\n      <td>".join((message(claim.verdict), claim.found))
+        row = "</td>\n      <td>".join((message(claim.judged), claim.measured))
         assert row in shown, claim
 
 

@@ -10,7 +10,7 @@ import pytest
 from loralab.evidence.check import band, check_results, compare_results, state
 from loralab.evidence.figures import own_over_evidence, two_rulers
 from loralab.evidence.report import README_END, README_START, report, to_markdown, write_readme, write_report
-from loralab.evidence.study import MissingResult, at_hand, check_one, gather, measure, publish, recorded
+from loralab.evidence.study import MissingResult, at_hand, check_one, gather, measure_study, publish, recorded
 from loralab.evidence.tables import difference_table, other_methods_table, rank_table, time_table
 from loralab.evidence.timing import Timing
 from loralab.evidence.update import Update
@@ -160,7 +160,7 @@ def test_a_study_published_and_read_again(evidence, tmp_path, made_up, monkeypat
             result.save(source / "runs" / result.experiment.key / "result.json")
         monkeypatch.setattr("loralab.evidence.study.race", lambda _, track=track: track.timing)
         monkeypatch.setattr("loralab.evidence.study.updates", lambda *_, track=track: track.updates)
-        measure(track, source / "study")
+        measure_study(track, source / "study")
     publish(at_hand("study", source), source, published)
     again = at_hand("study", published)
     assert [track.results for track in again] == [track.results for track in evidence]

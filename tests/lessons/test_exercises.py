@@ -9,7 +9,7 @@ import pytest
 
 from loralab.lessons.answers import OTHER
 from loralab.lessons.catalogue import exercises, incomplete, known
-from loralab.lessons.exercises import verdict
+from loralab.lessons.exercises import grade
 from loralab.profiles import load_profile
 
 SOURCES = sorted((Path(__file__).parents[2] / "notebooks" / "source").glob("[0-9]*.py"))
@@ -39,14 +39,14 @@ def answered(shared_results, monkeypatch):
     monkeypatch.setenv("LORALAB_PROFILE", "smoke")
 
     def answer(key, code):
-        """The verdict on an exercise's cell with this code where its solution stands."""
+        """What becomes of an exercise's cell with this code where its solution stands."""
         indent = REGION.search(CELLS[key]).group(1)
         filled = "".join(indent + line + "\n" if line.strip() else "\n" for line in code.strip("\n").split("\n"))
         tree = ast.parse(REGION.sub(lambda _: filled, CELLS[key]))
         *body, last = tree.body
-        namespace = {"profile": load_profile("smoke"), "verdict": verdict}
+        namespace = {"profile": load_profile("smoke"), "grade": grade}
         exec(compile(ast.Module(body, []), key, "exec"), namespace)
-        last.value.func.id = "verdict"
+        last.value.func.id = "grade"
         return eval(compile(ast.Expression(last.value), key, "eval"), namespace)
 
     return answer
@@ -103,12 +103,12 @@ def test_every_exercise_knows_mistakes_and_the_one_nobody_foresaw(key):
 
 def test_an_unknown_exercise_is_refused():
     with pytest.raises(ValueError, match="key cannot be 'x'"):
-        verdict("x", 1)
+        grade("x", 1)
 
 
 def test_an_error_in_a_students_function_is_passed_on():
     with pytest.raises(ZeroDivisionError):
-        verdict("waste", lambda lengths, batch_size: 1 / 0)
+        grade("waste", lambda lengths, batch_size: 1 / 0)
 
 
 def test_a_text_that_lacks_a_language_is_named():

@@ -101,7 +101,7 @@ def test_in_an_instructors_edition_each_exercise_is_followed_by_its_grader(sourc
         marks = grader.metadata["nbgrader"]
         assert (marks["solution"], marks["grade"], marks["locked"], marks["points"]) == (False, True, True, 1)
         call = answer.source.strip().rsplit("check(", 1)[1]
-        assert f"outcome = verdict({' '.join(call.split())}" in grader.source.replace("'", '"').replace(",)", ")")
+        assert f"outcome = grade({' '.join(call.split())}" in grader.source.replace("'", '"').replace(",)", ")")
     marked = [cell.metadata["nbgrader"]["grade_id"] for cell in cells if "nbgrader" in cell.metadata]
     assert len(set(marked)) == len(marked) == 2 * len(answers)
     assert len({cell.id for cell in cells}) == len(cells)
@@ -154,7 +154,7 @@ def test_the_grader_asks_what_check_asks(tmp_path):
     answer, grader = built(tmp_path, FUNCTION, solutions=True)
     assert answer.source == FUNCTION
     assert grader.source == (
-        'from loralab import verdict\n\noutcome = verdict("double", f)\nassert outcome.right, outcome.text'
+        'from loralab import grade\n\noutcome = grade("double", f)\nassert outcome.right, outcome.text'
     )
 
 

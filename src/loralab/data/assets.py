@@ -89,9 +89,9 @@ def _download(row: dict[str, Any], folder: Path) -> Path:
         reason = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1])
         raise AssetError(message("asset_not_fetched", package=row["package"], error=reason))
     with archive.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != row["sha256"]:
-        raise AssetError(message("asset_wrong_hash", package=row["package"], expected=row["sha256"], found=found))
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != row["sha256"]:
+        raise AssetError(message("asset_wrong_hash", package=row["package"], expected=row["sha256"], found=digest))
     return archive
 
 

@@ -17,12 +17,12 @@ def words(text: str) -> list[str]:
 def find_duplicates(texts: Sequence[str]) -> list[tuple[int, int]]:
     """Positions (kept, copy) of texts with the same words in the same order; the first of each kind is kept."""
     first: dict[tuple[str, ...], int] = {}
-    found = []
+    copies = []
     for position, text in enumerate(texts):
         original = first.setdefault(tuple(words(text)), position)
         if original != position:
-            found.append((original, position))
-    return found
+            copies.append((original, position))
+    return copies
 
 
 def find_near_duplicates(texts: Sequence[str], threshold: float = SIMILAR) -> list[tuple[int, int, float]]:
@@ -36,7 +36,7 @@ def find_near_duplicates(texts: Sequence[str], threshold: float = SIMILAR) -> li
     for word in chain.from_iterable(sets):
         frequency[word] += 1
     seen_with: dict[str, list[int]] = defaultdict(list)
-    found = []
+    copies = []
     for j, words_j in enumerate(sets):
         rarest = sorted(words_j, key=lambda word: (frequency[word], word))
         prefix = rarest[: len(rarest) - math.ceil(threshold * len(rarest) - 1e-9) + 1]
@@ -47,7 +47,7 @@ def find_near_duplicates(texts: Sequence[str], threshold: float = SIMILAR) -> li
                 common = len(sets[i] & words_j)
                 similarity = common / (len(sets[i]) + len(words_j) - common)
                 if similarity >= threshold:
-                    found.append((i, j, similarity))
+                    copies.append((i, j, similarity))
         for word in prefix:
             seen_with[word].append(j)
-    return found
+    return copies

@@ -97,7 +97,7 @@ def load_splits(experiment: Experiment) -> Splits:
         sizes = (experiment.train_size, experiment.validation_size, experiment.test_size)
         return Splits(*question_answer_splits(experiment.dataset, sizes, experiment.split_seed))
     seed = experiment.split_seed
-    frame, report = _clean(experiment.dataset, seed, *_wanted(experiment), last_change(experiment.dataset))
+    frame, report = _clean(experiment.dataset, seed, *_rows_needed(experiment), last_change(experiment.dataset))
     at_hand, held_out = frame[frame["part"] != "test"], frame[frame["part"] == "test"]
     rest, test = _draw(at_hand if held_out.empty else held_out, experiment.test_size, "test", seed)
     at_hand = rest if held_out.empty else at_hand
@@ -132,7 +132,7 @@ def _clean(
     return frame, report | removed
 
 
-def _wanted(experiment: Experiment) -> tuple[int | None, int]:
+def _rows_needed(experiment: Experiment) -> tuple[int | None, int]:
     """How many rows are drawn from a training part (None: all), and from a test part; without a border all are."""
     if is_file(experiment.dataset) or "hub" not in asset("dataset", experiment.dataset):
         return None, 0

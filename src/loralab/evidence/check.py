@@ -55,7 +55,7 @@ def validation_band(groups: Iterable[Sequence[Result]]) -> float:
     return max(next_run([validation_loss(result) for result in group]) for group in several)
 
 
-def alike(result: Result) -> tuple[Any, ...]:
+def group_key(result: Result) -> tuple[Any, ...]:
     """What runs of one group share: everything that decides the outcome, but the seed."""
     return tuple(sorted((k, str(v)) for k, v in result.experiment.identity().items() if k != "seed"))
 
@@ -65,7 +65,7 @@ def compare_results(mine: Sequence[Result], theirs: Sequence[Result]) -> pd.Data
     at_hand = {result.experiment.key: result for result in mine}
     groups: dict[tuple[Any, ...], list[Result]] = {}
     for result in theirs:
-        groups.setdefault(alike(result), []).append(result)
+        groups.setdefault(group_key(result), []).append(result)
     rows = []
     for published in theirs:
         own = at_hand.get(published.experiment.key)
@@ -75,7 +75,7 @@ def compare_results(mine: Sequence[Result], theirs: Sequence[Result]) -> pd.Data
         if published.test:
             score = score_of([published]).name
             if score in published.test:
-                pairs.append((score, published.test[score], own.test[score], band(groups[alike(published)])))
+                pairs.append((score, published.test[score], own.test[score], band(groups[group_key(published)])))
         else:
             same_task = [g for g in groups.values() if g[0].experiment.task == published.experiment.task]
             losses = validation_loss(published), validation_loss(own)
@@ -84,14 +84,14 @@ def compare_results(mine: Sequence[Result], theirs: Sequence[Result]) -> pd.Data
             trained, own_trained = published.parameters["trainable"], own.parameters["trainable"]
             pairs.append(("trainable", trained, own_trained, 0.0))
             pairs.append(("peak_memory", peak_bytes(published), peak_bytes(own), MEMORY * peak_bytes(published)))
-        for name, reference, found, half in pairs:
+        for name, reference, own_value, half in pairs:
             rows.append(
                 {
                     message("result"): f"{published.experiment.key} ({method_name(published)})",
                     message("number"): message(name),
                     message("published"): number(reference, 0 if reference > 1000 else 4),
-                    message("at_hand"): number(found, 0 if reference > 1000 else 4),
-                    message("state"): state(found, reference, half),
+                    message("at_hand"): number(own_value, 0 if reference > 1000 else 4),
+                    message("state"): state(own_value, reference, half),
                 }
             )
     return pd.DataFrame(rows)
@@ -101,8 +101,8 @@ def environment(mine: Sequence[Result], theirs: Sequence[Result]) -> list[str]:
     """What differs between the two in recipe, device and versions, each as a line."""
     pairs = {}
     for name in ("recipe", "device"):
-        found = [sorted({str(result.provenance[name]) for result in results}) for results in (theirs, mine)]
-        pairs[message(name)] = [", ".join(each) for each in found]
+        values = [sorted({str(result.provenance[name]) for result in results}) for results in (theirs, mine)]
+        pairs[message(name)] = [", ".join(each) for each in values]
     versions = [results[0].provenance["versions"] for results in (theirs, mine)]
     pairs |= {name: [each.get(name, "–") for each in versions] for name in sorted({*versions[0], *versions[1]})}
     differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

@@ -37,15 +37,15 @@ CLAIMS = {
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim on one track: the verdict, what was found, and how many experiments stand behind it.
+    """A claim on one track: how it was judged, what was measured, and how many experiments stand behind it.
 
-    `name` is its key in CLAIMS, and `found` the number with its interval as text.
+    `name` is its key in CLAIMS, and `measured` the number with its interval as text.
     """
 
     name: str
     task: str
-    verdict: str
-    found: str
+    judged: str
+    measured: str
     behind: str
 
 
@@ -58,13 +58,13 @@ def judge(low: float, high: float, least: float, most: float = math.inf) -> str:
 
 def judge_claims(evidence: Evidence) -> list[Claim]:
     """Every claim that a track's evidence has something to say about, judged. Smoke results are never judged."""
-    found = [_share(evidence), *_speed(evidence), _memory(evidence), _same(evidence)]
-    found += [*_rank(evidence), *_rate(evidence), *_enough(evidence), _small(evidence)]
-    return [replace(claim, verdict=NOT_JUDGED) for claim in found] if is_smoke(evidence.comparison) else found
+    claims = [_share(evidence), *_speed(evidence), _memory(evidence), _same(evidence)]
+    claims += [*_rank(evidence), *_rate(evidence), *_enough(evidence), _small(evidence)]
+    return [replace(claim, judged=NOT_JUDGED) for claim in claims] if is_smoke(evidence.comparison) else claims
 
 
-def _claim(name: str, evidence: Evidence, verdict: str, found: str, behind: str) -> Claim:
-    return Claim(name, evidence.track.task, verdict, found, behind)
+def _claim(name: str, evidence: Evidence, judged: str, measured: str, behind: str) -> Claim:
+    return Claim(name, evidence.track.task, judged, measured, behind)
 
 
 def _pairs(results: Sequence[Result]) -> str:
@@ -106,27 +106,27 @@ def _memory(evidence: Evidence) -> Claim:
     return _claim("memory", evidence, judged, _default_and_range(saved, 1), behind)
 
 
-def _with_interval(found: Difference, score: Score) -> str:
-    return f"{score.signed(found)} {message(score.unit)}"
+def _with_interval(gap: Difference, score: Score) -> str:
+    return f"{score.signed(gap)} {message(score.unit)}"
 
 
-def _gain(found: Difference, score: Score) -> tuple[float, float]:
+def _gain(gap: Difference, score: Score) -> tuple[float, float]:
     """What the first has more of the good, accuracy or less of a loss, at 90 %: like two one-sided tests."""
-    mean, half = found.mean if score.higher_is_better else -found.mean, found.half(0.9)
+    mean, half = gap.mean if score.higher_is_better else -gap.mean, gap.half(0.9)
     return mean - half, mean + half
 
 
 def _same(evidence: Evidence) -> Claim:
     """As well as the other is within the margin, either way."""
     lora, score, margin = evidence.of("lora"), evidence.score, evidence.track.margin
-    found = difference(evidence.of("full"), lora)
-    judged = judge(*_gain(found, score), -margin, margin)
-    text = f"r = {lora[0].experiment.rank}: {_with_interval(found, score)}"
+    gap = difference(evidence.of("full"), lora)
+    judged = judge(*_gain(gap, score), -margin, margin)
+    text = f"r = {lora[0].experiment.rank}: {_with_interval(gap, score)}"
     return _claim("same", evidence, judged, text, _pairs(lora))
 
 
-def _gain_text(rule: str, low: int, high: int, found: Difference, score: Score) -> str:
-    return f"{message(rule)}, {message('from_to', low=low, high=high, found=_with_interval(found, score))}"
+def _gain_text(rule: str, low: int, high: int, gap: Difference, score: Score) -> str:
+    return f"{message(rule)}, {message('from_to', low=low, high=high, found=_with_interval(gap, score))}"
 
 
 def _rank(evidence: Evidence) -> list[Claim]:
@@ -134,9 +134,9 @@ def _rank(evidence: Evidence) -> list[Claim]:
     low, high, score = min(evidence.track.ranks), max(evidence.track.ranks), evidence.score
     if not evidence.ranks or low == high:
         return []
-    found = difference(evidence.at_rank(high), evidence.at_rank(low))
-    judged = judge(*_gain(found, score), evidence.track.margin)
-    text = _gain_text("scale_fixed", low, high, found, score)
+    gap = difference(evidence.at_rank(high), evidence.at_rank(low))
+    judged = judge(*_gain(gap, score), evidence.track.margin)
+    text = _gain_text("scale_fixed", low, high, gap, score)
     return [_claim("rank", evidence, judged, text, _pairs(evidence.at_rank(low)))]
 
 
@@ -153,9 +153,9 @@ def _enough(evidence: Evidence) -> list[Claim]:
     for rule, rank, runs in tried:
         lower, higher = ([r for r in runs if r.experiment.rank == chosen] for chosen in (rank, high))
         if lower and higher:
-            found = difference(higher, lower)
-            gains.append(_gain(found, score))
-            texts.append(_gain_text(rule, rank, high, found, score))
+            gap = difference(higher, lower)
+            gains.append(_gain(gap, score))
+            texts.append(_gain_text(rule, rank, high, gap, score))
             used |= {r.experiment.key for r in (*lower, *higher)}
     if not gains:
         return []
@@ -166,10 +166,10 @@ def _enough(evidence: Evidence) -> list[Claim]:
 
 def _rate(evidence: Evidence) -> list[Claim]:
     """The ratio of the best rates, each known to within its neighbours in the sweep: a step of each, either way."""
-    found = {sweep.method: sweep for sweep in evidence.sweeps}
-    if not {"full", "lora"} <= set(found):
+    sweeps = {sweep.method: sweep for sweep in evidence.sweeps}
+    if not {"full", "lora"} <= set(sweeps):
         return []
-    full, lora = found["full"], found["lora"]
+    full, lora = sweeps["full"], sweeps["lora"]
     ratio, step = lora.best / full.best, full.step * lora.step
     low, high = ratio / step, ratio * step
     judged = UNDECIDED if full.at_edge or lora.at_edge else judge(low, high, *ABOUT_TEN_TIMES)
@@ -193,13 +193,13 @@ def claims_note() -> str:
 
 
 def claims_table(judged: Sequence[Claim]) -> pd.DataFrame:
-    """The claims in words, a row each: verdict, what was found, what stands behind it, what the literature says."""
+    """The claims in words, a row each: how judged, what was measured, what stands behind it, what others say."""
     return pd.DataFrame(
         {
             message("claim"): message(CLAIMS[c.name][0]),
             message("track"): message(c.task),
-            message("verdict"): message(c.verdict),
-            message("found"): c.found,
+            message("verdict"): message(c.judged),
+            message("found"): c.measured,
             message("behind"): c.behind,
             message("literature"): message(CLAIMS[c.name][1]),
         }

@@ -114,8 +114,8 @@ def two_rulers(own: tuple[Sequence[Result], Sequence[Result]], evidence: Evidenc
     axes.axvspan(-edge, edge, color=GREY, alpha=0.5, label=message("margin", m=score.with_unit(margin)))
     axes.axvline(0, color="black", linewidth=1)
     for height, origin, pair, colour in ((1.0, "from_study", studied, ORANGE), (0.0, "from_own", own, BLUE)):
-        name, found = _origin(origin, pair[0]), difference(*pair)
-        mean, thick, thin = (score.factor * x for x in (found.mean, found.half(0.9), found.half()))
+        name, gap = _origin(origin, pair[0]), difference(*pair)
+        mean, thick, thin = (score.factor * x for x in (gap.mean, gap.half(0.9), gap.half()))
         axes.errorbar(mean, height, xerr=min(thin, 20 * edge), color=colour, linewidth=2, capsize=5)
         axes.errorbar(mean, height, xerr=min(thick, 20 * edge), color=colour, linewidth=8, label=name)
         axes.plot(mean, height, "o", color="white", markeredgecolor="black", markersize=9, zorder=5)
@@ -128,10 +128,10 @@ def two_rulers(own: tuple[Sequence[Result], Sequence[Result]], evidence: Evidenc
 
 
 @styled
-def singular_values(found: Sequence[Update]) -> Picture:
+def singular_values(updates: Sequence[Update]) -> Picture:
     """Singular values of the updates, means over matrices and seeds, from large to small; both axes logarithmic."""
-    full = np.mean([update.full for update in found], axis=0)
-    lora = np.mean([update.lora for update in found], axis=0)
+    full = np.mean([update.full for update in updates], axis=0)
+    lora = np.mean([update.lora for update in updates], axis=0)
     of_full, of_lora = ([number(float(value), 3) for value in values[: len(lora)]] for values in (full, lora))
     title = message("singular_title", rank=len(lora), lora=of_lora[0], full=of_full[0], all=len(full))
     figure, axes = new_axes(title, message("singular_axis"), message("singular_value_axis"), height=4.4)
@@ -146,12 +146,12 @@ def singular_values(found: Sequence[Update]) -> Picture:
 
 
 @styled
-def captured_by_rank(found: Sequence[Update]) -> Picture:
+def captured_by_rank(updates: Sequence[Update]) -> Picture:
     """How much of full fine-tuning's update the best matrix of each rank could have: mean, and from least to most."""
-    squares = np.array([update.full for update in found]) ** 2
+    squares = np.array([update.full for update in updates]) ** 2
     shares = 100 * squares.cumsum(axis=1) / squares.sum(axis=1, keepdims=True)
     ranks, mean = np.arange(1, shares.shape[1] + 1), shares.mean(axis=0)
-    own, needed = len(found[0].lora), int(np.flatnonzero(mean >= 90)[0]) + 1
+    own, needed = len(updates[0].lora), int(np.flatnonzero(mean >= 90)[0]) + 1
     title = message("captured_title", rank=own, share=percent(float(mean[own - 1]) / 100, 0), needed=needed)
     figure, axes = new_axes(title, message("rank_axis_log"), message("captured_axis"), height=4.4)
     least, most = shares.min(axis=0), shares.max(axis=0)
@@ -167,14 +167,14 @@ def captured_by_rank(found: Sequence[Update]) -> Picture:
 
 
 @styled
-def intruders(found: Sequence[Update]) -> Picture:
+def intruders(updates: Sequence[Update]) -> Picture:
     """For each of the trained matrices' first singular vectors, how like the base's nearest one it is (cosine)."""
-    counts = {m: float(np.mean([update.intruders(m) for update in found])) for m in LOOKS}
+    counts = {m: float(np.mean([update.intruders(m) for update in updates])) for m in LOOKS}
     title = message("intruders_title", top=TOP, full=number(counts["full"], 1), lora=number(counts["lora"], 1))
     figure, axes = new_axes(title, message("vector_axis"), message("cosine_axis"), height=4.4)
     order, texts = np.arange(1, TOP + 1), []
     for method, (marker, line, colour) in LOOKS.items():
-        values = np.array([update.similarity[method] for update in found])
+        values = np.array([update.similarity[method] for update in updates])
         name = short_name(method)
         axes.fill_between(order, *np.quantile(values, [0.1, 0.9], axis=0), color=colour, alpha=0.25)
         axes.plot(order, values.mean(axis=0), linestyle=line, marker=marker, color=colour, label=name)

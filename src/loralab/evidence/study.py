@@ -41,8 +41,8 @@ class Sweep:
     @property
     def losses(self) -> dict[float, float]:
         """Validation loss (nats) after the last epoch by rate, from low to high; infinite where training diverged."""
-        found = {result.experiment.learning_rate: result.epochs[-1]["loss"] for result in self.results}
-        return {rate: found[rate] if math.isfinite(found[rate]) else math.inf for rate in sorted(found)}
+        losses = {result.experiment.learning_rate: result.epochs[-1]["loss"] for result in self.results}
+        return {rate: losses[rate] if math.isfinite(losses[rate]) else math.inf for rate in sorted(losses)}
 
     @property
     def best(self) -> float:
@@ -85,7 +85,7 @@ def sweep(track: Track, method: str, run: Callable[[Experiment], Result] = run) 
 
 def tuned(track: T, sweeps: Sequence[Sweep]) -> T:
     """The track with the learning rates that sweeps found."""
-    return replace(track, learning_rates=track.learning_rates | {found.method: found.best for found in sweeps})
+    return replace(track, learning_rates=track.learning_rates | {tried.method: tried.best for tried in sweeps})
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Evidence:
     @property
     def results(self) -> list[Result]:
         """Every result, each once."""
-        swept = [result for found in self.sweeps for result in found.results]
+        swept = [result for tried in self.sweeps for result in tried.results]
         every = [*swept, *self.comparison, *self.ranks, *self.scales, *self.targets, *self.others]
         return list({result.experiment.key: result for result in every}.values())
 
@@ -162,11 +162,11 @@ def scale_groups(evidence: Evidence) -> dict[str, list[Result]]:
 
 
 def measured_name(evidence: Evidence) -> str:
-    """The file of what `measure` found, beside the report."""
+    """The file of what `measure_study` found, beside the report."""
     return f"measured-{evidence.track.task}.json"
 
 
-def measure(evidence: Evidence, folder: Path) -> Evidence:
+def measure_study(evidence: Evidence, folder: Path) -> Evidence:
     """The evidence with what is measured on finished runs: steps timed in turns, and what is inside the updates.
 
     Read from `folder` if this recipe left it there. Updates need the runs' weights, which a large model does not leave.
@@ -177,19 +177,19 @@ def measure(evidence: Evidence, folder: Path) -> Evidence:
         if evidence.track.task == "classification":
             for full, lora in zip(evidence.of("full"), evidence.of("lora"), strict=True):
                 inside += updates(full.experiment, lora.experiment, run_folder)
-        found = {"recipe": RECIPE, "timing": asdict(race(evidence.track)), "updates": list(map(asdict, inside))}
-        write_atomically(path, json.dumps(found))
+        content = {"recipe": RECIPE, "timing": asdict(race(evidence.track)), "updates": list(map(asdict, inside))}
+        write_atomically(path, json.dumps(content))
     return with_measured(evidence, folder)
 
 
 def with_measured(evidence: Evidence, folder: Path) -> Evidence:
-    """The evidence with what `measure` left in the folder, if it did."""
+    """The evidence with what `measure_study` left in the folder, if it did."""
     path = folder / measured_name(evidence)
     if not path.exists():
         return evidence
-    found = json.loads(path.read_text(encoding="utf-8"))
-    inside = [Update(**update) for update in found["updates"]]
-    return replace(evidence, timing=Timing(**found["timing"]), updates=inside)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    inside = [Update(**update) for update in content["updates"]]
+    return replace(evidence, timing=Timing(**content["timing"]), updates=inside)
 
 
 def recorded(folder: Path) -> Callable[[Experiment], Result]:
@@ -210,12 +210,12 @@ def recorded(folder: Path) -> Callable[[Experiment], Result]:
 def at_hand(name: str, folder: Path) -> list[Evidence]:
     """A profile's evidence, both tracks, from the results in a folder. Raises what `recorded` and `check_one` raise."""
     profile = load_profile(name)
-    found = []
+    tracks = []
     for track in (profile, profile.generation):
         evidence = with_measured(gather(track, recorded(folder)), folder / name)
         check_one(evidence.results)
-        found.append(evidence)
-    return found
+        tracks.append(evidence)
+    return tracks
 
 
 def reference() -> list[Evidence]:
@@ -226,19 +226,19 @@ def reference() -> list[Evidence]:
 
 def full_study(profile: Profile) -> list[Evidence]:
     """A profile's evidence, both tracks: run or loaded, and measured too if it is a study."""
-    found = []
+    tracks = []
     for track in (profile, profile.generation):
         evidence = gather(track)
-        found.append(measure(evidence, results_dir() / profile.name) if evidence.sweeps else evidence)
-    return found
+        tracks.append(measure_study(evidence, results_dir() / profile.name) if evidence.sweeps else evidence)
+    return tracks
 
 
 def check_one(results: Sequence[Result]) -> None:
     """Raises ValueError if the results are not of one profile, one recipe, one set of data and weights."""
     for name in ("profile", "recipe", "data", "weights"):
-        found = {r.experiment.profile if name == "profile" else r.provenance.get(name) for r in results} - {None}
-        if len(found) > 1:
-            raise ValueError(message("mixed_results", what=message(name), found=", ".join(sorted(map(str, found)))))
+        values = {r.experiment.profile if name == "profile" else r.provenance.get(name) for r in results} - {None}
+        if len(values) > 1:
+            raise ValueError(message("mixed_results", what=message(name), found=", ".join(sorted(map(str, values)))))
 
 
 def publish(evidence: Sequence[Evidence], source: Path, folder: Path) -> None:
@@ -247,9 +247,9 @@ def publish(evidence: Sequence[Evidence], source: Path, folder: Path) -> None:
     What the reference held before is replaced.
     """
     name = evidence[0].track.name
-    wanted = [Path("runs") / r.experiment.key / "result.json" for track in evidence for r in track.results]
-    wanted += [Path(name) / measured_name(track) for track in evidence]
+    paths = [Path("runs") / r.experiment.key / "result.json" for track in evidence for r in track.results]
+    paths += [Path(name) / measured_name(track) for track in evidence]
     shutil.rmtree(folder, ignore_errors=True)
-    for path in wanted:
+    for path in paths:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / path, folder / path)

@@ -146,15 +146,15 @@ def rank_table(evidence: Evidence) -> pd.DataFrame:
     reference = evidence.track.rank
     by_rank = {rank: evidence.at_rank(rank) for rank in evidence.track.ranks}
     others = [rank for rank in by_rank if rank != reference]
-    found = {rank: difference(by_rank[rank], by_rank[reference]) for rank in others}
-    raised = dict(zip(others, stats.holm([found[rank] for rank in others]), strict=True)) if others else {}
+    gaps = {rank: difference(by_rank[rank], by_rank[reference]) for rank in others}
+    raised = dict(zip(others, stats.holm([gaps[rank] for rank in others]), strict=True)) if others else {}
     rows = {}
     for rank, runs in by_rank.items():
-        beside = rank in found
+        beside = rank in gaps
         key = "rank_reference" if not beside else "rank_differs" if raised[rank] < 0.05 else "rank_cannot_tell"
         rows[f"r = {rank}"] = {
             **spread(runs),
-            message("minus_reference", rank=reference): evidence.score.signed(found[rank]) if beside else DASH,
+            message("minus_reference", rank=reference): evidence.score.signed(gaps[rank]) if beside else DASH,
             message("p_holm"): small(raised[rank]) if beside else DASH,
             message("verdict"): message(key),
         }
@@ -164,25 +164,25 @@ def rank_table(evidence: Evidence) -> pd.DataFrame:
 def difference_table(evidence: Evidence) -> pd.DataFrame:
     """Full fine-tuning minus LoRA: what the design can detect, then the difference and every test of it."""
     full, lora, score = evidence.of("full"), evidence.of("lora"), evidence.score
-    found, margin = difference(full, lora), evidence.track.margin
-    deviation = float(np.std(found.by_seed, ddof=1)) if len(found.by_seed) > 1 else 0.0
+    gap, margin = difference(full, lora), evidence.track.margin
+    deviation = float(np.std(gap.by_seed, ddof=1)) if len(gap.by_seed) > 1 else 0.0
     values, weights = score_values(full, lora)
-    caught = stats.coverage(len(full), deviation, found.exam)
+    caught = stats.coverage(len(full), deviation, gap.exam)
     rows = [
         (message("row_margin"), f"± {score.with_unit(margin)}"),
-        (message("row_detectable"), score.with_unit(stats.detectable(found))),
-        (message("row_lucks"), message("lucks", seeds=score.amount(deviation), exam=score.amount(found.exam))),
-        (message("row_by_seed"), " · ".join(map(score.amount, found.by_seed))),
-        (message("row_difference"), score.signed(found)),
+        (message("row_detectable"), score.with_unit(stats.detectable(gap))),
+        (message("row_lucks"), message("lucks", seeds=score.amount(deviation), exam=score.amount(gap.exam))),
+        (message("row_by_seed"), " · ".join(map(score.amount, gap.by_seed))),
+        (message("row_difference"), score.signed(gap)),
         (message("row_coverage"), percent(caught)),
-        (message("row_bootstrap"), score.signed(found, stats.bootstrap_half(values, weights))),
-        (message("row_zero"), small(stats.luck_needed(found))),
-        (message("row_equivalence"), small(stats.equivalence_p(found, margin))),
+        (message("row_bootstrap"), score.signed(gap, stats.bootstrap_half(values, weights))),
+        (message("row_zero"), small(stats.luck_needed(gap))),
+        (message("row_equivalence"), small(stats.equivalence_p(gap, margin))),
     ]
     if evidence.track.task == "classification":
         per_seed = [stats.mcnemar_p(a.predictions, b.predictions, a.labels) for a, b in zip(full, lora, strict=True)]
         rows.append((message("row_mcnemar"), " · ".join(map(small, per_seed))))
-    rows.append((message("verdict"), message(stats.verdict(found, margin))))
+    rows.append((message("verdict"), message(stats.verdict(gap, margin))))
     return pd.DataFrame(rows, columns=["", message("full_minus_lora")]).set_index("")
 
 

@@ -64,11 +64,11 @@ def updates(full: Experiment, lora: Experiment, folder_of: Callable[[Experiment]
     assert isinstance(adapted, PeftModel)
     names = [name for name, module in adapted.get_base_model().named_modules() if hasattr(module, "lora_A")]
     merged, tuned = adapted.merge_and_unload(), load_trained(full, folder_of(full))
-    found = []
+    inside = []
     for name in names:
         before, by_full, by_lora = (model.get_submodule(name).weight.double() for model in (base, tuned, merged))
-        found.append(_update(name, lora, before, by_full, by_lora))
-    return found
+        inside.append(_update(name, lora, before, by_full, by_lora))
+    return inside
 
 
 def _update(name: str, lora: Experiment, before: torch.Tensor, by_full: torch.Tensor, by_lora: torch.Tensor) -> Update:

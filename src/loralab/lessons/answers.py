@@ -11,7 +11,7 @@ from loralab.train.models import DEFAULT_MODULES
 
 DEFAULTS = [set(names) for names in DEFAULT_MODULES.values() if not isinstance(names, str)]
 # What is wrong with an answer: nothing, or the key of a hint, alone or with the values that fill it in.
-Found = str | tuple[str, Mapping[str, object]] | None
+Mistake = str | tuple[str, Mapping[str, object]] | None
 OTHER = "other"
 
 

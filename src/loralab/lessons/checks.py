@@ -13,7 +13,7 @@ from tokenizers.processors import TemplateProcessing
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
-from loralab.lessons.answers import OTHER, Found, code
+from loralab.lessons.answers import OTHER, Mistake, code
 from loralab.profiles import load_profile
 from loralab.train.models import empty_model
 
@@ -44,29 +44,29 @@ def gemma_modules() -> dict[str, nn.Module]:
     return {name: module for name, module in empty_model(experiment).named_modules() if name}
 
 
-def gemma_pattern(answer: Any) -> Found:
+def gemma_pattern(answer: Any) -> Mistake:
     """The modules that peft would take for it are looked at, not the pattern."""
     if not isinstance(answer, str | list | tuple | set):
         return OTHER
     modules = gemma_modules()
     linear = {name for name, module in modules.items() if isinstance(module, nn.Linear)}
     config = LoraConfig(target_modules=answer if isinstance(answer, str) else list(answer))
-    found = {name for name in modules if check_target_module_exists(config, name)}
+    adapted = {name for name in modules if check_target_module_exists(config, name)}
     if answer == "all-linear":
-        found = linear
+        adapted = linear
     wanted = {name for name in linear if "language_model" in name and name.endswith(ATTENTION)}
-    in_vision = [name for name in found if "vision_tower" in name]
+    in_vision = [name for name in adapted if "vision_tower" in name]
     if in_vision:
-        return "vision", {"found": len(found), "vision": len(in_vision)}
-    if not found <= linear:
-        return "not_linear", {"name": min(found - linear)}
-    if found == wanted:
+        return "vision", {"found": len(adapted), "vision": len(in_vision)}
+    if not adapted <= linear:
+        return "not_linear", {"name": min(adapted - linear)}
+    if adapted == wanted:
         return None
-    if found > wanted:
-        return "too_many", {"found": len(found)}
-    if not found:
+    if adapted > wanted:
+        return "too_many", {"found": len(adapted)}
+    if not adapted:
         return "none"
-    return ("some", {"found": len(found)}) if found < wanted else OTHER
+    return ("some", {"found": len(adapted)}) if adapted < wanted else OTHER
 
 
 def small_tokenizers(texts: Sequence[str]) -> list[PreTrainedTokenizerFast]:
@@ -88,7 +88,7 @@ def small_tokenizers(texts: Sequence[str]) -> list[PreTrainedTokenizerFast]:
     return made
 
 
-def four_verdicts(judge: Callable[..., Any]) -> Found:
+def four_verdicts(judge: Callable[..., Any]) -> Mistake:
     """A function of both bars' ends and the margin, all in points, to one of four verdicts."""
     answers = [code(judge(*ruler)) for ruler, _, _ in RULERS]
     if all(answer == right for answer, (_, right, _) in zip(answers, RULERS, strict=True)):

@@ -12,13 +12,13 @@ from functools import partial
 from typing import Any
 
 from loralab.lessons import checks, studies
-from loralab.lessons.answers import OTHER, Found, NotTried, agree, same, tried
+from loralab.lessons.answers import OTHER, Mistake, NotTried, agree, same, tried
 from loralab.lessons.catalogue import exercises, known, text
 from loralab.messages import message
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Grade:
     """What an answer is worth: `right`, the key of the `hint` ("" if there is none), and the `text` that says so."""
 
     right: bool
@@ -26,7 +26,7 @@ class Verdict:
     text: str
 
 
-def verdict(key: str, *answers: object) -> Verdict:
+def grade(key: str, *answers: object) -> Grade:
     """What the answers to that exercise are worth.
 
     An answer of None or ..., or a function that returns one, counts as not tried. Raises ValueError, naming the
@@ -36,21 +36,21 @@ def verdict(key: str, *answers: object) -> Verdict:
     if entry is None:
         raise ValueError(message("unknown", what="key", given=key, choices=", ".join(exercises())))
     try:
-        found = _examiner(key, entry)(*map(tried, answers))
+        mistake = _examiner(key, entry)(*map(tried, answers))
     except NotTried:
-        return Verdict(False, "", message("not_tried"))
-    if found is None:
-        return Verdict(True, "", message("tick", why=text(entry["why"])))
-    hint, values = (found, {}) if isinstance(found, str) else found
-    return Verdict(False, hint, message("cross", hint=text(entry["hints"][hint], **values)))
+        return Grade(False, "", message("not_tried"))
+    if mistake is None:
+        return Grade(True, "", message("tick", why=text(entry["why"])))
+    hint, values = (mistake, {}) if isinstance(mistake, str) else mistake
+    return Grade(False, hint, message("cross", hint=text(entry["hints"][hint], **values)))
 
 
 def check(key: str, *answers: object) -> None:
-    """Print what the answers to that exercise are worth. Raises what `verdict` raises."""
-    print(textwrap.fill(verdict(key, *answers).text, 84))
+    """Print what the answers to that exercise are worth. Raises what `grade` raises."""
+    print(textwrap.fill(grade(key, *answers).text, 84))
 
 
-def _examiner(key: str, entry: Mapping[str, Any]) -> Callable[..., Found]:
+def _examiner(key: str, entry: Mapping[str, Any]) -> Callable[..., Mistake]:
     if "variables" in entry:
         return partial(_numbers, entry)
     if "probes" in entry:
@@ -58,7 +58,7 @@ def _examiner(key: str, entry: Mapping[str, Any]) -> Callable[..., Found]:
     return getattr(checks, key, None) or getattr(studies, key)
 
 
-def _numbers(entry: Mapping[str, Any], *answers: Any) -> Found:
+def _numbers(entry: Mapping[str, Any], *answers: Any) -> Mistake:
     right: dict[str, float] = {}
     for hint, code in known(entry):
         namespace = _run(code)
@@ -72,7 +72,7 @@ def _numbers(entry: Mapping[str, Any], *answers: Any) -> Found:
     return OTHER
 
 
-def _function(entry: Mapping[str, Any], answer: Callable[..., Any]) -> Found:
+def _function(entry: Mapping[str, Any], answer: Callable[..., Any]) -> Mistake:
     """Right is what agrees with the right answer on every probe. So is a mistake named: an error counts as an error."""
     probes = _run(entry["probes"])["probes"]
     given = [_outcome(answer, probe) for probe in probes]

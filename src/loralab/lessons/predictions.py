@@ -32,8 +32,8 @@ class Prediction:
         kept[self.key] = {"guess": earlier if self.guess is None else self.guess, "measured": float(measured)}
         write_atomically(_path(), json.dumps(kept, indent=1))
         entry = predictions()[self.key]
-        found = message("worked_out" if "worked_out" in entry else "measured", value=_with_unit(self.key, measured))
-        _say(f"{found} {self._how_far(float(measured))}")
+        outcome = message("worked_out" if "worked_out" in entry else "measured", value=_with_unit(self.key, measured))
+        _say(f"{outcome} {self._how_far(float(measured))}")
         _say(text(entry["why"], **values))
 
     def _how_far(self, measured: float) -> str:

@@ -31,10 +31,10 @@ DRIVE = "/content/drive"  # where Colab's own examples mount it
 def profile_name() -> str:
     """The name of the profile in force, and of the student's data if there are any: a folder of results has it."""
     data = os.environ.get("LORALAB_DATA")
-    return Path(_wanted()).stem + (f"-{Path(data).stem}" if data else "")
+    return Path(_asked_profile()).stem + (f"-{Path(data).stem}" if data else "")
 
 
-def _wanted() -> str:
+def _asked_profile() -> str:
     return os.environ.get("LORALAB_PROFILE") or ("t4" if detect().kind == "cuda" else "cpu")
 
 
@@ -45,7 +45,7 @@ def chosen_profile() -> Profile:
     one's own has fewer rows than the profile asks for, the splits are made smaller. Raises ValueError, saying what to
     do, for a profile that there is not or a file that cannot be used.
     """
-    profile = load_profile(_wanted())
+    profile = load_profile(_asked_profile())
     if data := os.environ.get("LORALAB_DATA"):
         path = Path(data).resolve()
         if task_of(path) == "classification":

@@ -6,7 +6,7 @@ from statistics import mean
 from typing import Any
 
 from loralab.experiment import Result
-from loralab.lessons.answers import OTHER, Found, agree, changed, code, has, interval, row_of, runs_of, side
+from loralab.lessons.answers import OTHER, Mistake, agree, changed, code, has, interval, row_of, runs_of, side
 from loralab.lessons.by_hand import metric_of
 from loralab.profiles import Profile
 from loralab.show.scores import difference
@@ -19,7 +19,7 @@ METHODS, MANY, FEW = ("full", "lora"), "large", "small"
 CHANGES = {"test_size": "test", "split_seed": "split", "epochs": "epochs"}
 
 
-def another_model(profile: Profile, models: Sequence[str], adapters: Any, results: Any) -> Found:
+def another_model(profile: Profile, models: Sequence[str], adapters: Any, results: Any) -> Mistake:
     """LoRA on other models: the adapter's parameters by the formula, and the results, each by the model's name."""
     if not models or not has(adapters, models) or not has(results, models):
         return OTHER
@@ -41,7 +41,9 @@ def another_model(profile: Profile, models: Sequence[str], adapters: Any, result
     return None
 
 
-def glue_study(profile: Profile, sizes: Mapping[str, int], datasets: Sequence[str], results: Any, table: Any) -> Found:
+def glue_study(
+    profile: Profile, sizes: Mapping[str, int], datasets: Sequence[str], results: Any, table: Any
+) -> Mistake:
     """LoRA and the majority class on several data sets: results, and (metric, LoRA's score, the majority's) by name."""
     if not datasets or not has(results, datasets) or not has(table, datasets):
         return OTHER
@@ -73,29 +75,29 @@ def glue_study(profile: Profile, sizes: Mapping[str, int], datasets: Sequence[st
     return OTHER
 
 
-def rank_study(profile: Profile, results: Any, table: Any, gap: Any, against_8: Any) -> Found:
+def rank_study(profile: Profile, results: Any, table: Any, gap: Any, against_8: Any) -> Mistake:
     """Ranks 4, 8 and 16 with alpha = 2r: results; (accuracy, seconds, MiB), interval and verdict against 8 by rank."""
     groups = {rank: [r for r in runs_of(results) if r.experiment.rank == rank] for rank in RANKS}
-    found = recipe_of(profile, groups)
-    if found is not None:
-        return found
+    mistake = recipe_of(profile, groups)
+    if mistake is not None:
+        return mistake
     others = [rank for rank in RANKS if rank != REFERENCE]
     if not has(table, RANKS) or not has(gap, others) or not has(against_8, others):
         return OTHER
-    found = costs_of(groups, table)
-    if found is not None:
-        return found
+    mistake = costs_of(groups, table)
+    if mistake is not None:
+        return mistake
     gaps = {rank: difference(groups[rank], groups[REFERENCE]) for rank in others}
-    said = {rank: code(against_8[rank]) for rank in others}
-    if said != {rank: side(gaps[rank], LEVEL) for rank in others}:
+    answered = {rank: code(against_8[rank]) for rank in others}
+    if answered != {rank: side(gaps[rank], LEVEL) for rank in others}:
         by_means = {rank: "better" if gaps[rank].mean > 0 else "worse" for rank in others}
-        return "means" if said == by_means else OTHER
+        return "means" if answered == by_means else OTHER
     if all(agree(gap[rank], interval(gaps[rank], LEVEL), 0.01, 0.06) for rank in others):
         return None
     return "level" if all(agree(gap[rank], interval(gaps[rank]), 0.01, 0.06) for rank in others) else OTHER
 
 
-def recipe_of(profile: Profile, groups: dict[int, list[Result]]) -> Found:
+def recipe_of(profile: Profile, groups: dict[int, list[Result]]) -> Mistake:
     """What is wrong with the runs, if anything; orders them by seed."""
     if any(r.experiment.alpha != 2 * rank for rank, group in groups.items() for r in group):
         return "alpha"
@@ -112,7 +114,7 @@ def recipe_of(profile: Profile, groups: dict[int, list[Result]]) -> Found:
     return None
 
 
-def costs_of(groups: dict[int, list[Result]], table: Any) -> Found:
+def costs_of(groups: dict[int, list[Result]], table: Any) -> Mistake:
     """What is wrong with the table of means, if anything."""
     rows = [row_of(table[rank]) for rank in groups]
     if any(len(row) != 3 for row in rows):
@@ -134,7 +136,7 @@ def costs_of(groups: dict[int, list[Result]], table: Any) -> Found:
     return None if right else "costs"
 
 
-def modules_study(profile: Profile, few: Any, many: Any, gap: Any, outcome: Any) -> Found:
+def modules_study(profile: Profile, few: Any, many: Any, gap: Any, outcome: Any) -> Mistake:
     """Query and value at r = 8 against all attention projections at r = 4: results, interval of the gain, verdict."""
     groups = [sorted(runs_of(answer), key=lambda result: result.experiment.seed) for answer in (few, many)]
     ranks = [{result.experiment.rank for result in group} for group in groups]
@@ -157,47 +159,47 @@ def modules_study(profile: Profile, few: Any, many: Any, gap: Any, outcome: Any)
     return gain_of(difference(groups[1], groups[0]), gap, outcome)
 
 
-def gain_of(difference: Difference, gap: Any, outcome: Any) -> Found:
+def gain_of(difference: Difference, gap: Any, outcome: Any) -> Mistake:
     """What is wrong with an interval and the verdict on it, if anything."""
     if code(outcome) != side(difference):
         return "means" if code(outcome) == ("better" if difference.mean > 0 else "worse") else OTHER
     return None if agree(gap, interval(difference), 0.01, 0.06) else OTHER
 
 
-def more_data(profile: Profile, sizes: Any, runs: Any, steps: Any, times: Any, gain: Any, outcome: Any) -> Found:
+def more_data(profile: Profile, sizes: Any, runs: Any, steps: Any, times: Any, gain: Any, outcome: Any) -> Mistake:
     """Full and LoRA on little data and on much: results, how many times the steps and seconds, gains and a verdict."""
     keys = [(method, size) for method in METHODS for size in (FEW, MANY)]
     if not has(runs, keys) or not has(times, METHODS) or not has(gain, METHODS):
         return OTHER
-    found: dict[tuple[str, str], Result] = {}
+    single: dict[tuple[str, str], Result] = {}
     for method, size in keys:
         results = runs_of(runs[method, size])
         if len(results) != 1:
             return OTHER
-        found[method, size] = results[0]
+        single[method, size] = results[0]
         other = changed(results[0], profile.experiment(method, train_size=sizes[size]))
         if other:
             return CHANGES.get(min(other), OTHER) if len(other) == 1 else OTHER
-    ratios = {method: _ratio(found, method, training_seconds) for method in METHODS}
-    if not agree(steps, _ratio(found, "lora", lambda result: len(result.loss_by_step)), 0.02):
+    ratios = {method: _ratio(single, method, training_seconds) for method in METHODS}
+    if not agree(steps, _ratio(single, "lora", lambda result: len(result.loss_by_step)), 0.02):
         return "steps" if agree(steps, 1) else OTHER
     if not all(agree(times[method], ratios[method], 0.05) for method in METHODS):
         return OTHER
-    return intervals_of(found, gain) or worth_of(found, outcome, profile.margin)
+    return intervals_of(single, gain) or worth_of(single, outcome, profile.margin)
 
 
-def _ratio(found: Mapping[tuple[str, str], Result], method: str, value: Callable[[Result], float]) -> float:
-    return value(found[method, MANY]) / value(found[method, FEW])
+def _ratio(runs: Mapping[tuple[str, str], Result], method: str, value: Callable[[Result], float]) -> float:
+    return value(runs[method, MANY]) / value(runs[method, FEW])
 
 
-def intervals_of(found: Mapping[tuple[str, str], Result], gain: Any) -> Found:
+def intervals_of(runs: Mapping[tuple[str, str], Result], gain: Any) -> Mistake:
     """What is wrong with the intervals of what more data gain, if anything."""
-    gaps = {method: difference([found[method, MANY]], [found[method, FEW]]) for method in METHODS}
+    gaps = {method: difference([runs[method, MANY]], [runs[method, FEW]]) for method in METHODS}
     if all(agree(gain[method], interval(gaps[method]), 0.01, 0.06) for method in METHODS):
         return None
     if all(agree(gain[method], [100 * gaps[method].mean] * 2, 0.01, 0.06) for method in METHODS):
         return "no_interval"
-    bars = {method: [_half(found[method, size]) for size in (FEW, MANY)] for method in METHODS}
+    bars = {method: [_half(runs[method, size]) for size in (FEW, MANY)] for method in METHODS}
     for half in (math.hypot, lambda a, b: a + b):
         reach = {method: half(*bars[method]) for method in METHODS}
         unpaired = {m: [100 * gaps[m].mean - reach[m], 100 * gaps[m].mean + reach[m]] for m in METHODS}
@@ -210,9 +212,9 @@ def _half(result: Result) -> float:
     return 100 * half_width(result.test["accuracy"], len(result.labels))
 
 
-def worth_of(found: Mapping[tuple[str, str], Result], outcome: Any, margin: float) -> Found:
+def worth_of(runs: Mapping[tuple[str, str], Result], outcome: Any, margin: float) -> Mistake:
     """What is wrong with the verdict on full fine-tuning and LoRA with much data, if anything."""
-    gap = difference([found["full", MANY]], [found["lora", MANY]])
+    gap = difference([runs["full", MANY]], [runs["lora", MANY]])
     right = verdict(gap, margin)
     if code(outcome) == right:
         return None

@@ -51,10 +51,10 @@ class Score:
         """The same with its unit: points of accuracy, or nats a token."""
         return f"{self.amount(value)} {message(self.unit)}"
 
-    def signed(self, found: Difference, half: float | None = None) -> str:
+    def signed(self, gap: Difference, half: float | None = None) -> str:
         """A difference with its sign and its 95 % interval, or another `half` of one, without its unit."""
-        sign = "+" if found.mean > 0 else ""
-        return f"{sign}{self.amount(found.mean)} ± {self.amount(found.half() if half is None else half)}"
+        sign = "+" if gap.mean > 0 else ""
+        return f"{sign}{self.amount(gap.mean)} ± {self.amount(gap.half() if half is None else half)}"
 
 
 def method_name(result: Result) -> str:

@@ -31,8 +31,8 @@ def compare(a: Sequence[Result], b: Sequence[Result], level: float = 0.95) -> st
 
     Raises what `difference` raises.
     """
-    found, score = difference(a, b), score_of(a)
-    middle, half = found.mean, found.half(level)
+    gap, score = difference(a, b), score_of(a)
+    middle, half = gap.mean, gap.half(level)
     more, less, cannot_tell = score.compared
     key = cannot_tell if abs(middle) <= half else more if middle > 0 else less
     about = {"a": method_name(a[0]), "b": method_name(b[0]), "runs": _runs(a, b)}
@@ -73,9 +73,9 @@ def rank_verdict(results: Sequence[Result], reference: int) -> str:
     base, score = by_rank.pop(reference), score_of(results)
     level, apart = 1 - 0.05 / max(1, len(by_rank)), []
     for rank, group in by_rank.items():
-        found = difference(group, base)
-        if abs(found.mean) > found.half(level):
-            apart.append(f"r={rank}, {score.amount(found.mean)} ± {score.amount(found.half(level))}")
+        gap = difference(group, base)
+        if abs(gap.mean) > gap.half(level):
+            apart.append(f"r={rank}, {score.amount(gap.mean)} ± {score.amount(gap.half(level))}")
     alpha, unit = number(base[0].experiment.alpha, 0), message(score.unit)
     values = {"first": reference, "alpha": alpha, "unit": unit, "runs": _runs(base)}
     if not apart:

@@ -199,12 +199,12 @@ def bootstrap_half(values: np.ndarray, weights: np.ndarray, level: float = 0.95,
     one seed, examples alone are drawn.
     """
     (seeds, examples), random = values.shape, np.random.default_rng(0)
-    found = []
+    means = []
     for _ in range(draws):
         times = np.bincount(random.integers(0, examples, examples), minlength=examples)
         drawn = random.integers(0, seeds, seeds)
-        found.append(float((values[drawn] @ times).mean() / (weights @ times)))
-    variance = float(np.var(found, ddof=1))
+        means.append(float((values[drawn] @ times).mean() / (weights @ times)))
+    variance = float(np.var(means, ddof=1))
     if seeds == 1:
         return z(level) * math.sqrt(variance)
     by_seed = values.sum(axis=1) / weights.sum()

@@ -66,22 +66,22 @@ def run_baseline(experiment: Experiment, splits: Splits, device: Device) -> Outc
         predict = CLASSIFIERS[experiment.method](experiment, train, device)
         fitted = time.perf_counter()
         classes, labels = predict(test), test["label"].tolist()
-        found: Fields = {"test": score(classes, labels), "predictions": classes, "labels": labels}
+        exam: Fields = {"test": score(classes, labels), "predictions": classes, "labels": labels}
     elif experiment.method == "retrieval":
         questions, references = test["input"].tolist(), test["output"].tolist()
         answers = retrieved_answers(train, questions)
         fitted = time.perf_counter()
         scores = score_answers(answers, references, train["output"].tolist())
-        found = {"test": scores, "predictions": answers, "labels": references, "questions": questions}
+        exam = {"test": scores, "predictions": answers, "labels": references, "questions": questions}
     else:
         model = load_language_model(experiment.model, experiment.weights)
         if experiment.weights != "nf4":
             model.to(device.kind)
         fitted = started = time.perf_counter()
         examples = shots(train) if experiment.method == "few-shot" else ()
-        found = examine(model, load_tokenizer(experiment.model), experiment, train, test, examples)
+        exam = examine(model, load_tokenizer(experiment.model), experiment, train, test, examples)
     return Outcome(
-        **found, epochs=[], loss_by_step=[], learning_rate_by_step=[], parameters={}, memory={}, tokens={},
+        **exam, epochs=[], loss_by_step=[], learning_rate_by_step=[], parameters={}, memory={}, tokens={},
         seconds={"training": fitted - started, "evaluation": time.perf_counter() - fitted},
     )  # fmt: skip
 

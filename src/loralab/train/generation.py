@@ -35,12 +35,12 @@ def row_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 def _in_batches(model: nn.Module, tokenizer: Any, rows: Any, lengths: Sequence[int], batch_size: int) -> np.ndarray:
     """`row_losses` of all rows, in their order."""
     model.eval()
-    collate, found = PairCollator(tokenizer), np.empty((len(lengths), 2))
+    collate, losses = PairCollator(tokenizer), np.empty((len(lengths), 2))
     for chosen in from_short_to_long(lengths, batch_size):
         batch = {name: values.to(model.device) for name, values in collate([rows[i] for i in chosen]).items()}
         labels = batch.pop("labels")
-        found[chosen] = row_losses(model(**batch).logits, labels).cpu().numpy()
-    return found
+        losses[chosen] = row_losses(model(**batch).logits, labels).cpu().numpy()
+    return losses
 
 
 def answer_losses(model: nn.Module, tokenizer: Any, encoded: Encoded, batch_size: int = 8) -> np.ndarray:

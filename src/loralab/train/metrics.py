@@ -69,8 +69,8 @@ def runs(tokens: Sequence[str], length: int) -> list[tuple[str, ...]]:
 
 def distinct(texts: Sequence[Sequence[str]], length: int) -> float:
     """Different runs of that length over all of them, in all texts together; 0 if there is none."""
-    found = [run for text in texts for run in runs(text, length)]
-    return len(set(found)) / len(found) if found else 0.0
+    every = [run for text in texts for run in runs(text, length)]
+    return len(set(every)) / len(every) if every else 0.0
 
 
 def longest_common_run(texts: Sequence[Sequence[str]], others: Sequence[Sequence[str]]) -> int:

@@ -221,10 +221,10 @@ def linear_layers(model: nn.Module) -> dict[str, nn.Linear]:
 
 def linear_names(model: nn.Module) -> dict[str, list[nn.Linear]]:
     """The encoder's linear layers by the last part of their name, the head's left out."""
-    found: dict[str, list[nn.Linear]] = {}
+    layers: dict[str, list[nn.Linear]] = {}
     for name, layer in linear_layers(model).items():
-        found.setdefault(name.rsplit(".", 1)[-1], []).append(layer)
-    return found
+        layers.setdefault(name.rsplit(".", 1)[-1], []).append(layer)
+    return layers
 
 
 def target_modules(model: nn.Module, wanted: str | Sequence[str]) -> str | list[str]:

@@ -194,7 +194,7 @@ def existing_result(folder: Path, provenance: dict[str, Any]) -> Result | None:
 
 def fingerprints(experiment: Experiment) -> dict[str, Any]:
     """What a result rests on: the data, the recipe and, for a trained model, the weights it started from."""
-    found: dict[str, Any] = {"data": load_splits(experiment).fingerprint(), "recipe": RECIPE}
+    provenance: dict[str, Any] = {"data": load_splits(experiment).fingerprint(), "recipe": RECIPE}
     if "model" in experiment.reads:
-        found["weights"] = weights_fingerprint(experiment.model)
-    return found
+        provenance["weights"] = weights_fingerprint(experiment.model)
+    return provenance
