@@ -25,8 +25,10 @@ if "LOCAL_RANK" not in os.environ:
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
 
 # torch reads this when it is first imported. Its profiler, which measures memory on a CPU, notes on stderr that it
-# did not see the allocations from before the profile; those are counted apart, see loralab.train.peak.
+# did not see the allocations from before the profile (those are counted apart, see loralab.train.peak), and kineto
+# traces each start and stop.
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 
 
 def offer(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:

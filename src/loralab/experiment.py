@@ -210,7 +210,7 @@ class Outcome:
     Classification: `test` and each entry of `epochs` (validation) hold accuracy, f1, mcc (shares) and, for trained
     models, loss (nats); `predictions` and `labels` are the test examples' classes in the split's order.
 
-    Generation: `test` holds what loralab.train.metrics.GenerationMetrics gives and, for models, loss (nats a token of
+    Generation: `test` holds what loralab.train.metrics.score_answers gives and, for models, loss (nats a token of
     the answers), perplexity and other_loss (nats a token of newspaper editorials); `predictions` are the answers to the
     test's `questions` in the split's order, `labels` the references, and `answer_nats` and `answer_tokens` the loss
     summed over each reference and its tokens. All that comes from the test is empty if it was not examined.

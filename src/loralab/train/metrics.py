@@ -1,6 +1,6 @@
 """Scores of a classifier and of a model that answers, as evaluate modules that need no hub."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import mean
 from typing import Any
 
@@ -12,54 +12,42 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 from loralab.data.duplicates import words
 
 
-class ClassificationMetrics(evaluate.Metric):
+def _metric(compute: Callable[..., dict[str, float]], kind: str, citation: str) -> evaluate.Metric:
+    """A function of predictions and references, each one an example and of that kind, as a metric of evaluate's."""
+    features = datasets.Features({name: datasets.Value(kind) for name in ("predictions", "references")})
+
+    class Metric(evaluate.Metric):
+        def _info(self) -> Any:
+            text = compute.__doc__ or ""
+            return evaluate.MetricInfo(description=text, citation=citation, inputs_description=text, features=features)
+
+        def _compute(self, **given: Any) -> dict[str, float]:
+            return compute(**given)
+
+    return Metric(keep_in_memory=True)
+
+
+def _class_scores(predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
     """Accuracy, F1 of the positive class, and Matthews' correlation coefficient (MCC; 0 where it is 0/0)."""
-
-    def _info(self) -> Any:
-        features = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})
-        return evaluate.MetricInfo(
-            description="Accuracy, F1 and MCC of class predictions.",
-            citation="Matthews, Biochimica et Biophysica Acta 405(2), 1975",
-            inputs_description="predictions and references: class numbers, one an example.",
-            features=features,
-        )
-
-    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
-        return {
-            "accuracy": float(accuracy_score(references, predictions)),
-            "f1": float(f1_score(references, predictions, zero_division=0.0)),
-            "mcc": float(matthews_corrcoef(references, predictions)),
-        }
+    return {
+        "accuracy": float(accuracy_score(references, predictions)),
+        "f1": float(f1_score(references, predictions, zero_division=0.0)),
+        "mcc": float(matthews_corrcoef(references, predictions)),
+    }
 
 
-class GenerationMetrics(evaluate.Metric):
-    """How answers compare with references (chrF, 0 to 100), with one another, and with what was trained on.
-
-    chrF is the corpus-level character n-gram F-score (Popović, WMT 2015) as sacrebleu computes it. `distinct_1` and
-    `distinct_2` are different words, and pairs of words, over all of them (Li et al., NAACL 2016, section 5.2).
-    `words` is the mean length of an answer. `longest_overlap` is the longest run of words, of all answers, that also
-    stands in a training answer: a long one is a memory, not an answer.
-    """
-
-    def _info(self) -> Any:
-        features = datasets.Features({"predictions": datasets.Value("string"), "references": datasets.Value("string")})
-        return evaluate.MetricInfo(
-            description="chrF, distinct-1, distinct-2, length and overlap with the training answers.",
-            citation="Popović, WMT 2015; Li et al., NAACL 2016",
-            inputs_description="predictions and references: texts, one a question; trained_on: training answers.",
-            features=features,
-        )
-
-    def _compute(self, predictions: Any, references: Any, trained_on: Sequence[str] = ()) -> dict[str, float]:
-        answers = [words(text) for text in predictions]
-        seen = [words(text) for text in trained_on]
-        return {
-            "chrf": CHRF().corpus_score(list(predictions), [list(references)]).score,
-            "distinct_1": distinct(answers, 1),
-            "distinct_2": distinct(answers, 2),
-            "words": float(mean(map(len, answers))),
-            "longest_overlap": float(longest_common_run(answers, seen)),
-        }
+def _answer_scores(
+    predictions: Sequence[str], references: Sequence[str], trained_on: Sequence[str]
+) -> dict[str, float]:
+    """How answers compare with references, with one another, and with what was trained on."""
+    answers, seen = [words(text) for text in predictions], [words(text) for text in trained_on]
+    return {
+        "chrf": CHRF().corpus_score(list(predictions), [list(references)]).score,
+        "distinct_1": distinct(answers, 1),
+        "distinct_2": distinct(answers, 2),
+        "words": float(mean(map(len, answers))),
+        "longest_overlap": float(longest_common_run(answers, seen)),
+    }
 
 
 def runs(tokens: Sequence[str], length: int) -> list[tuple[str, ...]]:
@@ -85,10 +73,17 @@ def longest_common_run(texts: Sequence[Sequence[str]], others: Sequence[Sequence
 
 def score(predictions: Sequence[int], labels: Sequence[int]) -> dict[str, float]:
     """Accuracy, F1 and MCC, as shares, of predicted against true classes."""
-    return ClassificationMetrics(keep_in_memory=True).compute(predictions=list(predictions), references=list(labels))
+    metric = _metric(_class_scores, "int64", "Matthews, Biochimica et Biophysica Acta 405(2), 1975")
+    return metric.compute(predictions=list(predictions), references=list(labels))
 
 
 def score_answers(answers: Sequence[str], references: Sequence[str], trained_on: Sequence[str]) -> dict[str, float]:
-    """The scores of GenerationMetrics for answers to questions with these references."""
-    metrics = GenerationMetrics(keep_in_memory=True)
-    return metrics.compute(predictions=list(answers), references=list(references), trained_on=list(trained_on))
+    """How answers compare with references (chrF, 0 to 100), with one another, and with what was trained on.
+
+    chrF is the corpus-level character n-gram F-score (Popović, WMT 2015) as sacrebleu computes it. `distinct_1` and
+    `distinct_2` are different words, and pairs of words, over all of them (Li et al., NAACL 2016, section 5.2).
+    `words` is the mean length of an answer. `longest_overlap` is the longest run of words, of all answers, that also
+    stands in a training answer: a long one is a memory, not an answer.
+    """
+    metric = _metric(_answer_scores, "string", "Popović, WMT 2015; Li et al., NAACL 2016")
+    return metric.compute(predictions=list(answers), references=list(references), trained_on=list(trained_on))

@@ -1,9 +1,6 @@
 """Measure the peak memory of training."""
 
 import gc
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any
 
@@ -27,19 +24,6 @@ def profiled_peak(profiler: Any) -> int:
     events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
     changes = [e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())]
     return max(accumulate(changes, initial=0))
-
-
-@contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Drop what C++ code writes to stderr: starting and stopping the profiler traces each call there."""
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
 
 
 class PeakMemory(TrainerCallback):
@@ -82,12 +66,10 @@ class PeakMemory(TrainerCallback):
         if args.device.type == "cpu" and state.global_step == self.largest_step:
             self._static = static_bytes(kwargs["model"], kwargs["optimizer"])
             self._profiler = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
-            with quiet_stderr():
-                self._profiler.start()
+            self._profiler.start()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self._profiler is not None:
-            with quiet_stderr():
-                self._profiler.stop()
+            self._profiler.stop()
             self.result = {"method": "profiler", "peak_bytes": self._static + profiled_peak(self._profiler)}
             self._profiler = None
