@@ -110,15 +110,13 @@ def _run(language: str, report: bool) -> int:
     from loralab.evidence.report import write_report
     from loralab.evidence.study import full_study
     from loralab.lessons.start import start
-    from loralab.train.hardware import detect, resolve
-    from loralab.train.run import check_memory, check_processes, processes, results_dir
+    from loralab.train.run import processes, results_dir, runnable
 
     try:
         profile = start(language)
         for track in (profile, profile.generation):  # what this machine cannot do is said before anything is trained
             for experiment in every_experiment(track):
-                check_processes(resolve(experiment, detect()))
-                check_memory(resolve(experiment, detect()), detect())
+                runnable(experiment)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
-from loralab.messages import message
+from loralab.messages import message, one_of
 
 # Goes up by one whenever training gives other numbers: results of another recipe are not mixed with new ones.
 # tests/train/test_golden.py fails when numbers move and this did not.
@@ -140,33 +140,27 @@ class Experiment:
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
-            self._check_choice(name, choices)
-        self._check_choice("method", tuple(TASKS[self.task].methods))
+            one_of(name, getattr(self, name), choices)
+        one_of("method", self.method, TASKS[self.task].methods)
         if self.padding == "max_length" and self.max_length is None:
             raise ValueError(message("padding_without_length"))
         if self.method in ("full", "pissa"):  # what is trained is in fp32; PiSSA takes the weights apart
-            self._check_choice("weights", ("fp32",) if self.method == "full" else ("fp32", "bf16"))
+            one_of("weights", self.weights, ("fp32",) if self.method == "full" else ("fp32", "bf16"))
         if self.method == "prefix" and self.activation_checkpointing:
             raise ValueError(message("prefix_checkpointing"))
         if not isinstance(self.target_modules, str):
             object.__setattr__(self, "target_modules", tuple(self.target_modules))
         for name in ("seed", "split_seed", *SIZES):
-            if (name, getattr(self, name)) not in (("train_size", ALL), ("max_length", None)):
-                self._check_integer(name, least=int(name in SIZES))
-        for name, least, below in NUMBERS:
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < below:
-                raise ValueError(message("not_a_number", name=name, given=value, least=least, below=below))
-            object.__setattr__(self, name, float(value))
-
-    def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
-        if getattr(self, name) not in choices:
-            raise ValueError(message("unknown", what=name, given=getattr(self, name), choices=", ".join(choices)))
-
-    def _check_integer(self, name: str, least: int) -> None:
-        value = getattr(self, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ValueError(message("not_an_integer", name=name, given=value, least=least))
+            value, least = getattr(self, name), int(name in SIZES)
+            if (name, value) in (("train_size", ALL), ("max_length", None)):
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(message("not_an_integer", name=name, given=value, least=least))
+        for name, lowest, below in NUMBERS:
+            given = getattr(self, name)
+            if isinstance(given, bool) or not isinstance(given, int | float) or not lowest <= given < below:
+                raise ValueError(message("not_a_number", name=name, given=given, least=lowest, below=below))
+            object.__setattr__(self, name, float(given))
 
     @property
     def reads(self) -> set[str]:

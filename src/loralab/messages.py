@@ -1,6 +1,7 @@
 """What the package says to people, in Spanish and in English (messages.toml), and numbers in each."""
 
 import tomllib
+from collections.abc import Collection
 from importlib.resources import files
 
 LANGUAGES = ("es", "en")
@@ -11,8 +12,7 @@ _language = "en"
 def set_language(language: str) -> None:
     """Choose the language of all that follows. Raises ValueError for one that is not in LANGUAGES."""
     global _language
-    if language not in LANGUAGES:
-        raise ValueError(message("unknown", what="language", given=language, choices=", ".join(LANGUAGES)))
+    one_of("language", language, LANGUAGES)
     _language = language
 
 
@@ -24,6 +24,12 @@ def language() -> str:
 def message(key: str, **values: object) -> str:
     """The message of that key in the language in force, with its values filled in."""
     return MESSAGES[key][LANGUAGES.index(_language)].format(**values)
+
+
+def one_of(what: str, given: object, choices: Collection[str]) -> None:
+    """Raises ValueError, naming the choices, if what is given is none of them."""
+    if given not in choices:
+        raise ValueError(message("unknown", what=what, given=given, choices=", ".join(choices)))
 
 
 def number(value: float, digits: int) -> str:

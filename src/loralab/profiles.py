@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from loralab.experiment import LORA_METHODS, TASKS, Experiment, is_file
-from loralab.messages import message
+from loralab.messages import message, one_of
 
 # What a profile may set: a learning rate for each method, and whatever an experiment has but its method, task and seed.
 FIELDS = {field.name for field in fields(Experiment)} - {"task", "method", "seed", "profile"} | {
@@ -63,8 +63,7 @@ class Track:
         "original" is the recipe that the course grew out of; "second" trains another, smaller adapter. Raises
         ValueError, naming the variants there are, for any other name.
         """
-        if name not in self.variants:
-            raise ValueError(message("unknown", what="variant", given=name, choices=", ".join(self.variants)))
+        one_of("variant", name, self.variants)
         return self.experiment("lora", **{**self.variants[name], **changes})
 
     def on(self, dataset: str, **sizes: int) -> Self:
@@ -106,10 +105,9 @@ def load_profile(name: str) -> Profile:
         path = Path(name)
         name, row = path.stem, _own(path, tuple(table))
         row = _merged(table[row.pop("base")], row)
-    elif name in table:
-        row = table[name]
     else:
-        raise ValueError(message("unknown", what="profile", given=name, choices=", ".join(table)))
+        one_of("profile", name, table)
+        row = table[name]
     generation = _merged(defaults.pop("generation"), row.pop("generation", {}))
     return Profile(**vars(_track(name, _merged(defaults, row))), generation=_track(name, generation))
 
@@ -147,9 +145,8 @@ def _track(name: str, row: dict[str, Any]) -> Track:
     methods = TASKS[row["task"]].methods
     if not isinstance(rates, dict):
         raise ValueError(message("profile_rates", given=rates, choices=", ".join(methods)))
-    unknown = set(rates) - set(methods)
-    if unknown:
-        raise ValueError(message("unknown", what="method", given=unknown, choices=", ".join(methods)))
+    for method in rates:
+        one_of("method", method, methods)
     if row["rank"] not in row["ranks"]:  # the others are compared with it
         raise ValueError(message("profile_rank", rank=row["rank"], ranks=", ".join(map(str, row["ranks"]))))
     apart: dict[str, Any] = {field: tuple(row.pop(field)) for field in ("ranks", "seeds", "methods")}

@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from loralab.messages import message
+from loralab.messages import message, one_of
 
 ABANDONED_AFTER = 3600  # seconds
 
@@ -32,8 +32,7 @@ def assets(kind: str) -> dict[str, dict[str, Any]]:
 def asset(kind: str, name: str) -> dict[str, Any]:
     """One row of data/assets.toml. Raises ValueError, naming the choices, if there is none."""
     rows = assets(kind)
-    if name not in rows:
-        raise ValueError(message("unknown", what=kind, given=name, choices=", ".join(rows)))
+    one_of(kind, name, rows)
     return rows[name]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from loralab.lessons import checks, studies
 from loralab.lessons.answers import OTHER, Mistake, NotTried, agree, same, tried
 from loralab.lessons.catalogue import exercises, known, text
-from loralab.messages import message
+from loralab.messages import message, one_of
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,8 @@ def grade(key: str, *answers: object) -> Grade:
     An answer of None or ..., or a function that returns one, counts as not tried. Raises ValueError, naming the
     exercises there are, for any other key; an error in a student's function is passed on.
     """
-    entry = exercises().get(key)
-    if entry is None:
-        raise ValueError(message("unknown", what="key", given=key, choices=", ".join(exercises())))
+    one_of("key", key, exercises())
+    entry = exercises()[key]
     try:
         mistake = _examiner(key, entry)(*map(tried, answers))
     except NotTried:

@@ -11,7 +11,7 @@ import pandas as pd
 from loralab.experiment import write_atomically
 from loralab.lessons.catalogue import predictions, text
 from loralab.lessons.start import profile_name
-from loralab.messages import message, number, percent
+from loralab.messages import message, number, one_of, percent
 from loralab.train.run import results_dir
 
 
@@ -57,8 +57,7 @@ def predict(key: str, *guess: object) -> Prediction:
 
     Raises ValueError if the key is none of a lesson's, or the guess not one number, or a percentage beyond 0 to 100.
     """
-    if key not in predictions():
-        raise ValueError(message("unknown", what="key", given=key, choices=", ".join(predictions())))
+    one_of("key", key, predictions())
     asked, percentage = text(predictions()[key]["ask"]), predictions()[key]["unit"] == "percent"
     given = guess[0] if len(guess) == 1 else guess
     if given is None:

@@ -50,24 +50,18 @@ def resolve(experiment: Experiment, device: Device) -> Experiment:
     """
     possible = precisions(device)
     overflows = assets("model").get(experiment.model, {}).get("overflows_fp16", False)
-    if overflows and "model" in experiment.identity():
+    if overflows and "model" in experiment.reads:
         if experiment.precision == "fp16":
             raise ValueError(message("overflows_fp16", model=experiment.model))
         possible = tuple(name for name in possible if name != "fp16")
-    check_weights(experiment, device)
+    weights = experiment.weights if "weights" in experiment.reads else ""
+    if weights == "nf4" and (device.kind != "cuda" or find_spec("bitsandbytes") is None):
+        raise ValueError(message("qlora_impossible", device=device.name))
+    if weights == "bf16" and "bf16" not in precisions(device):
+        raise ValueError(message("bf16_impossible", device=device.name))
     if experiment.precision == "auto":
         return experiment.but(precision=possible[-1])
     if experiment.precision not in possible:
         given, choices = f"{experiment.precision} ({device.name})", ", ".join(possible)
         raise ValueError(message("unknown", what="precision", given=given, choices=choices))
     return experiment
-
-
-def check_weights(experiment: Experiment, device: Device) -> None:
-    """Raises ValueError, naming the remedy, if the device cannot hold the base's weights as the experiment asks."""
-    if "weights" not in experiment.identity():
-        return
-    if experiment.weights == "nf4" and (device.kind != "cuda" or find_spec("bitsandbytes") is None):
-        raise ValueError(message("qlora_impossible", device=device.name))
-    if experiment.weights == "bf16" and "bf16" not in precisions(device):
-        raise ValueError(message("bf16_impossible", device=device.name))

@@ -18,7 +18,7 @@ from loralab.data.assets import asset
 from loralab.data.files import CLASSES
 from loralab.data.hub import locate
 from loralab.experiment import LORA_METHODS, PEFT_METHODS, Experiment
-from loralab.messages import message
+from loralab.messages import message, one_of
 
 ADAPTER, HEAD, WEIGHTS = "adapter", "head.safetensors", "model.safetensors"
 # Full fine-tuning leaves a whole model. Lessons load it again, so it is kept; above this many bytes it is not.
@@ -202,8 +202,7 @@ def adapter_config(model: nn.Module, experiment: Experiment) -> peft.PeftConfig:
         )  # fmt: skip
     if method == "ia3":
         architecture = model.config.model_type
-        if architecture not in IA3_MODULES:
-            raise ValueError(message("unknown", what="ia3", given=architecture, choices=", ".join(IA3_MODULES)))
+        one_of("ia3", architecture, IA3_MODULES)
         attention, last = IA3_MODULES[architecture]
         both = f"{attention}|{last}"
         return peft.IA3Config(task_type=kind, modules_to_save=head, target_modules=both, feedforward_modules=last)

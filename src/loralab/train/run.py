@@ -57,11 +57,16 @@ def processes() -> PartialState:
     return PartialState(cpu=detect().kind == "cpu", timeout=PATIENCE)
 
 
-def check_processes(experiment: Experiment) -> None:
-    """Raises ValueError, naming the remedy, if a batch has too few rows for every process to get one."""
-    launched = processes().num_processes
+def runnable(experiment: Experiment) -> Experiment:
+    """The experiment as this machine runs it.
+
+    Raises what `resolve` and `check_memory` raise, and ValueError if a batch has too few rows for every process.
+    """
+    experiment, launched = resolve(experiment, detect()), processes().num_processes
     if experiment.trains and experiment.batch_size < launched:
         raise ValueError(message("too_many_processes", given=experiment.batch_size, processes=launched))
+    check_memory(experiment, detect())
+    return experiment
 
 
 def check_memory(experiment: Experiment, device: Device) -> None:
@@ -107,10 +112,7 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     are handed to Trainer. Raises ValueError for an experiment that this machine, the data or the number of processes
     rule out, AssetError if data or weights cannot be had, MemoryError if memory runs out on the way.
     """
-    device = detect()
-    experiment = resolve(experiment, device)
-    check_processes(experiment)
-    check_memory(experiment, device)  # before anything is fetched
+    device, experiment = detect(), runnable(experiment)  # before anything is fetched
     folder = run_folder(experiment)
     with processes().local_main_process_first():  # so that what has to be fetched is fetched once
         provenance = fingerprints(experiment)
