@@ -1,280 +1,200 @@
-"""What could go wrong on this machine, and what to do about it: each check decides from loralab.facts alone."""
+"""What could go wrong on this machine, and what to do. Only checks import torch: if one cannot, the others tell."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
-from loralab.data.assets import assets
+import huggingface_hub  # which loads its parts when they are asked for
+
+from loralab.data.assets import assets, cache_dir, folder_name
 from loralab.experiment import Experiment
-from loralab.facts import Facts, experiments, hub_assets, read_facts
-from loralab.messages import gibibytes, message, number, percent
+from loralab.messages import gibibytes, message, number
 
-# What loads torch or pandas is imported where a fact or a check needs it: where that is broken, the others still tell.
-if TYPE_CHECKING:
-    from loralab.train.hardware import Device
-
-LEAST_PYTHON = (3, 11)
-# Bytes of disk: embedded assets while they are unpacked, and allowances for a data set of the hub and for what a run
-# keeps beside its checkpoints.
-EMBEDDED, HUB_DATA, KEPT = 0.7e9, 0.5e9, 1e9
-# Allowed for a model whose configuration is not at hand: the course's other models have fewer.
-ALLOWED_PARAMETERS = 150_000_000
-CHECKPOINTS = 3  # of a run: two are kept, and the oldest is removed once the newest is there
-VARIABLES = {"cache": "LORALAB_CACHE", "hub": "HF_HOME", "results": "LORALAB_RESULTS"}
+# Bytes of disk: embedded assets while unpacked, the hub's data or a model's other files, a run beside its checkpoints.
+EMBEDDED, BESIDE_WEIGHTS, KEPT = 0.7e9, 0.5e9, 1e9
+ALLOWED = 16 * 150_000_000  # for an embedded model in training that is not there to be counted: both take less
+Told = Iterator[tuple[str, str, str]]  # a level ("ok", "warn" or "fail"), what is found, and the remedy where needed
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of the doctor's. `level` is "ok", "warn" or "fail"; `remedy` is empty where there is nothing to do."""
+def experiments() -> list[Experiment]:
+    """The profile in force: full fine-tuning and LoRA, in both tracks. Raises ValueError if it cannot be used."""
+    from loralab.lessons.start import chosen_profile
 
-    check: str
-    level: str
-    text: str
-    remedy: str = ""
+    profile = chosen_profile()
+    return [track.experiment(method) for track in (profile, profile.generation) for method in ("full", "lora")]
 
 
-@lru_cache(maxsize=8)
-def parameters(experiment: Experiment, missing: tuple[str, ...]) -> int:
-    """The model's parameters, counted if its configuration is at hand; else an allowance. Fetches nothing."""
-    from loralab.train.models import empty_model
-
-    row = assets("model")[experiment.model]
-    if "config" not in row and ("package" not in row or experiment.model in missing):
-        return ALLOWED_PARAMETERS
-    return sum(parameter.numel() for parameter in empty_model(experiment).parameters())
+def to_download() -> dict[str, dict[str, Any]]:
+    """The hub's models that the profile needs and that are not in the hub's cache, and its data sets: assets' rows."""
+    names = {name for experiment in experiments() for name in (experiment.model, experiment.dataset)}
+    rows = {name: row for name, row in (assets("model") | assets("dataset")).items() if name in names and "hub" in row}
+    load = huggingface_hub.try_to_load_from_cache  # a path if it is there; a data set has no such file
+    found = {name: load(row["hub"], "config.json", revision=row["revision"]) for name, row in rows.items()}
+    return {name: row for name, row in rows.items() if not isinstance(found[name], str)}
 
 
-def largest(facts: Facts) -> Experiment:
-    """The experiment that trains the most parameters."""
-    full = {e.model: e for e in experiments(facts.profile) if e.method == "full"}
-    return max(full.values(), key=lambda e: parameters(e, facts.missing))
+def missing() -> list[str]:
+    """The embedded assets that are not in the course's cache."""
+    rows = {name: row for name, row in (assets("model") | assets("dataset")).items() if "package" in row}
+    return [name for name, row in rows.items() if not (cache_dir() / folder_name(row)).is_dir()]
 
 
-def disk_needs(facts: Facts) -> dict[str, float]:
-    """Bytes that are still to be written to each folder, at most."""
-    wanted, trained = experiments(facts.profile), largest(facts)
-    from_hub, by_model = hub_assets(wanted), {e.model: e for e in wanted}
-    weights = [4.0 * parameters(by_model[name], ()) for name in from_hub["model"] if name not in facts.cached]
-    checkpoint = 12.0 * parameters(trained, facts.missing)  # weights and AdamW's two averages
-    return {
-        "cache": EMBEDDED if facts.missing else 0.0,
-        "hub": sum(weights) + HUB_DATA * len(from_hub["dataset"]),
-        "results": checkpoint * min(trained.epochs, CHECKPOINTS) + KEPT,
-    }
+def trained_bytes() -> dict[Experiment, int]:
+    """What full fine-tuning of each model takes, whatever the batch: 16 bytes a parameter. Nothing is fetched."""
+    from loralab.train.models import least_bytes
+
+    return {e: ALLOWED if e.model in missing() else least_bytes(e) for e in experiments() if e.method == "full"}
 
 
-def found(level: str, text: str, remedy: str = "", **values: object) -> Finding:
-    """A finding in the language in force, from the keys of its text and its remedy; `diagnose` names the check."""
-    texts = [message(f"doctor_{key}", **values) if key else "" for key in (text, remedy)]
-    return Finding("", level, *texts)
-
-
-def gigabytes(size: float) -> str:
-    """A size in GB, as disks are sold."""
-    return number(size / 1e9, 1)
-
-
-def capability(device: "Device") -> str:
-    """A GPU's compute capability as NVIDIA writes it, such as 7.5."""
-    return ".".join(map(str, device.capability or ()))
-
-
-def release(version: str) -> tuple[int, ...]:
-    """A version's numbers, as they compare: (2, 13, 0) of "2.13.0+cpu"."""
-    return tuple(map(int, re.findall(r"\d+", re.split(r"[^\d.]", version)[0])))
-
-
-def check_python(facts: Facts) -> Iterator[Finding]:
-    """Is Python recent enough?"""
-    told = ("fail", "python_old", "python_remedy") if facts.python < LEAST_PYTHON else ("ok", "python_ok")
-    yield found(*told, version=".".join(map(str, facts.python)))
-
-
-def check_packages(facts: Facts) -> Iterator[Finding]:
-    """Is each requirement there, and recent enough? One line if so, else one for each that is not."""
-    unmet = False
-    for requirement in facts.requirements:
-        name, _, least = requirement.partition(">=")
-        installed = facts.installed.get(name)
-        if installed is None or release(installed) < release(least):
-            unmet, problem = True, "packages_missing" if installed is None else "packages_old"
-            values = {"name": name, "installed": installed, "least": least, "requirement": requirement}
-            yield found("fail", problem, "packages_remedy", **values)
-    if not unmet:
-        yield found("ok", "packages_ok", count=len(facts.requirements))
-
-
-def check_device(facts: Facts) -> Iterator[Finding]:
-    """What will train, and with which torch? Is there a GPU that torch does not see?"""
-    device, (version, build, driver) = facts.device, facts.torch
-    built = message("doctor_built", build=build, driver=driver or "–") if build else ""
-    values = {"torch": version + built, "device": device.name, "memory": gibibytes(device.memory, 0)}
-    if device.kind == "cuda":
-        yield found("ok", "device_gpu", capability=capability(device), **values)
-    elif facts.gpus:
-        yield found("warn", "device_unseen", "device_remedy", gpus=", ".join(facts.gpus), **values)
+def check_requirements() -> Told:
+    """Are packages, weights and data there? Does a torchao stand in peft's way?"""
+    checked = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
+    lines = (checked.stdout or checked.stderr).splitlines()
+    if unmet := [line for line in lines if line.startswith("loralab ") or "No module named pip" in line]:
+        yield "fail", " ".join(unmet), message("doctor_packages_remedy")
     else:
-        yield found("ok", "device_cpu", **values)
-
-
-def check_gpus(facts: Facts) -> Iterator[Finding]:
-    """Do GPUs stand idle? Says nothing if not."""
-    if len(facts.gpus) > 1 and facts.device.kind == "cuda":
-        yield found("warn", "gpus_idle", "gpus_remedy", count=len(facts.gpus))
-
-
-def check_torchao(facts: Facts) -> Iterator[Finding]:
-    """Is there a torchao with which peft raises as soon as it makes a LoRA layer?"""
-    told = ("fail", "torchao_old", "torchao_remedy") if facts.torchao else ("ok", "torchao_ok")
-    yield found(*told, error=facts.torchao)
-
-
-def check_profile(facts: Facts) -> Iterator[Finding]:
-    """Is there such a profile, and can its data be used?"""
-    if isinstance(facts.profile, str):
-        yield Finding("", "fail", facts.profile, message("doctor_profile_remedy"))
+        yield "ok", message("doctor_packages_ok", python=sys.version.split()[0], loralab=version("loralab")), ""
+    if absent := missing():
+        yield "warn", message("doctor_assets_missing", names=", ".join(absent)), message("doctor_assets_remedy")
     else:
-        yield found("ok", "profile_ok", name=facts.profile.name)
+        yield "ok", message("doctor_assets_ok"), ""
+    from peft.import_utils import is_torchao_available
 
-
-def check_precision(facts: Facts) -> Iterator[Finding]:
-    """Which precision will be chosen, and why? Can the device do what the profile asks for?"""
-    from loralab.train.hardware import precisions, resolve
-
-    device, wanted = facts.device, experiments(facts.profile)
     try:
-        resolved = [resolve(e, device) for e in wanted]
+        is_torchao_available()  # as LoRA's first layer asks: looks at its version, and does not import it
+    except ImportError as error:
+        yield "fail", message("doctor_torchao", error=error), message("doctor_torchao_remedy")
+
+
+def check_device() -> Told:
+    """What will train, and with which torch? Are there GPUs that torch does not see, or that stand idle?"""
+    import torch
+
+    from loralab.train.hardware import detect
+
+    device = detect()
+    yield "ok", message("doctor_torch", torch=torch.__version__, device=device.name, size=gibibytes(device.memory)), ""
+    gpus = re.findall(r"^GPU \d+: (.+?) \(UUID", subprocess.getoutput("nvidia-smi -L"), re.MULTILINE)
+    if gpus and device.kind == "cpu":
+        yield "warn", message("doctor_gpu_unseen", gpus=", ".join(gpus)), message("doctor_gpu_unseen_remedy")
+    elif len(gpus) > 1:
+        yield "warn", message("doctor_gpus_idle", count=len(gpus)), message("doctor_gpus_idle_remedy")
+
+
+def check_profile() -> Told:
+    """Can the profile be used, and in which precision will it train, and why?"""
+    from loralab.train.hardware import detect, resolve
+
+    device = detect()
+    try:
+        asked = experiments()
+        precisions = ", ".join(sorted({resolve(experiment, device).precision for experiment in asked}))
     except ValueError as error:
-        yield Finding("", "fail", str(error), message("doctor_precision_remedy"))
+        yield "fail", str(error), message("doctor_profile_remedy")
         return
-    chosen = sorted({e.precision for e in resolved if "precision" in e.identity()})
-    reasons = {"fp16": "why_fp16", "bf16": "why_bf16", "fp32": "why_cpu" if device.kind == "cpu" else "why_old"}
-    automatic = any(e.precision == "auto" for e in wanted)
-    why = reasons[precisions(device)[-1]] if automatic else "why_fixed"
-    yield found("ok", why, precision=", ".join(chosen), device=device.name, capability=capability(device))
+    if all(experiment.precision != "auto" for experiment in asked):
+        why = message("doctor_precision_fixed")
+    elif device.capability is None:
+        why = message("doctor_precision_cpu")
+    else:
+        why = message("doctor_precision_gpu", device=device.name, capability=".".join(map(str, device.capability)))
+    yield "ok", f"{asked[0].profile}, {precisions}. {why}", ""
 
 
-def check_memory(facts: Facts) -> Iterator[Finding]:
+def check_memory() -> Told:
     """Does the largest experiment fit?"""
     from loralab.memory.fitting import ROOM
-
-    trained, memory = largest(facts), facts.device.memory
-    need = peak_bytes(trained, facts)
-    values = {"model": trained.model, "need": gibibytes(need, 1), "memory": gibibytes(memory, 0)}
-    if not memory:
-        yield found("warn", "memory_unknown", **values)
-    elif need > memory:
-        yield found("fail", "memory_short", "memory_remedy", **values)
-    elif need > ROOM * memory:
-        yield found("warn", "memory_ok", "memory_tight", spare=percent(1 - ROOM, 0), **values)
-    else:
-        yield found("ok", "memory_ok", **values)
-
-
-def peak_bytes(experiment: Experiment, facts: Facts) -> float:
-    """What full fine-tuning takes at its peak, by plan if the model's configuration is at hand; else what is certain.
-
-    That is 16 bytes a parameter, of an allowance: a weight, its gradient and AdamW's two averages.
-    """
-    from loralab.memory.fitting import able
     from loralab.memory.planning import plan
+    from loralab.train.hardware import detect
 
-    if parameters(experiment, facts.missing) == ALLOWED_PARAMETERS:
-        return 16 * ALLOWED_PARAMETERS
-    # What the device cannot compute in is another check's to say.
-    asked = experiment if able(experiment, facts.device) else experiment.but(precision="auto")
-    return plan(asked, facts.device).peak
-
-
-def check_disk(name: str, facts: Facts) -> Iterator[Finding]:
-    """Can a folder be written, if there is need, and does its disk have room for all that goes there?"""
-    folder, needs = facts.folders[name], disk_needs(facts)
-    total = sum(needs[other] for other, its in facts.folders.items() if its.disk == folder.disk)
-    values = {"path": folder.path, "variable": VARIABLES[name], "free": gigabytes(folder.free)}
-    values |= {"need": gigabytes(needs[name]), "total": gigabytes(total)}
-    if not needs[name]:
-        yield found("ok", "disk_unneeded", **values)
-    elif not folder.writable:
-        yield found("fail", "disk_read_only", "disk_elsewhere", **values)
-    elif total > folder.free:
-        yield found("fail", "disk_full", "disk_remedy", **values)
-    else:
-        yield found("ok", "disk_ok", **values)
+    sizes, device = trained_bytes(), detect()
+    largest = max(sizes, key=sizes.__getitem__)
+    need = sizes[largest] if largest.model in missing() else plan(largest, device).peak
+    level = "ok" if need <= ROOM * device.memory else "fail" if need > device.memory > 0 else "warn"
+    memory = gibibytes(device.memory, 0) if device.memory else "?"
+    text = message("doctor_memory_need", model=largest.model, need=gibibytes(need, 1), memory=memory)
+    yield level, text, "" if level == "ok" else message("doctor_memory_remedy")
 
 
-def check_assets(facts: Facts) -> Iterator[Finding]:
-    """Are the embedded weights and data there?"""
-    told = ("warn", "assets_missing", "assets_remedy") if facts.missing else ("ok", "assets_ok")
-    yield found(*told, names=", ".join(facts.missing))
+def check_disk() -> Told:
+    """Can each folder be written that has to be, and does its disk have room for all that goes there?"""
+    from loralab.train.run import results_dir
+
+    sizes, wanted = trained_bytes(), to_download()
+    weights = sum(size / 4 for experiment, size in sizes.items() if experiment.model in wanted)
+    # Three checkpoints, as the oldest goes once the newest is there: weights and AdamW's two averages, no gradients.
+    checkpoints = max(size * 3 / 4 * min(e.epochs, 3) for e, size in sizes.items())
+    folders = {
+        "LORALAB_CACHE": (cache_dir().absolute(), EMBEDDED if missing() else 0),
+        "HF_HOME": (Path(huggingface_hub.constants.HF_HUB_CACHE), weights + BESIDE_WEIGHTS * len(wanted)),
+        "LORALAB_RESULTS": (results_dir().absolute(), checkpoints + KEPT),
+    }
+    there = {name: next(p for p in (path, *path.parents) if p.exists()) for name, (path, _) in folders.items()}
+    for name, (path, need) in folders.items():
+        free, disk = shutil.disk_usage(there[name]).free, there[name].stat().st_dev
+        total = sum(other for it, (_, other) in folders.items() if there[it].stat().st_dev == disk)
+        values = {"free": number(free / 1e9, 1), "need": number(need / 1e9, 1), "total": number(total / 1e9, 1)}
+        text, remedy = message("doctor_disk_room", path=path, **values), message("doctor_disk_remedy", variable=name)
+        if need and not (there[name].is_dir() and os.access(there[name], os.W_OK)):
+            yield "fail", message("doctor_disk_read_only", path=path), remedy
+        elif need and total > free:
+            yield "fail", text, remedy
+        else:
+            yield "ok", text, ""
 
 
-def check_hub(facts: Facts) -> Iterator[Finding]:
-    """Does the hub answer, if the profile needs it?"""
-    if facts.silence is None:
-        yield found("ok", "hub_unneeded")
-    elif not facts.silence:
-        yield found("ok", "hub_answers", host=facts.hub)
-    else:
-        models = hub_assets(experiments(facts.profile))["model"]
-        level, remedy = ("warn", "hub_cached") if set(models) <= set(facts.cached) else ("fail", "hub_remedy")
-        yield found(level, "hub_silent", remedy, host=facts.hub, error=facts.silence)
+def check_hub() -> Told:
+    """Does the hub answer if the profile needs it, and is there a key if a model is gated? The key is never shown."""
+    wanted, host = to_download().values(), huggingface_hub.constants.ENDPOINT
+    if not wanted:
+        yield "ok", message("doctor_hub_unneeded"), ""
+        return
+    try:
+        huggingface_hub.get_session().head(host, timeout=5)
+        yield "ok", message("doctor_hub_answers", host=host), ""
+    except Exception as error:  # those of several network stacks
+        text = message("doctor_hub_silent", host=host, error=error)
+        models = any(row["kind"] == "model" for row in wanted)
+        yield ("fail", text, message("doctor_hub_remedy")) if models else ("warn", text, message("doctor_hub_cached"))
+    if gated := ", ".join(row["hub"] for row in wanted if row.get("gated")):
+        if huggingface_hub.get_token():
+            yield "ok", message("doctor_token_there", models=gated), ""
+        else:
+            yield "fail", message("doctor_token_missing", models=gated), message("doctor_token_remedy", models=gated)
 
 
-def check_token(facts: Facts) -> Iterator[Finding]:
-    """Is there a key for the hub, if a model is gated? Of the key nothing is shown."""
-    models = hub_assets(experiments(facts.profile))["model"]
-    gated = [row["hub"] for name, row in models.items() if row.get("gated") and name not in facts.cached]
-    values = {"models": ", ".join(gated)}
-    if not gated:
-        yield found("ok", "token_there" if facts.token else "token_unneeded")
-    elif facts.token:
-        yield found("ok", "token_gated", **values)
-    else:
-        yield found("fail", "token_missing", "token_remedy", **values)
-
-
-# Each check, and the facts without which it cannot be carried out.
-CHECKS: dict[str, tuple[Callable[[Facts], Iterator[Finding]], tuple[str, ...]]] = {
-    "python": (check_python, ("python",)),
-    "packages": (check_packages, ("requirements", "installed")),
-    "device": (check_device, ("device", "torch", "gpus")),
-    "gpus": (check_gpus, ("device", "gpus")),
-    "torchao": (check_torchao, ("torchao",)),
-    "profile": (check_profile, ("profile",)),
-    "precision": (check_precision, ("device", "profile")),
-    "memory": (check_memory, ("device", "profile", "missing")),
-    **{f"disk_{name}": (partial(check_disk, name), ("folders", "profile", "missing", "cached")) for name in VARIABLES},
-    "assets": (check_assets, ("missing",)),
-    "hub": (check_hub, ("hub", "silence", "profile", "cached")),
-    "token": (check_token, ("token", "profile", "cached")),
+CHECKS: dict[str, tuple[str, Callable[[], Told]]] = {  # each with the key of its title
+    "requirements": ("doctor_requirements", check_requirements),
+    "device": ("doctor_device", check_device),
+    "profile": ("doctor_profile", check_profile),
+    "memory": ("doctor_memory", check_memory),
+    "disk": ("doctor_disk", check_disk),
+    "hub": ("doctor_hub", check_hub),
 }
-
-
-def diagnose(facts: Facts) -> list[Finding]:
-    """What each check finds, in order. One that cannot be carried out is a warning with the reason."""
-    findings = []
-    for name, (check, needed) in CHECKS.items():
-        try:
-            reasons = [facts.unread[fact] for fact in needed if fact in facts.unread]
-            told = [found("warn", "not_checked", reason=reasons[0])] if reasons else list(check(facts))
-        except Exception as error:  # of this check alone: the next ones still tell
-            told = [found("warn", "not_checked", reason=f"{type(error).__name__}: {error}")]
-        findings += [replace(finding, check=name) for finding in told]
-    return findings
 
 
 def doctor(as_json: bool) -> int:
     """Print a line for each finding, or all as JSON; 1 if something failed, else 0."""
+    rows = []
     with redirect_stdout(sys.stderr):  # what reading the student's own data says is none of the findings
-        findings = diagnose(read_facts())
+        for name, (_, check) in CHECKS.items():
+            try:
+                for told in check():
+                    rows.append((name, *told))
+            except Exception as error:  # a check that cannot be carried out does not stop the others
+                rows.append((name, "warn", message("doctor_not_checked", error=error), ""))
     if as_json:
-        print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=1))
+        names = ("check", "level", "text", "remedy")
+        print(json.dumps([dict(zip(names, row, strict=True)) for row in rows], ensure_ascii=False, indent=1))
     else:
-        for finding in findings:
-            print(f"[{finding.level}] {message(f'doctor_{finding.check}')}: {finding.text} {finding.remedy}".rstrip())
-    return int(any(finding.level == "fail" for finding in findings))
+        for name, level, text, remedy in rows:
+            print(f"[{level}] {message(CHECKS[name][0])}: {text} {remedy}".rstrip())
+    return int(any(level == "fail" for _, level, _, _ in rows))

@@ -33,18 +33,6 @@ class Update:
     shared: float
     by_chance: float
 
-    def captured(self, rank: int) -> float:
-        """The share of the full ΔW's squared size that the best matrix of that rank could have (Eckart and Young 1936).
-
-        Σ σ² over the first `rank` singular values, over Σ σ² of all.
-        """
-        squares = [value**2 for value in self.full]
-        return sum(squares[:rank]) / sum(squares)
-
-    def rank_for(self, share: float) -> int:
-        """The lowest rank that captures at least that share."""
-        return next(rank for rank in range(1, len(self.full) + 1) if self.captured(rank) >= share)
-
     def intruders(self, method: str) -> int:
         """How many of the first 16 left singular vectors are like none of the base's (cosine below 0.6).
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from loralab.memory.measurement import Size, foreseen, size_name
+from loralab.memory.measurement import Size, size_name
 from loralab.memory.planning import Plan
-from loralab.memory.tracing import PARTS
+from loralab.memory.tracing import PART_NAMES, PARTS
 from loralab.messages import message, number, percent
 from loralab.show.plotting import BELOW, BLUE, GREEN, GREY, MARKED, Picture, dress, new_axes, new_figure, styled
 
@@ -27,9 +27,8 @@ def size_table(sizes: Sequence[Size]) -> pd.DataFrame:
             message("peak_measured"): number(size.peak / MIB, 1),
             message("plan_off"): percent(size.ratio - 1, 2),
             message("step_seconds"): number(size.seconds, 2),
-            message("time_off"): percent(estimate / size.seconds - 1, 0),
         }
-        for size, estimate in zip(sizes, foreseen(sizes), strict=True)
+        for size in sizes
     )
 
 
@@ -63,12 +62,12 @@ def memory_bars(plans: Mapping[str, Plan], measured: Mapping[str, int]) -> Pictu
     title = message("memory_bars_title", **values)
     figure, axes = new_axes(title, message("peak_memory"), height=1.9 + 0.6 * len(plans))
     left = np.zeros(len(plans))
-    for part, (colour, hatch) in zip(PARTS, LOOKS, strict=True):
+    for part, name, (colour, hatch) in zip(PARTS, PART_NAMES, LOOKS, strict=True):
         widths = np.array([parts[part] for parts in sizes.values()])
         if widths.any():
             axes.barh(
                 range(len(plans)), widths, left=left, color=colour, hatch=hatch, edgecolor="black", linewidth=0.6,
-                height=0.6, label=message(f"part_{part}"),
+                height=0.6, label=message(name),
             )  # fmt: skip
         left += widths
     places = np.arange(len(plans))
@@ -79,7 +78,8 @@ def memory_bars(plans: Mapping[str, Plan], measured: Mapping[str, int]) -> Pictu
     figure.legend(**BELOW)
     texts = []
     for name, parts in sizes.items():
-        listed = ", ".join(f"{message(f'part_{part}')} {number(size, 0)}" for part, size in parts.items())
+        each = zip(map(message, PART_NAMES), parts.values(), strict=True)
+        listed = ", ".join(f"{part} {number(size, 0)}" for part, size in each)
         texts.append(f"{name}: {listed}; {message('measured_peak')} {number(measured[name] / MIB, 0)}")
     return Picture(figure, f"{title}. {'. '.join(texts)}. (MiB)")
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from loralab.experiment import PEFT_METHODS, Experiment
 from loralab.memory.planning import Plan, largest_batch, plan
-from loralab.memory.tracing import NotFollowed
 from loralab.messages import gibibytes, message
 from loralab.train.hardware import Device, precisions
 
@@ -85,25 +84,6 @@ def said(listed: Sequence[Change], planned: Plan) -> str:
 def verdict(planned: Plan) -> str:
     """Whether a plan fits, in words."""
     return message({True: "fits", False: "too_large", None: "memory_not_known"}[fits(planned)])
-
-
-def check_fits(experiment: Experiment, device: Device) -> None:
-    """Raises ValueError, with what to change, if a whole batch of the longest texts cannot fit the device's memory.
-
-    For an experiment that trains; nothing is loaded. What cannot be known beforehand is not checked: a device that does
-    not say how much memory it has, and a model whose step cannot be planned, which is said.
-    """
-    if not device.memory or not experiment.trains:
-        return
-    try:
-        planned = plan(experiment, device)
-    except NotFollowed as error:
-        print(error)
-        return
-    if planned.peak > device.memory:
-        values = {"name": title(planned), "need": gibibytes(planned.peak), "memory": gibibytes(device.memory)}
-        advice = said(changes(planned), planned)
-        raise ValueError(message("does_not_fit", device=device.name, advice=advice, **values))
 
 
 def title(planned: Plan) -> str:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from loralab.experiment import Experiment, write_atomically
-from loralab.memory.duration import rates, step_seconds
 from loralab.memory.planning import Plan, plan
 from loralab.memory.tracing import empty_base
 from loralab.messages import message, number
@@ -50,11 +49,6 @@ class Size:
         """The planned peak over the measured one."""
         return self.plan.peak / self.peak
 
-    @property
-    def static_ratio(self) -> float:
-        """Weights, gradients and optimizer states as planned over what they took."""
-        return sum(self.plan.static.values()) / self.static
-
 
 class Watch(TrainerCallback):
     """Times steps, and counts what is there between the backward pass and the optimizer's step."""
@@ -65,17 +59,14 @@ class Watch(TrainerCallback):
         self._started = 0.0
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start the clock."""
         self._started = time.perf_counter()
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Count, once the optimizer's states are there."""
-        if state.global_step == 1:
+        if state.global_step == 1:  # the optimizer's states are there
             self.static = static_bytes(kwargs["model"], kwargs["optimizer"])
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Stop the clock, when a GPU is done too."""
-        if torch.cuda.is_available():
+        if torch.cuda.is_available():  # it works on while Python comes here
             torch.cuda.synchronize()
         self.seconds.append(time.perf_counter() - self._started)
 
@@ -137,8 +128,7 @@ def write_sizes(folder: Path) -> None:
     found = []
     for asked in combinations():
         found.append(size := measure_apart(**asked))
-        ratios = {"ratio": number(size.ratio, 3), "static": number(size.static_ratio, 3)}
-        print(message("size_line", name=size_name(size), **ratios), flush=True)
+        print(message("size_line", name=size_name(size), ratio=number(size.ratio, 3)), flush=True)
     write_atomically(folder / SIZES, json.dumps([asdict(size) for size in found], indent=1) + "\n")
 
 
@@ -160,7 +150,7 @@ def size_name(size: Size) -> str:
 
 def loaded(row: dict[str, Any]) -> Size:
     """A size from its row in a file."""
-    planned = row["plan"]
+    planned = {field.name: row["plan"][field.name] for field in fields(Plan)}  # older files have more
     made = {"experiment": Experiment(**planned["experiment"]), "device": Device(**planned["device"])}
     return Size(**(row | {"plan": Plan(**(planned | made))}))
 
@@ -169,20 +159,6 @@ def published() -> list[Size]:
     """The sizes in data/sizes.json."""
     text = files("loralab_data").joinpath(SIZES).read_text(encoding="utf-8")
     return [loaded(row) for row in json.loads(text)]
-
-
-def rates_of(sizes: Sequence[Size]) -> dict[str, float]:
-    """What the machine that the sizes were measured on takes for each kind of work: loralab.memory.duration.rates."""
-    return rates([size.plan.work for size in sizes], [size.seconds for size in sizes])
-
-
-def foreseen(sizes: Sequence[Size]) -> list[float]:
-    """The seconds of each size's step as the other models' steps foretell them."""
-    found = []
-    for size in sizes:
-        others = [other for other in sizes if other.plan.experiment.model != size.plan.experiment.model]
-        found.append(step_seconds(size.plan.work, rates_of(others), size.plan.device.kind))
-    return found
 
 
 def combinations() -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 
@@ -19,8 +18,7 @@ class Plan:
 
     `parts` says where the peak goes, `static` what weights, gradients and optimizer states take when all of them are
     there: after the backward pass. `rows` and `length` (tokens) are those of the batch, `attention` names the
-    implementation. `work` is what an optimizer's step computes, with all the batches that it accumulates, by kind (see
-    loralab.memory.tracing.Step).
+    implementation.
     """
 
     experiment: Experiment
@@ -30,17 +28,11 @@ class Plan:
     attention: str | None
     parts: dict[str, int]
     static: dict[str, int]
-    work: dict[str, float]
 
     @property
     def peak(self) -> int:
         """Bytes at the fullest moment."""
         return sum(self.parts.values())
-
-    def steps(self, examples: int) -> int:
-        """Optimizer steps of a training on so many examples, if every batch is as large as the planned one."""
-        batches = ceil(examples / self.rows)
-        return self.experiment.epochs * ceil(batches / self.experiment.gradient_accumulation_steps)
 
 
 def plan(
@@ -55,9 +47,8 @@ def plan(
     `attention` is transformers' name of an implementation, such as "eager"; without one it chooses, "sdpa" (fused) if
     the model has it. `experiment.model` may also be the path of a hub's config.json.
 
-    Of P parameters in all and t trained ones, in fp32 (QLoRA's frozen linear weights: 4.127 bits):
-
-        weights 4P, gradients 4t, AdamW's two averages 8t; so full fine-tuning 16P, LoRA 4P + 12t.
+    Of P parameters in all and t trained ones, in fp32 (QLoRA's frozen linear weights: 4.127 bits), weights take 4P,
+    gradients 4t, AdamW's two averages 8t; so full fine-tuning 16P, LoRA 4P + 12t.
 
     Activations are what the forward pass has to keep for the backward one, and what is in work. A layer keeps what its
     own derivative needs: a linear layer y = xW its input, if W is trained (dW = xᵀ dy; dx = dy Wᵀ needs W alone, so a
@@ -78,12 +69,10 @@ def plan(
     """
     experiment, length = _settled(experiment, device, length)
     rows = rows or experiment.batch_size
-    step = step_of(experiment, device, rows, length, attention)
-    at_peak = step.moments[step.moments.sum(axis=1).argmax()]
-    parts = dict(zip(PARTS, map(int, at_peak), strict=True))
-    static = {part: int(step.moments[:, place].max()) for place, part in enumerate(STATIC)}
-    work = step.work(experiment.gradient_accumulation_steps)
-    return Plan(experiment, device, rows, length, attention, parts, static, work)
+    moments = step_of(experiment, device, rows, length, attention)
+    parts = dict(zip(PARTS, map(int, moments[moments.sum(axis=1).argmax()]), strict=True))
+    static = {part: int(moments[:, place].max()) for place, part in enumerate(STATIC)}
+    return Plan(experiment, device, rows, length, attention, parts, static)
 
 
 def _settled(experiment: Experiment, device: Device, length: int | None) -> tuple[Experiment, int]:
@@ -123,9 +112,11 @@ def peaks(experiment: Experiment, device: Device, rows: Sequence[int], length: i
 def by_rows(experiment: Experiment, device: Device, length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """For each moment of a step, the bytes that do not depend on the batch's rows, and those that each row adds.
 
-    Each tensor is of one kind or the other, so steps of 2 and of 4 rows tell them apart. Exceptions as in `plan`.
+    Exceptions as in `plan`.
     """
     experiment, length = _settled(experiment, device, length)
-    two, four = (step_of(experiment, device, rows, length).moments.sum(axis=1) for rows in (2, 4))
+    # Each tensor has an axis of the batch or has none, and torch does the same operations whatever the rows: steps of 2
+    # and of 4 have the same moments, and the bytes of each lie on a line. With 1 row it makes other copies.
+    two, four = (step_of(experiment, device, rows, length).sum(axis=1) for rows in (2, 4))
     a_row = (four - two) / 2
     return two - 2 * a_row, a_row

@@ -1,9 +1,8 @@
-"""Take a training step with shapes alone: what it makes and frees, and what it computes, is counted."""
+"""Take a training step with shapes alone, and count what it makes and frees."""
 
 import logging
 import weakref
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from loralab.experiment import Experiment
 from loralab.messages import message
@@ -26,52 +24,19 @@ from loralab.train.objectives import objective_of
 
 aten = torch.ops.aten
 PARTS = ("weights", "gradients", "optimizer", "activations", "logits")
+PART_NAMES = ("part_weights", "part_gradients", "part_optimizer", "part_activations", "part_logits")  # in messages
 STATIC = PARTS[:3]
-WORK = ("operations", "bytes", "fresh", "drawn", "started")
-# glibc asks the system for a block of more than this many bytes anew each time (M_MMAP_THRESHOLD's maximum), and the
-# system hands it over page by page, zeroed.
-FRESH = 32 * 2**20
 # Bits of a 4-bit weight: NF4 in blocks of 64, their constants quantized too (Dettmers et al. 2023, section 3).
 NF4_BITS = 4.127
-# A CPU's fused attention, which torch's counter of operations does not know, by the name of its like that it does.
-ATTENTION = "_scaled_dot_product_flash_attention"
-COUNTED = dict(flop_registry) | {
-    getattr(aten, f"{ATTENTION}_for_cpu{way}"): flop_registry[getattr(aten, ATTENTION + way)]
-    for way in ("", "_backward")
-}
-# Operations that draw a random number for each element.
-RANDOM = (aten.bernoulli_, aten.native_dropout)
 
 
-@dataclass(frozen=True)
-class Step:
-    """A training step as it was counted.
-
-    `moments` are bytes, a row whenever something was made, a column for each of PARTS. The work of a batch's `forward`
-    and `backward` passes and of the `update` that follows one batch or several, by kind (WORK): floating-point
-    `operations` of matrix products, `bytes` read and written, those in new blocks of over FRESH bytes (`fresh`), random
-    numbers `drawn`, and operations `started`.
-    """
-
-    moments: np.ndarray
-    forward: dict[str, float]
-    backward: dict[str, float]
-    update: dict[str, float]
-
-    def work(self, batches: int) -> dict[str, float]:
-        """What an optimizer's step computes that accumulates so many batches' gradients, by kind."""
-        return {kind: batches * (self.forward[kind] + self.backward[kind]) + self.update[kind] for kind in self.update}
-
-
-class NotFollowed(ValueError):
-    """A step that cannot be taken on fake tensors: the model chooses by their content, or could not take it at all."""
-
-
-def step_of(experiment: Experiment, device: Device, rows: int, length: int, attention: str | None = None) -> Step:
+def step_of(experiment: Experiment, device: Device, rows: int, length: int, attention: str | None = None) -> np.ndarray:
     """The experiment's training step with a batch of that size; its precision is not "auto".
 
-    Raises NotFollowed for a step that fails on fake tensors, what `configuration` and `apply_method` raise, and
-    ValueError for an implementation of attention that the model does not have.
+    In bytes: a row for each moment, whenever something was made, and a column for each of PARTS.
+    Raises ValueError for a step that cannot be taken on fake tensors, because the model chooses by their content, or
+    could not take it at all, and for an implementation of attention that the model does not have; and what
+    `configuration` and `apply_method` raise.
     """
     # PiSSA is LoRA from another start. DoRA over 4 bits is counted as LoRA, a little low: it unpacks weights once more.
     as_lora = experiment.method == "pissa" or (experiment.method == "dora" and experiment.weights == "nf4")
@@ -87,7 +52,7 @@ def step_of(experiment: Experiment, device: Device, rows: int, length: int, atte
 
 
 @lru_cache(maxsize=64)
-def take_step(experiment: Experiment, kind: str, rows: int, length: int, attention: str | None) -> Step:
+def take_step(experiment: Experiment, kind: str, rows: int, length: int, attention: str | None) -> np.ndarray:
     """`step_of` for a kind of device, "cpu" or "cuda"."""
     mixed = experiment.precision == "bf16"
     with torch.device("meta"):
@@ -104,21 +69,23 @@ def take_step(experiment: Experiment, kind: str, rows: int, length: int, attenti
         return _counted(model, experiment, Kernels(kind, mixed), rows, length)
     except Exception as error:  # whatever the model's own code does, or torch where content is not there
         name, said = Path(experiment.model).name, f"{type(error).__name__}: {error}".rstrip(".")
-        raise NotFollowed(message("not_followed", model=name, error=said)) from error
+        raise ValueError(message("not_followed", model=name, error=said)) from error
     finally:
         logger.setLevel(level)
 
 
-def _counted(model: nn.Module, experiment: Experiment, kernels: "Kernels", rows: int, length: int) -> Step:
+def _counted(model: nn.Module, experiment: Experiment, kernels: "Kernels", rows: int, length: int) -> np.ndarray:
     half = torch.bfloat16 if kernels.mixed else None
-    # torch works under autocast only where tensors say that they are on a CPU or a GPU, as fake ones do.
+    # Fake tensors, not meta ones: torch works under autocast only where tensors say that they are on a CPU or a GPU.
     with FakeTensorMode(allow_non_fake_inputs=True):
         fake(model)
         trained = [p for name, p in model.named_parameters() if p.requires_grad and not sees(name)]
         optimizer = torch.optim.AdamW(trained, fused=True)
         for parameter in trained:
             parameter.grad = torch.empty_like(parameter)
-        optimizer.step()  # so that its states are there
+        # The second step is counted, for AdamW makes its averages in the first. Trainer drops the gradients after each
+        # update; where they are accumulated, those of the batch before are there.
+        optimizer.step()
         if experiment.gradient_accumulation_steps == 1:
             optimizer.zero_grad()
         vocabulary = model.config.get_text_config().vocab_size
@@ -131,6 +98,7 @@ def _counted(model: nn.Module, experiment: Experiment, kernels: "Kernels", rows:
         counter.note([p.grad for p in trained if p.grad is not None], "gradients")
         counter.note([t for state in optimizer.state.values() for t in state.values()], "optimizer")
         counter.note([*batch.values(), labels], "activations")
+        # Autograd hands a gradient over without an operation that could be seen: what was an activation becomes one.
         for parameter in trained:
             parameter.register_post_accumulate_grad_hook(lambda p: counter.note([p.grad], "gradients"))
         with counter, kernels:
@@ -139,14 +107,11 @@ def _counted(model: nn.Module, experiment: Experiment, kernels: "Kernels", rows:
             if half:
                 outputs.logits = outputs.logits.float()  # as accelerate does
             loss = objective.loss(outputs, labels, torch.tensor(rows))
-            del outputs
-            forward = counter.taken()
+            del outputs  # as Trainer does, which keeps the loss alone
             loss.backward()
-            backward = counter.taken()
             nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
-            update = counter.taken()
-    return Step(np.array(counter.moments), forward, backward, update)
+    return np.array(counter.moments)
 
 
 def empty_base(experiment: Experiment, attention: str | None = None) -> nn.Module:
@@ -185,13 +150,12 @@ def _faked(tensor: torch.Tensor, packed: bool) -> torch.Tensor:
 
 
 class Counter(TorchDispatchMode):
-    """Counts the bytes of every storage from its making to its end, by part, and each operation's work: see `Step`."""
+    """Counts the bytes of every storage from its making to its end, by part: see `step_of`."""
 
     def __init__(self, vocabulary: int) -> None:
         super().__init__()
         self.vocabulary = vocabulary
         self.moments: list[list[int]] = []
-        self._work = dict.fromkeys(WORK, 0.0)
         self._now = [0] * len(PARTS)
         self._places: dict[int, int] = {}
         self._alive: dict[int, Any] = {}
@@ -215,39 +179,14 @@ class Counter(TorchDispatchMode):
             self._now[place] += size
         self.moments.append(list(self._now))
 
-    def taken(self) -> dict[str, float]:
-        """The work since the last time that it was asked for, by kind."""
-        work, self._work = self._work, dict.fromkeys(WORK, 0.0)
-        return work
-
     def _end(self, key: int, size: int, _: Any) -> None:
         del self._alive[key]
         self._now[self._places.pop(key)] -= size
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        made = func(*args, **kwargs)
-        if not func.is_view and func.namespace != "prim":  # which asks a tensor what it is, and computes nothing
-            self._count(func, args, kwargs, made)
+        made = func(*args, **(kwargs or {}))
         self.note(tree_leaves(made))
         return made
-
-    def _count(self, func: Any, args: Any, kwargs: Any, made: Any) -> None:
-        given = [tensor for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, torch.Tensor)]
-        results = [tensor for tensor in tree_leaves(made) if isinstance(tensor, torch.Tensor)]
-        if not results:  # an optimizer's operation on lists writes to what it is given, and returns nothing
-            written = [a.name for a in func._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
-            named = dict(zip((a.name for a in func._schema.arguments), args, strict=False)) | kwargs
-            results = [t for t in tree_leaves([named.get(name) for name in written]) if isinstance(t, torch.Tensor)]
-        known = {tensor.untyped_storage()._cdata for tensor in given}
-        new = [t.untyped_storage().nbytes() for t in results if t.untyped_storage()._cdata not in known]
-        counted = COUNTED.get(func.overloadpacket)
-        self._work["started"] += 1
-        self._work["operations"] += counted(*args, **kwargs, out_val=made) if counted else 0
-        self._work["bytes"] += sum(tensor.numel() * tensor.element_size() for tensor in (*given, *results))
-        self._work["fresh"] += sum(size for size in new if size > FRESH)
-        if func.overloadpacket in RANDOM:
-            self._work["drawn"] += results[0].numel()
 
 
 class Kernels(TorchFunctionMode):
