@@ -146,6 +146,19 @@ def test_a_source_without_language_is_refused(tmp_path, text, said):
         build.build(tmp_path / "x.py", "es")
 
 
+def test_an_edition_whose_prose_is_incomplete_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "LANGUAGES", ("es", "en", "fr"))
+    source, cell = tmp_path / "01_x.py", '# %% [markdown] lang="{1}"\n# {0}, {1}\n\n'
+    one, two = ([cell.format(name, to) for to in build.LANGUAGES] for name in ("one", "two"))
+    for prose, named in ((one[:2] + two, "one, es"), (one + two[:2], "two, es")):
+        source.write_text("".join(['# %%\nLANGUAGE = "es"\n\n', *prose]))
+        with pytest.raises(ValueError, match=rf"^01_x\.py: '{named}' does not stand there in 'fr': .*lang=\"fr\""):
+            build.build(source, "fr")
+        assert [cell.source for cell in build.build(source, "en").cells[1:]] == ["one, en", "two, en"]
+    source.write_text("".join(['# %%\nLANGUAGE = "es"\n\n', *one, *two]))
+    assert [cell.source for cell in build.build(source, "fr").cells[1:]] == ["one, fr", "two, fr"]
+
+
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_both_editions_have_the_same_skeleton(lesson):
     spanish, english = committed("es", lesson), committed("en", lesson)
