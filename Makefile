@@ -9,11 +9,14 @@ REF ?=
 export REPO REF
 
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
-GRADING := $(VENV)/.grading
 COLAB := $(VENV)-colab
+# Files that say that an environment is whole; as targets of make, with spaces in their paths marked.
+SPACE := $() $()
+MARKED := $(subst $(SPACE),\ ,$(VENV))
+READY := $(MARKED)/.ready
+GRADING := $(MARKED)/.grading
 # Tests talk to this machine only, and so do the kernels and processes that they start; and they train on the CPU.
-OFFLINE := PYTHONPATH=$(CURDIR)/tests/offline CUDA_VISIBLE_DEVICES=
+OFFLINE := PYTHONPATH="$(CURDIR)/tests/offline" CUDA_VISIBLE_DEVICES=
 # A cell of a lesson in the smoke profile takes a minute at most, on a slow machine two; a kernel that died is found out
 # after this many seconds.
 CELL_TIMEOUT := 300
@@ -25,105 +28,110 @@ SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 .DEFAULT_GOAL := help
 .PHONY: help setup lint unit unit-colab unit-lowest lessons test test-all course report study check-results reference sizes readme notebooks solutions wheel clean
 
+# The commands that are told after so many #.
+LISTED = sed -nE 's/^([a-z-]+):.* $(1) (.*)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-14s %s\n", $$1, $$2}'
+
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "make %-16s %s\n", $$1, $$2}'
+	@$(call LISTED,##)
+	@echo 'For maintainers:'
+	@$(call LISTED,###)
 	@echo 'Settings: VENV=$(VENV) PYTHON=$(PYTHON) PROFILE=$(PROFILE) CONSTRAINTS=$(CONSTRAINTS) REPO=$(REPO) REF=$(REF)'
 
 setup: $(READY) ## make the virtual environment, install the course, fetch weights and data
 
 $(READY): pyproject.toml requirements.txt constraints.txt data/assets.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "LoRA Lab needs Python 3.11 or newer: make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[dev]'
-	$(BIN)/python -m loralab assets
-	@touch $(READY)
+	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "LoRA Lab needs Python 3.11 or newer: make PYTHON=python3.12")'
+	"$(PYTHON)" -m venv "$(VENV)"
+	"$(BIN)/pip" install --quiet --constraint "$(CONSTRAINTS)" --editable '.[dev]'
+	"$(BIN)/python" -m loralab assets
+	@touch "$@"
 
 $(GRADING): $(READY)
-	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[grading]'
-	@touch $(GRADING)
+	"$(BIN)/pip" install --quiet --constraint "$(CONSTRAINTS)" --editable '.[grading]'
+	@touch "$@"
 
 # Colab's libraries without the course; and the packages that Colab lacks, for the first cell to install.
-$(COLAB)/.ready: tests/colab.txt
-	rm -rf $(COLAB)
-	$(PYTHON) -m venv $(COLAB)
-	$(COLAB)/bin/pip install --quiet --requirement tests/colab.txt
-	$(COLAB)/bin/pip download --quiet --no-deps --dest $(COLAB)/wheels evaluate sacrebleu portalocker colorama gguf 'setuptools>=77'
-	@touch $@
+$(MARKED)-colab/.ready: tests/colab.txt
+	rm -rf "$(COLAB)"
+	"$(PYTHON)" -m venv "$(COLAB)"
+	"$(COLAB)/bin/pip" install --quiet --requirement tests/colab.txt
+	"$(COLAB)/bin/pip" download --quiet --no-deps --dest "$(COLAB)/wheels" evaluate sacrebleu portalocker colorama gguf 'setuptools>=77'
+	@touch "$@"
 
 # The course on top of them.
-$(COLAB)-unit/.ready: $(COLAB)/.ready requirements.txt pyproject.toml
-	rm -rf $(COLAB)-unit
-	$(PYTHON) -m venv --without-pip $(COLAB)-unit
-	$(COLAB)/bin/python $(SITE) > $$($(COLAB)-unit/bin/python $(SITE))/colab.pth
-	$(COLAB)-unit/bin/python -m pip install --quiet --constraint tests/colab.txt --editable '.[embedded]' $(TEST_TOOLS)
-	@touch $@
+$(MARKED)-colab-unit/.ready: $(MARKED)-colab/.ready requirements.txt pyproject.toml
+	rm -rf "$(COLAB)-unit"
+	"$(PYTHON)" -m venv --without-pip "$(COLAB)-unit"
+	"$(COLAB)/bin/python" $(SITE) > "$$("$(COLAB)-unit/bin/python" $(SITE))/colab.pth"
+	"$(COLAB)-unit/bin/python" -m pip install --quiet --constraint tests/colab.txt --editable '.[embedded]' $(TEST_TOOLS)
+	@touch "$@"
 
 # The lowest versions that the course allows; torch as in constraints.txt.
-$(VENV)-lowest/.ready: requirements.txt pyproject.toml constraints.txt
-	rm -rf $(VENV)-lowest
-	$(PYTHON) -m venv $(VENV)-lowest
-	sed -E '/^torch>/d; s/>=/==/' requirements.txt > $(VENV)-lowest/versions.txt
-	grep '^torch==' constraints.txt >> $(VENV)-lowest/versions.txt
-	$(VENV)-lowest/bin/pip install --quiet --constraint $(VENV)-lowest/versions.txt --editable '.[embedded]' $(TEST_TOOLS)
-	@touch $@
+$(MARKED)-lowest/.ready: requirements.txt pyproject.toml constraints.txt
+	rm -rf "$(VENV)-lowest"
+	"$(PYTHON)" -m venv "$(VENV)-lowest"
+	sed -E '/^torch>/d; s/>=/==/' requirements.txt > "$(VENV)-lowest/versions.txt"
+	grep '^torch==' constraints.txt >> "$(VENV)-lowest/versions.txt"
+	"$(VENV)-lowest/bin/pip" install --quiet --constraint "$(VENV)-lowest/versions.txt" --editable '.[embedded]' $(TEST_TOOLS)
+	@touch "$@"
 
-lint: setup ## check style and types
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
+course: setup ## run the six lessons on real data (PROFILE) and write results/PROFILE/report.html
+	LORALAB_PROFILE="$(PROFILE)" "$(BIN)/python" notebooks/execute.py es
+	LORALAB_PROFILE="$(PROFILE)" "$(BIN)/python" -m loralab report --language es
 
-unit: setup ## run the unit tests
-	$(OFFLINE) $(BIN)/pytest tests
+report: setup ## write the report again from the results at hand (PROFILE)
+	LORALAB_PROFILE="$(PROFILE)" "$(BIN)/python" -m loralab report --language es
 
-unit-colab: setup $(COLAB)-unit/.ready ## run the unit tests with Colab's versions
-	$(OFFLINE) $(COLAB)-unit/bin/python -m pytest tests $(UNVERSIONED)
+study: setup ## run or resume the whole study (2 hours and more) and write results/study/report.html
+	LORALAB_PROFILE=study "$(BIN)/python" -m loralab report
 
-unit-lowest: setup $(VENV)-lowest/.ready ## run the unit tests with the lowest versions allowed
-	$(OFFLINE) $(VENV)-lowest/bin/python -m pytest tests $(UNVERSIONED)
+check-results: setup ## compare results at hand with the published study; fails if a number is different
+	"$(BIN)/python" -m loralab check
 
-lessons: setup ## run every Spanish lesson on tiny data, each one alone
-	$(OFFLINE) $(BIN)/pytest -x --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) notebooks/es
+solutions: setup ## build every edition with solutions, for nbgrader, into results/solutions
+	"$(BIN)/python" notebooks/build.py --solutions results/solutions
+	cp notebooks/nbgrader_config.py results/solutions
+
+wheel: setup ## build dist/loralab-VERSION-py3-none-any.whl, to upload to Colab
+	rm -rf build
+	"$(BIN)/pip" wheel --quiet --no-deps --wheel-dir dist .
 
 # Unit tests and lessons side by side, each with one core: threads that wait for each other's take twice as long.
 test: lint ## everything that CI checks
 	OMP_NUM_THREADS=1 $(MAKE) --jobs=2 unit lessons
 
-test-all: lint lessons unit-colab unit-lowest $(GRADING) ## the same, and the checks that take minutes, with other versions too
-	$(OFFLINE) $(BIN)/pytest tests -m 'slow or not slow'
+lessons: setup ## run every Spanish lesson on tiny data, each one alone
+	$(OFFLINE) "$(BIN)/pytest" -x --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) notebooks/es
 
-course: setup ## run the six lessons on real data (PROFILE) and write results/PROFILE/report.html
-	LORALAB_PROFILE=$(PROFILE) $(BIN)/python notebooks/execute.py es
-	LORALAB_PROFILE=$(PROFILE) $(BIN)/python -m loralab report --language es
-
-report: setup ## write the report again from the results at hand (PROFILE)
-	LORALAB_PROFILE=$(PROFILE) $(BIN)/python -m loralab report --language es
-
-study: setup ## run or resume the whole study (2 hours and more) and write results/study/report.html
-	LORALAB_PROFILE=study $(BIN)/python -m loralab report
-
-check-results: setup ## compare results at hand with the published study; fails if a number is different
-	$(BIN)/python -m loralab check
-
-reference: setup ## put the study at hand in place of the published one, data/reference
-	$(BIN)/python -m loralab publish
-
-sizes: setup ## plan and measure the memory of some thirty training steps, into data/sizes.json
-	$(BIN)/python -m loralab sizes
-
-readme: setup ## write the README's table from the published study
-	$(BIN)/python -m loralab readme
-
-notebooks: setup ## build both editions of the lessons and run them in place (PROFILE)
-	$(BIN)/python notebooks/build.py
-	LORALAB_PROFILE=$(PROFILE) $(BIN)/python notebooks/execute.py es en --in-place
-
-solutions: setup ## build both editions with solutions, for nbgrader, into results/solutions
-	$(BIN)/python notebooks/build.py --solutions results/solutions
-	cp notebooks/nbgrader_config.py results/solutions
-
-wheel: setup ## build dist/loralab-VERSION-py3-none-any.whl, to upload to Colab
-	rm -rf build
-	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+test-all: lint lessons unit-colab unit-lowest $(GRADING) ## the same as test, and the checks that take minutes, with other versions too
+	$(OFFLINE) "$(BIN)/pytest" tests -m 'slow or not slow'
 
 clean: ## remove the virtual environments and what tools left behind; results stay
-	rm -rf $(VENV) $(COLAB) $(COLAB)-unit $(VENV)-lowest build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf "$(VENV)" "$(COLAB)" "$(COLAB)-unit" "$(VENV)-lowest" build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+lint: setup ### check style and types
+	"$(BIN)/ruff" format --check .
+	"$(BIN)/ruff" check .
+	"$(BIN)/mypy"
+
+unit: setup ### run the unit tests
+	$(OFFLINE) "$(BIN)/pytest" tests
+
+unit-colab: setup $(MARKED)-colab-unit/.ready ### run the unit tests with Colab's versions
+	$(OFFLINE) "$(COLAB)-unit/bin/python" -m pytest tests $(UNVERSIONED)
+
+unit-lowest: setup $(MARKED)-lowest/.ready ### run the unit tests with the lowest versions allowed
+	$(OFFLINE) "$(VENV)-lowest/bin/python" -m pytest tests $(UNVERSIONED)
+
+notebooks: setup ### build every edition of the lessons and run them in place (PROFILE)
+	"$(BIN)/python" notebooks/build.py
+	LORALAB_PROFILE="$(PROFILE)" "$(BIN)/python" notebooks/execute.py --in-place
+
+readme: setup ### write the READMEs' picture and tables, from lesson 6 and the published study
+	"$(BIN)/python" notebooks/readme.py
+
+reference: setup ### put the study at hand in place of the published one, data/reference
+	"$(BIN)/python" -m loralab publish
+
+sizes: setup ### plan and measure the memory of some thirty training steps, into data/sizes.json
+	"$(BIN)/python" -m loralab sizes

@@ -1,11 +1,12 @@
-"""Write the lessons in both languages from their one source.
+"""Write the lessons in every language (loralab.messages.LANGUAGES) from their one source.
 
-A source is in jupytext's percent format: code once, prose in markdown cells marked lang="es" or lang="en". What is
-built keeps the outputs of the committed notebook as long as the code up to them is unchanged. Exercises (code cells
-marked exercise="key") lose what stands between `### BEGIN SOLUTION` and `### END SOLUTION`, unless asked for.
+A source is in jupytext's percent format: code once, and prose in markdown cells marked lang="es", lang="en" and so on,
+the same cell in one language after the other. What is built keeps the outputs of the committed notebook as long as the
+code up to them is unchanged. Exercises (code cells marked exercise="key") lose what stands between
+`### BEGIN SOLUTION` and `### END SOLUTION`, unless asked for.
 
-    python notebooks/build.py                       both editions, where they stand
-    python notebooks/build.py --solutions FOLDER    the editions with solutions, for nbgrader, into FOLDER/es and /en
+    python notebooks/build.py                       every edition, where it stands
+    python notebooks/build.py --solutions FOLDER    the editions with solutions, for nbgrader, into FOLDER/LANGUAGE
 """
 
 import argparse
@@ -23,14 +24,14 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
+from loralab.messages import LANGUAGES
+
 NOTEBOOKS = Path(__file__).parent
-LANGUAGES = ("es", "en")
 SETUP = 'LANGUAGE = "es"'
 # The cell with which every source starts. What is built starts with setup.py's text, which ends in the same call.
 START = f"from loralab import start\n\n{SETUP}\nprofile = start(LANGUAGE)"
 GITHUB = "https://github.com/"
 COLAB = "https://colab.research.google.com"
-OPEN = {"es": "Abrir en Colab", "en": "Open in Colab"}
 REGION = re.compile(r"^( *)### BEGIN SOLUTION\n(?:.*\n)*?\1### END SOLUTION\n", re.MULTILINE)
 
 
@@ -106,7 +107,7 @@ def badge(source: Path, language: str, address: Address | None) -> str:
         return ""
     name = address.repository.removeprefix(GITHUB)
     page = f"{COLAB}/github/{name}/blob/{address.ref}/notebooks/{language}/{source.stem}.ipynb"
-    return f"[![{OPEN[language]}]({COLAB}/assets/colab-badge.svg)]({page})\n\n"
+    return f"[![Colab]({COLAB}/assets/colab-badge.svg)]({page})\n\n"
 
 
 def blank(code: str) -> str:
@@ -171,7 +172,8 @@ def read(source: Path) -> list[NotebookNode]:
     cells: list[NotebookNode] = jupytext.read(source).cells
     for cell in cells:
         if cell.cell_type == "markdown" and cell.metadata.get("lang") not in LANGUAGES:
-            raise ValueError(f'{source.name}: a markdown cell has no lang="es" or lang="en": {cell.source[:60]!r}')
+            known = " or ".join(f'lang="{language}"' for language in LANGUAGES)
+            raise ValueError(f"{source.name}: a markdown cell has no {known}: {cell.source[:60]!r}")
         if "exercise" not in cell.metadata and re.search("(BEGIN|END) SOLUTION", cell.source):
             raise ValueError(f"{source.name}: a solution outside an exercise: {cell.source[:60]!r}")
     if sum(cell.source.count(SETUP) for cell in cells) != 1:
@@ -179,13 +181,31 @@ def read(source: Path) -> list[NotebookNode]:
     return cells
 
 
+def untranslated(cells: list[NotebookNode], language: str) -> NotebookNode | None:
+    """The first prose cell that stands there in other languages and not in this one."""
+    group: dict[str, NotebookNode] = {}  # one cell of prose, by language
+    for cell in (*cells, nbformat.v4.new_code_cell()):
+        if cell.cell_type == "code" or cell.metadata["lang"] in group:
+            if group and language not in group:
+                return next(iter(group.values()))
+            group = {}
+        if cell.cell_type == "markdown":
+            group[cell.metadata["lang"]] = cell
+    return None
+
+
 def build(source: Path, language: str, address: Address | None = None, solutions: bool = False) -> NotebookNode:
     """One lesson in one language, without outputs; with `solutions`, for nbgrader.
 
-    Raises what `read` raises, and ValueError, naming source and exercise, for one that cannot be blanked.
+    Raises what `read` raises, and ValueError, naming the source, for prose that the language lacks and for an exercise
+    that cannot be blanked.
     """
     cells: list[NotebookNode] = []
-    for cell in read(source):
+    written = read(source)
+    if lacking := untranslated(written, language):
+        told = f'write it after that cell, marked lang="{language}"'
+        raise ValueError(f"{source.name}: {lacking.source[:60]!r} does not stand there in {language!r}: {told}")
+    for cell in written:
         if cell.metadata.get("lang", language) == language:
             try:
                 cells += made_from(cell, language, solutions)
@@ -227,22 +247,28 @@ def text_of(notebook: NotebookNode) -> str:
     return nbformat.writes(notebook, version=4) + "\n"
 
 
-def main() -> None:
-    """Write every edition that differs from its source."""
+def main() -> int:
+    """Write every edition that differs from its source; returns the exit code, 1 if one was refused."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--solutions", type=Path, metavar="FOLDER")
     folder = parser.parse_args().solutions
-    address = published()
+    address, refused = published(), 0
     for source in sources():
         for language in LANGUAGES:
             path = folder / language / f"{source.stem}.ipynb" if folder else target(source, language)
-            built = build(source, language, address, solutions=folder is not None)
+            try:
+                built = build(source, language, address, solutions=folder is not None)
+            except ValueError as error:
+                print(f"{language}/{path.name}: not written. {error}")
+                refused = 1
+                continue
             text = text_of(built if folder else with_outputs(built, path))
             if not path.exists() or path.read_text(encoding="utf-8") != text:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
                 print(f"{language}/{path.name}: written")
+    return refused
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -1,7 +1,7 @@
 """Run the lessons in order, saving after every cell.
 
-    python notebooks/execute.py es               run the Spanish lessons, into results/<profile>/notebooks/es
-    python notebooks/execute.py es en --in-place   run both editions where they stand
+    python notebooks/execute.py es            run the Spanish lessons, into results/<profile>/notebooks/es
+    python notebooks/execute.py --in-place    run every edition where it stands
 
 The profile is LORALAB_PROFILE's, else what suits the machine. A cell that fails is named with its error, what ran
 before it stays saved, and the exit code is 1.
@@ -12,13 +12,14 @@ import time
 from pathlib import Path
 
 import nbformat
-from build import LANGUAGES, build, code_hashes, published, sources, target, text_of
+from build import build, code_hashes, published, sources, target, text_of
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
 from loralab.experiment import write_atomically
 from loralab.lessons.start import profile_name
+from loralab.messages import LANGUAGES
 from loralab.train.run import results_dir
 
 
@@ -80,10 +81,10 @@ def clean(notebook: NotebookNode) -> NotebookNode:
 def main() -> int:
     """Run the lessons; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("languages", nargs="+", choices=LANGUAGES)
+    parser.add_argument("languages", nargs="*", choices=LANGUAGES)
     parser.add_argument("--in-place", action="store_true")
     options = parser.parse_args()
-    for language in options.languages:
+    for language in options.languages or LANGUAGES:
         folder = results_dir() / profile_name() / "notebooks" / language
         for source in sources():
             path = target(source, language) if options.in_place else folder / f"{source.stem}.ipynb"

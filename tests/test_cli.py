@@ -43,7 +43,7 @@ def test_a_check_against_the_study_fails_where_nothing_is_at_hand(capsys):
     assert "make study" in "".join(capsys.readouterr())
 
 
-@pytest.mark.parametrize("command", ["publish", "readme"])
+@pytest.mark.parametrize("command", ["publish", "sizes"])
 def test_publishing_takes_a_checkout(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main([command]) == 1

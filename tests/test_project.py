@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 import loralab
+from loralab.__main__ import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 
@@ -146,8 +148,8 @@ def test_every_package_is_installed():
     assert set(setuptools["packages"]) == {"loralab_data", *packages}
 
 
-def make(*arguments):
-    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+def make(*arguments, folder=ROOT):
+    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
 def test_make_lists_every_command():
@@ -158,12 +160,37 @@ def test_make_lists_every_command():
     assert "PROFILE=cpu" in listed and "PROFILE=smoke" in make("PROFILE=smoke")
 
 
-def test_the_readme_names_commands_that_exist():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["README.md", "notebooks/README.md", "data/README.md", "data/reference/README.md"])
+def test_a_readme_names_commands_and_places_that_exist(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
     listed = set(re.findall(r"^make ([a-z-]+)", make("help"), re.MULTILINE))
-    assert set(re.findall(r"(?:`|^    )make ([a-z-]+)", text, re.MULTILINE)) <= listed
-    for link in re.findall(r"\]\(([^)h#][^)]*)\)", text):
-        assert (ROOT / link).exists(), link
+    assert set(re.findall(r"(?:`|^    )make\s+([a-z-]+)", text, re.MULTILINE)) <= listed
+    assert set(re.findall(r"-m loralab ([a-z]+)", text)) <= set(COMMANDS)
+    for link, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", text):
+        place = (ROOT / name).parent / link if link else ROOT / name
+        assert place.exists(), link
+        headings = re.findall(r"^#+ (.*)$", place.read_text(encoding="utf-8"), re.MULTILINE) if anchor else []
+        assert not anchor or anchor in [re.sub(r"[^\w-]", "", h.lower().replace(" ", "-")) for h in headings], anchor
+
+
+def test_the_front_door_is_short_and_says_the_same_in_both_languages():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    halves = [part.replace("/es/", "/en/") for part in text.split("\n## ")[1:3]]
+    spanish, english = (sorted(re.findall(r"^#+ |^    make \w+|\]\([^)]+\)", half, re.MULTILINE)) for half in halves)
+    assert len(text.splitlines()) <= 150 and len(spanish) > 20 and spanish == english
+
+
+def test_make_takes_paths_with_spaces(tmp_path):
+    checkout, venv, profile = tmp_path / "a checkout", tmp_path / "an environment", tmp_path / "my class.toml"
+    (venv / "bin").mkdir(parents=True)
+    (checkout / "data").mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "requirements.txt", "constraints.txt", "data/assets.toml"):
+        shutil.copy(ROOT / name, checkout / name)
+    for name in (".ready", "bin/python", "bin/pytest"):
+        (venv / name).write_text('#!/bin/sh\necho "$1: $LORALAB_PROFILE"\necho "$1: $PYTHONPATH"\n')
+        (venv / name).chmod(0o755)
+    said = make("--silent", f"VENV={venv}", f"PROFILE={profile}", "course", "unit", folder=checkout)
+    assert f"notebooks/execute.py: {profile}\n" in said and f"tests: {checkout}/tests/offline\n" in said
 
 
 def test_ci_runs_the_same_command_everywhere():

@@ -1,8 +1,12 @@
 """LoRA Lab: the package that the lessons call, in one screen.
 
-An experiment is a value (experiment.py); `run` loads its result, resumes it or trains it (train/run.py). At the top
-stands what all speak: `experiment`, `profiles` (what runs where), `messages` (two languages). Below are rooms, each of
-which imports only from those above it:
+An experiment is a value that describes a training run completely (experiment.py); `run` loads its result, resumes it
+or trains it (train/run.py). A result remembers the data, the weights and the recipe that made it, and is set aside when
+they change. Whoever has read this and those two files has seen how it works. Lessons show each idea in plain
+transformers and peft code first, and then assert that the package gives the same numbers.
+
+At the top stands what all speak: `experiment`, `profiles` (what runs where), `messages` (in each language). Below are
+rooms, each of which imports only from those above it:
 
     data       get text: assets, the hub, files of one's own, film reviews, question-answer pairs, splits
     train      text to result: tokens, models, methods, metrics, training

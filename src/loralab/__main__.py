@@ -1,4 +1,4 @@
-"""The command line: python -m loralab doctor | assets | plan | sizes | run | report | check | publish | readme."""
+"""The command line: python -m loralab doctor | assets | plan | sizes | run | report | check | publish."""
 
 import argparse
 import io
@@ -20,8 +20,8 @@ COMMANDS = {
     "report": "write results/<profile>/report.html, .md and .csv, running what is missing",
     "check": "compare results at hand with the published study; exit code 1 if a number is different",
     "publish": "replace the published study (data/reference) by the one at hand",
-    "readme": "write the README's table from the published study",
 }
+PUBLISHING = ("sizes", "check", "publish")  # for maintainers, who are spoken to in English
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text)
-        command.add_argument("--language", choices=LANGUAGES, default="en")
+        if name not in PUBLISHING:
+            command.add_argument("--language", choices=LANGUAGES, default="en")
         if name in ("doctor", "plan"):
             outputs = command.add_mutually_exclusive_group()
             outputs.add_argument("--json", action="store_true", help="the same as a JSON list")
@@ -38,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
             outputs.add_argument("--measure", action="store_true", help="take the steps on this machine instead")
             command.add_argument("pairs", nargs="*", metavar="field=value", help="such as method=full batch_size=8")
     options = parser.parse_args(arguments)
+    if options.command in PUBLISHING:
+        return _published(options.command)
     set_language(options.language)
     if options.command == "doctor":
         return doctor(options.json)
@@ -47,8 +50,6 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         if options.command == "plan":
             return _plan(options)
-        if options.command in ("check", "publish", "readme", "sizes"):
-            return _published(options.command)
         # Of several processes (accelerate launch) the first one talks.
         with redirect_stdout(io.StringIO()) if os.environ.get("RANK", "0") != "0" else nullcontext():
             return _run(options.language, report=options.command == "report")
@@ -77,9 +78,8 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _published(command: str) -> int:
-    """What concerns published results. To write them or the README takes a checkout."""
+    """What concerns published results. To write them takes a checkout."""
     from loralab.evidence.check import check_results
-    from loralab.evidence.report import write_readme
     from loralab.evidence.study import REFERENCE, at_hand, publish, reference
     from loralab.memory.measurement import write_sizes
     from loralab.train.run import results_dir
@@ -91,13 +91,11 @@ def _published(command: str) -> int:
             print(text)
             return code
         if not (checkout / "src" / "loralab").is_dir():
-            raise ValueError(message("not_a_checkout", command=command))
+            raise ValueError(f"The command {command} writes into the repository: run it in the folder of a checkout.")
         if command == "sizes":
             write_sizes(checkout / "data")
-        elif command == "publish":
-            publish(at_hand(REFERENCE, results_dir()), results_dir(), checkout / "data" / "reference")
         else:
-            write_readme(reference(), checkout / "README.md")
+            publish(at_hand(REFERENCE, results_dir()), results_dir(), checkout / "data" / "reference")
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1

@@ -176,8 +176,8 @@ def test_too_few_rows_are_refused_with_the_number_that_is_needed(write, monkeypa
         chosen_profile()
 
 
-def test_the_readme_says_how_many_rows_it_takes():
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+def test_the_manual_says_how_many_rows_it_takes():
+    readme = (Path(__file__).parents[2] / "notebooks" / "README.md").read_text(encoding="utf-8")
     section = readme.split("## Your own data")[1].split("\n## ")[0]
     assert re.findall(r"at least (\d+) rows", " ".join(section.split())) == list(map(str, FEWEST.values()))
 

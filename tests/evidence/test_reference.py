@@ -1,17 +1,22 @@
-"""The published study (data/reference), and what the README and the lessons say of it."""
+"""The published study (data/reference), and what the READMEs and the lessons say of it."""
 
 import json
 import re
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from loralab.evidence.claims import judge_claims
-from loralab.evidence.report import report, to_markdown, write_readme
+from loralab.evidence.report import report, to_markdown
 from loralab.evidence.study import reference
-from loralab.messages import message, set_language
+from loralab.messages import LANGUAGES, message, set_language
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "notebooks"))
+
+import readme  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +41,7 @@ def test_nothing_lies_beside_it(published):
     files = sorted(path.relative_to(ROOT / "data" / "reference") for path in (ROOT / "data" / "reference").rglob("*.*"))
     runs = [Path("runs", r.experiment.key, "result.json") for track in published for r in track.results]
     measured = [Path("study", f"measured-{track.track.task}.json") for track in published]
-    assert files == sorted({*runs, *measured})
+    assert files == sorted({*runs, *measured, Path("README.md")})
 
 
 def test_sweeps_never_saw_the_test_nor_a_seed_of_the_comparison(published):
@@ -46,12 +51,21 @@ def test_sweeps_never_saw_the_test_nor_a_seed_of_the_comparison(published):
             assert not result.test and result.experiment.seed not in compared
 
 
-def test_the_readme_says_what_is_published(published, tmp_path):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    path = tmp_path / "README.md"
-    path.write_text(text, encoding="utf-8")
-    write_readme(published, path)
-    assert path.read_text(encoding="utf-8") == text
+def test_the_readmes_are_as_make_readme_writes_them(published, tmp_path, monkeypatch):
+    lessons = [Path("notebooks", language, "06_full_vs_lora.ipynb") for language in LANGUAGES]
+    written = [Path("README.md"), Path("data", "reference", "README.md")]
+    for path in (*lessons, *written):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, tmp_path / path)
+    monkeypatch.setattr(readme, "ROOT", tmp_path)
+    monkeypatch.setattr(readme, "reference", lambda: published)
+    monkeypatch.setattr("build.NOTEBOOKS", tmp_path / "notebooks")
+    readme.main()
+    for path in (*written, *(lesson.with_suffix(".png") for lesson in lessons)):
+        assert (tmp_path / path).read_bytes() == (ROOT / path).read_bytes(), path
+    (tmp_path / "README.md").write_text("no marks")
+    with pytest.raises(ValueError, match=r"README\.md lacks the marks .*: es"):
+        readme.main()
 
 
 @pytest.mark.parametrize("language", ["es", "en"])

@@ -9,7 +9,7 @@ import pytest
 
 from loralab.evidence.check import band, check_results, compare_results, state
 from loralab.evidence.figures import own_over_evidence, two_rulers
-from loralab.evidence.report import README_END, README_START, report, to_markdown, write_readme, write_report
+from loralab.evidence.report import report, to_markdown, write_report
 from loralab.evidence.study import MissingResult, at_hand, check_one, gather, measure_study, publish, recorded
 from loralab.evidence.tables import difference_table, other_methods_table, rank_table, time_table
 from loralab.evidence.timing import Timing
@@ -244,18 +244,6 @@ def test_a_smoke_study_is_under_a_banner_and_judges_nothing(evidence):
     text = to_markdown(report([replace(evidence[0], comparison=smoke, ranks=ranks)]))
     assert "Smoke profile" in text.split("\n\n")[1]
     assert "confirmed" not in text and "refuted" not in text and "not judged" in text
-
-
-def test_the_readme_is_written_between_its_marks(evidence, tmp_path):
-    path = tmp_path / "README.md"
-    path.write_text(f"before\n{README_START}\nold\n{README_END}\nafter\n")
-    write_readme(evidence, path)
-    text = path.read_text()
-    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
-    assert "| full fine-tuning" in text and "LoRA trains 3 to 5 times faster" in text
-    path.write_text("no marks")
-    with pytest.raises(ValueError, match="lacks the marks"):
-        write_readme(evidence, path)
 
 
 def test_ones_own_runs_stand_beside_the_study_each_under_its_name(evidence, make):

@@ -1,6 +1,6 @@
 """The lessons as they are committed, and the tools that build and run them."""
 
-import html
+import base64
 import json
 import os
 import re
@@ -87,24 +87,17 @@ def test_outputs_are_clean_and_light(language, lesson):
             assert "aside/" not in shown, "run over stale results: remove results/ and run make notebooks again"
 
 
-def shown_table(call):
-    """The cells, row by row, of the table that this call shows in lesson 6."""
-    cell = next(c for c in code_cells(committed("en", "06_full_vs_lora")) if call in c.source)
-    page = next(output.data["text/html"] for output in cell.outputs if "text/html" in output.get("data", {}))
-    values = re.findall(r"<t[hd](?: [^>]*)?>(.*?)</t[hd]>", page, re.DOTALL)
-    return [" ".join(html.unescape(value).split()) for value in values if value]
-
-
-def test_the_readmes_numbers_are_those_of_lesson_6():
+@pytest.mark.parametrize("language", build.LANGUAGES)
+def test_the_readmes_numbers_and_picture_are_those_of_lesson_6(language):
     readme = (NOTEBOOKS.parent / "README.md").read_text(encoding="utf-8")
-    section = readme.split("## A first result")[1].split("\n## ")[0]
-    *numbers, samples = [part for part in re.split(r"\n\n", section) if part.startswith("|")]
-    for table, call in zip(numbers, ("comparison_table(results)", "comparison_table(answers)"), strict=True):
-        rows = [row.strip("| ").split(" | ") for row in table.splitlines() if "---" not in row]
-        assert [value.strip() for row in rows for value in row] == shown_table(call)
-    answered = shown_table("samples_table(answers)")
-    for row in samples.splitlines()[2:]:
-        assert all(value in answered for value in row.strip("| ").split(" | "))
+    generated = readme.split(f"<!-- make readme: {language} -->")[1].split("<!--")[0]
+    cell = next(c for c in code_cells(committed(language, "06_full_vs_lora")) if "comparison_table(" in c.source)
+    rows = [re.findall("<t[hd]>(.*?)</t[hd]>", row) for row in cell.outputs[0].data["text/html"].split("<tr")]
+    told = [row[2:-2].split(" | ") for row in generated.splitlines() if row.startswith("| ")]
+    assert len(told) == 6 and all(row in [[r[0], *r[-2:]] for r in rows if r] for row in told)
+    png = (NOTEBOOKS / language / "06_full_vs_lora.png").read_bytes()
+    notebook = (NOTEBOOKS / language / "06_full_vs_lora.ipynb").read_text(encoding="utf-8")
+    assert base64.b64encode(png).decode() in notebook and len(png) < 100_000
 
 
 def test_the_committed_results_are_of_todays_recipe():
@@ -144,6 +137,19 @@ def test_a_source_without_language_is_refused(tmp_path, text, said):
     (tmp_path / "x.py").write_text(text)
     with pytest.raises(ValueError, match=said):
         build.build(tmp_path / "x.py", "es")
+
+
+def test_an_edition_whose_prose_is_incomplete_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "LANGUAGES", ("es", "en", "fr"))
+    source, cell = tmp_path / "01_x.py", '# %% [markdown] lang="{1}"\n# {0}, {1}\n\n'
+    one, two = ([cell.format(name, to) for to in build.LANGUAGES] for name in ("one", "two"))
+    for prose, named in ((one[:2] + two, "one, es"), (one + two[:2], "two, es")):
+        source.write_text("".join(['# %%\nLANGUAGE = "es"\n\n', *prose]))
+        with pytest.raises(ValueError, match=rf"^01_x\.py: '{named}' does not stand there in 'fr': .*lang=\"fr\""):
+            build.build(source, "fr")
+        assert [cell.source for cell in build.build(source, "en").cells[1:]] == ["one, en", "two, en"]
+    source.write_text("".join(['# %%\nLANGUAGE = "es"\n\n', *one, *two]))
+    assert [cell.source for cell in build.build(source, "fr").cells[1:]] == ["one, fr", "two, fr"]
 
 
 @pytest.mark.parametrize("lesson", LESSONS)

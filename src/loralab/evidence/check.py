@@ -10,7 +10,7 @@ import pandas as pd
 
 from loralab.evidence.study import Evidence
 from loralab.experiment import Result
-from loralab.messages import message, number
+from loralab.messages import number
 from loralab.show.scores import method_name, score_of
 from loralab.show.stats import seed_factor
 from loralab.show.tables import peak_bytes
@@ -61,7 +61,7 @@ def group_key(result: Result) -> tuple[Any, ...]:
 
 
 def compare_results(mine: Sequence[Result], theirs: Sequence[Result]) -> pd.DataFrame:
-    """One row a number of each published result that is at hand too: what, published, at hand, state."""
+    """One row a number of each published result that is at hand too: what, published, here, state."""
     at_hand = {result.experiment.key: result for result in mine}
     groups: dict[tuple[Any, ...], list[Result]] = {}
     for result in theirs:
@@ -75,23 +75,25 @@ def compare_results(mine: Sequence[Result], theirs: Sequence[Result]) -> pd.Data
         if published.test:
             score = score_of([published]).name
             if score in published.test:
-                pairs.append((score, published.test[score], own.test[score], band(groups[group_key(published)])))
+                scores = published.test[score], own.test[score]
+                pairs.append((f"test {score}", *scores, band(groups[group_key(published)])))
         else:
             same_task = [g for g in groups.values() if g[0].experiment.task == published.experiment.task]
             losses = validation_loss(published), validation_loss(own)
-            pairs.append(("validation_loss_axis", *losses, validation_band(same_task)))
+            pairs.append(("validation loss (nats)", *losses, validation_band(same_task)))
         if published.parameters:
             trained, own_trained = published.parameters["trainable"], own.parameters["trainable"]
-            pairs.append(("trainable", trained, own_trained, 0.0))
-            pairs.append(("peak_memory", peak_bytes(published), peak_bytes(own), MEMORY * peak_bytes(published)))
+            pairs.append(("trainable parameters", trained, own_trained, 0.0))
+            peak = peak_bytes(published)
+            pairs.append(("peak memory (bytes)", peak, peak_bytes(own), MEMORY * peak))
         for name, reference, own_value, half in pairs:
             rows.append(
                 {
-                    message("result"): f"{published.experiment.key} ({method_name(published)})",
-                    message("number"): message(name),
-                    message("published"): number(reference, 0 if reference > 1000 else 4),
-                    message("at_hand"): number(own_value, 0 if reference > 1000 else 4),
-                    message("state"): state(own_value, reference, half),
+                    "result": f"{published.experiment.key} ({method_name(published)})",
+                    "number": name,
+                    "published": number(reference, 0 if reference > 1000 else 4),
+                    "here": number(own_value, 0 if reference > 1000 else 4),
+                    "state": state(own_value, reference, half),
                 }
             )
     return pd.DataFrame(rows)
@@ -102,11 +104,11 @@ def environment(mine: Sequence[Result], theirs: Sequence[Result]) -> list[str]:
     pairs = {}
     for name in ("recipe", "device"):
         values = [sorted({str(result.provenance[name]) for result in results}) for results in (theirs, mine)]
-        pairs[message(name)] = [", ".join(each) for each in values]
+        pairs[name] = [", ".join(each) for each in values]
     versions = [results[0].provenance["versions"] for results in (theirs, mine)]
     pairs |= {name: [each.get(name, "–") for each in versions] for name in sorted({*versions[0], *versions[1]})}
     differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-    return [message("environment_differs", name=name, published=a, own=b) for name, (a, b) in differing.items()]
+    return [f"{name}: {a} in what is published, {b} here." for name, (a, b) in differing.items()]
 
 
 def check_results(evidence: Sequence[Evidence], folder: Path) -> tuple[str, int]:
@@ -118,11 +120,13 @@ def check_results(evidence: Sequence[Evidence], folder: Path) -> tuple[str, int]
     paths = {r.experiment.key: folder / "runs" / r.experiment.key / "result.json" for r in theirs}
     mine = [Result.load(path) for path in paths.values() if path.exists()]
     if not mine:
-        return message("nothing_at_hand", count=len(theirs)), 1
+        text = f"None of the {len(theirs)} published results is here. Run them with make study (it may be interrupted)"
+        return f"{text}, and check again.", 1
     table = compare_results(mine, theirs)
-    states = table[message("state")]
+    states = table["state"]
     counts = {name: int((states == name).sum()) for name in (SAME, WITHIN, DIFFERENT)}
     lines = [table[states != SAME].map(str).to_string(index=False)] if counts[SAME] < len(table) else []
-    lines.append(message("checked", at_hand=len(mine), count=len(theirs), **counts))
+    numbers = f"the same: {counts[SAME]}; within the interval: {counts[WITHIN]}; different: {counts[DIFFERENT]}."
+    lines.append(f"{len(mine)} of {len(theirs)} published results are here. Numbers {numbers}")
     lines += environment(mine, theirs)
     return "\n".join(lines), int(counts[DIFFERENT] > 0)

@@ -44,7 +44,6 @@ th:first-child { text-align: left; min-width: 7rem }
 $body
 </html>
 """)
-README_START, README_END = "<!-- make readme -->", "<!-- end of make readme -->"
 
 
 @dataclass(frozen=True)
@@ -248,13 +247,18 @@ def _to_markdown(block: Block) -> str:
     return f"*{block.alt}*"
 
 
+def fill(path: Path, name: str, content: str) -> None:
+    """Put what is generated between the two marks of that name in a Markdown file. Raises ValueError without marks."""
+    start, end = f"<!-- make readme: {name} -->", f"<!-- end of {name} -->"
+    before, mark, rest = path.read_text(encoding="utf-8").partition(start)
+    _, closing, after = rest.partition(end)
+    if not mark or not closing:
+        raise ValueError(f"{path.name} lacks the marks {start!r} and {end!r}: put them where {name} should go")
+    write_atomically(path, f"{before}{start}\n\n{content}\n{end}{after}")
+
+
 def write_readme(evidence: Sequence[Evidence], path: Path) -> None:
-    """Put the published study's tables between the README's two marks, in English. Raises ValueError without marks."""
-    text = path.read_text(encoding="utf-8")
-    before, mark, rest = text.partition(README_START)
-    _, end, after = rest.partition(README_END)
-    if not mark or not end:
-        raise ValueError(message("readme_marks", start=README_START, end=README_END))
+    """Put the published study's tables into data/reference/README.md, in English. Raises what `fill` raises."""
     set_language("en")
     blocks: list[Block] = []
     for track in evidence:
@@ -264,4 +268,4 @@ def write_readme(evidence: Sequence[Evidence], path: Path) -> None:
         blocks += [title, Table(tables.group_table(_trained(track))), Listed(said)]
     judged = [claim for track in evidence for claim in judge_claims(track)]
     blocks.append(Table(claims_table(judged), index=False))
-    write_atomically(path, f"{before}{README_START}\n\n{to_markdown(blocks)}\n{README_END}{after}")
+    fill(path, "study", to_markdown(blocks))

@@ -201,7 +201,8 @@ def recorded(folder: Path) -> Callable[[Experiment], Result]:
     def read(experiment: Experiment) -> Result:
         path = folder / "runs" / experiment.key / "result.json"
         if not path.exists():
-            raise MissingResult(message("missing_result", name=experiment.key, seed=experiment.seed))
+            missing = f"The result of {experiment.key} (seed {experiment.seed}) is missing."
+            raise MissingResult(f"{missing} A study that lacks a seed is not used: run make study.")
         return Result.load(path)
 
     return read
@@ -244,12 +245,13 @@ def check_one(results: Sequence[Result]) -> None:
 def publish(evidence: Sequence[Evidence], source: Path, folder: Path) -> None:
     """Copy the evidence's results, and what was measured on them, from a results folder to the reference's.
 
-    What the reference held before is replaced.
+    The results that the reference held before are replaced; its README.md stays, for `make readme` to write anew.
     """
     name = evidence[0].track.name
     paths = [Path("runs") / r.experiment.key / "result.json" for track in evidence for r in track.results]
     paths += [Path(name) / measured_name(track) for track in evidence]
-    shutil.rmtree(folder, ignore_errors=True)
+    for old in ("runs", name):
+        shutil.rmtree(folder / old, ignore_errors=True)
     for path in paths:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / path, folder / path)

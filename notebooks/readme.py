@@ -1,0 +1,65 @@
+"""Write what is generated of the READMEs, from the lessons and the study as they are committed.
+
+README.md gets, in each language between the two marks of its name, a picture and a few numbers of lesson 6, and the
+picture is stored beside the notebook; data/reference/README.md gets the published study's tables.
+
+    python notebooks/readme.py
+"""
+
+import base64
+import html
+import re
+
+import nbformat
+from build import NOTEBOOKS, target
+from nbformat import NotebookNode
+
+from loralab.evidence.report import fill, write_readme
+from loralab.evidence.study import reference
+from loralab.messages import LANGUAGES, message, set_language
+
+ROOT = NOTEBOOKS.parent
+LESSON = NOTEBOOKS / "source" / "06_full_vs_lora.py"
+
+
+def shown(notebook: NotebookNode, call: str) -> str:
+    """The HTML that the first cell with this call shows. Raises StopIteration if there is none."""
+    cell = next(cell for cell in notebook.cells if cell.cell_type == "code" and call in cell.source)
+    return str(next(o.data["text/html"] for o in cell.outputs if "text/html" in o.get("data", {})))
+
+
+def picture(notebook: NotebookNode) -> tuple[bytes, str]:
+    """Lesson 6's difference between the methods on a ruler, as PNG, and its text alternative."""
+    page = shown(notebook, "two_rulers(")
+    alt, data = (re.search(form, page) for form in (r'alt="(.*?)"', "base64,(.*?)[\"']"))
+    assert alt and data
+    return base64.b64decode(data[1]), html.unescape(alt[1])
+
+
+def numbers(notebook: NotebookNode) -> str:
+    """A few rows of lesson 6's comparison as Markdown, full fine-tuning beside LoRA, and the machine they are from."""
+    page = shown(notebook, "comparison_table(results)")
+    rows = [re.findall("<t[hd]>(.*?)</t[hd]>", row) for row in page.split("</tr>")]
+    table = {row[0]: row[-2:] for row in rows if row}
+    keys = message("accuracy"), message("trainable"), message("seconds"), message("peak_memory"), message("seeds")
+    lines = [f"| {key} | {' | '.join(table[key])} |" for key in ("", *keys)]
+    lines.insert(1, "|---|---:|---:|")
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    return "\n".join([*lines, "", f"`{first.outputs[0].text.strip()}`"])
+
+
+def main() -> None:
+    """Write them. Raises ValueError, naming the file, where marks are missing."""
+    for language in LANGUAGES:
+        set_language(language)
+        path = target(LESSON, language)
+        notebook = nbformat.read(path, as_version=4)
+        png, alt = picture(notebook)
+        path.with_suffix(".png").write_bytes(png)
+        image = path.with_suffix(".png").relative_to(ROOT).as_posix()
+        fill(ROOT / "README.md", language, f"![{alt}]({image})\n\n{numbers(notebook)}\n")
+    write_readme(reference(), ROOT / "data" / "reference" / "README.md")
+
+
+if __name__ == "__main__":
+    main()
