@@ -9,14 +9,20 @@ picture is stored beside the notebook; data/reference/README.md gets the publish
 import base64
 import html
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 import nbformat
 from build import NOTEBOOKS, target
 from nbformat import NotebookNode
 
-from loralab.evidence.report import fill, write_readme
-from loralab.evidence.study import reference
+from loralab.evidence import tables
+from loralab.evidence.claims import claims_table, judge_claims
+from loralab.evidence.report import Block, Listed, Table, Text, title_of, to_markdown, trained
+from loralab.evidence.study import Evidence, reference
+from loralab.experiment import write_atomically
 from loralab.messages import LANGUAGES, message, set_language
+from loralab.show.sentences import margin_verdict, speed_in_turns
 
 ROOT = NOTEBOOKS.parent
 LESSON = NOTEBOOKS / "source" / "06_full_vs_lora.py"
@@ -48,6 +54,30 @@ def numbers(notebook: NotebookNode) -> str:
     return "\n".join([*lines, "", f"`{first.outputs[0].text.strip()}`"])
 
 
+def fill(path: Path, name: str, content: str) -> None:
+    """Put what is generated between the two marks of that name in a Markdown file. Raises ValueError without marks."""
+    start, end = f"<!-- make readme: {name} -->", f"<!-- end of {name} -->"
+    before, mark, rest = path.read_text(encoding="utf-8").partition(start)
+    _, closing, after = rest.partition(end)
+    if not mark or not closing:
+        raise ValueError(f"{path.name} lacks the marks {start!r} and {end!r}: put them where {name} should go")
+    write_atomically(path, f"{before}{start}\n\n{content}\n{end}{after}")
+
+
+def write_study(evidence: Sequence[Evidence], path: Path) -> None:
+    """Put the published study's tables into data/reference/README.md, in English. Raises what `fill` raises."""
+    set_language("en")
+    blocks: list[Block] = []
+    for track in evidence:
+        title = Text(title_of(track.of("lora")[0].experiment), "title")
+        sentences = [margin_verdict(track.of("full"), track.of("lora"), track.track.margin)]
+        sentences += [speed_in_turns(track.timing.ratios)] if track.timing else []
+        blocks += [title, Table(tables.group_table(trained(track))), Listed(sentences)]
+    judged = [claim for track in evidence for claim in judge_claims(track)]
+    blocks.append(Table(claims_table(judged), index=False))
+    fill(path, "study", to_markdown(blocks))
+
+
 def main() -> None:
     """Write them. Raises ValueError, naming the file, where marks are missing."""
     for language in LANGUAGES:
@@ -58,7 +88,7 @@ def main() -> None:
         path.with_suffix(".png").write_bytes(png)
         image = path.with_suffix(".png").relative_to(ROOT).as_posix()
         fill(ROOT / "README.md", language, f"![{alt}]({image})\n\n{numbers(notebook)}\n")
-    write_readme(reference(), ROOT / "data" / "reference" / "README.md")
+    write_study(reference(), ROOT / "data" / "reference" / "README.md")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from string import Template
 
@@ -16,34 +17,14 @@ from loralab.evidence.update import INTRUDER
 from loralab.experiment import TASKS, Experiment, Result, write_atomically
 from loralab.memory.figures import anchor_table, size_table
 from loralab.memory.measurement import published
-from loralab.messages import language, message, number, set_language
+from loralab.messages import language, message, number
 from loralab.show.figures import comparison_panel, gained_and_forgotten, loss_curves, ruler, score_against_rank
 from loralab.show.plotting import Picture
 from loralab.show.scores import difference
-from loralab.show.sentences import compare, findings, forgetting, margin_verdict, rank_verdict, speed_in_turns
+from loralab.show.sentences import compare, findings, forgetting, margin_verdict, rank_verdict
 from loralab.show.tables import comparison_table, is_smoke, provenance_table, samples_table, size_text
 
-PAGE = Template("""<!doctype html>
-<html lang="$language"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>$title</title>
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: auto; padding: 1rem; color: #222 }
-div.wide { overflow-x: auto; margin: 1rem 0 }
-table { border-collapse: collapse; font-size: 13px }
-th, td { border-bottom: 1px solid #ccc; padding: .3rem .4rem; text-align: right }
-td { white-space: nowrap }
-.text th, .text td { white-space: normal; text-align: left; vertical-align: top; min-width: 7rem }
-th:first-child { text-align: left; min-width: 7rem }
-.banner { background: #fff3cd; padding: .5rem 1rem; font-weight: bold }
-@media print {
-  div.wide { overflow: visible } td { white-space: normal } table { font-size: 9px }
-  h2 { break-before: page } h1 + h2 { break-before: avoid } h2, h3 { break-after: avoid }
-  img, tr { break-inside: avoid }
-}
-</style>
-$body
-</html>
-""")
+PAGE = Template(files("loralab.evidence").joinpath("page.html").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -135,7 +116,7 @@ def _track(evidence: Evidence) -> list[Block]:
     text = findings(full, lora, timing.ratios if timing else ())
     if generates:
         text += [compare(lora, base), *(forgetting(base[0], tuned) for tuned in (full, lora))]
-    blocks: list[Block] = [Heading(_title(lora[0].experiment), 2)]
+    blocks: list[Block] = [Heading(title_of(lora[0].experiment), 2)]
     if evidence.sweeps:
         blocks += _design(evidence)
     blocks += _section("report_comparison", Table(_comparison(evidence, evidence.comparison)))
@@ -144,7 +125,7 @@ def _track(evidence: Evidence) -> list[Block]:
     blocks.append(comparison_panel(full, lora, compare(full, lora), timing.seconds if timing else None))
     blocks.append(ruler(difference(full, lora), margin, margin_verdict(full, lora, margin), evidence.score))
     if evidence.sweeps:
-        both = Table(tables.group_table(_trained(evidence))), Table(tables.difference_table(evidence))
+        both = Table(tables.group_table(trained(evidence))), Table(tables.difference_table(evidence))
         blocks += _section("report_difference", *both)
     blocks += _ranks(evidence)
     if timing:
@@ -162,7 +143,8 @@ def _track(evidence: Evidence) -> list[Block]:
     return blocks
 
 
-def _trained(evidence: Evidence) -> dict[str, list[Result]]:
+def trained(evidence: Evidence) -> dict[str, list[Result]]:
+    """The results of each method that the task trains, by the method's name."""
     return {message(method): evidence.of(method) for method in TASKS[evidence.track.task].trained}
 
 
@@ -206,7 +188,8 @@ def _ranks(evidence: Evidence) -> list[Block]:
     return blocks
 
 
-def _title(experiment: Experiment) -> str:
+def title_of(experiment: Experiment) -> str:
+    """A track's title: the task, the data and the model."""
     data = Path(experiment.dataset).name  # of a file of one's own, not where it lies
     return f"{message(experiment.task)}: {data} · {experiment.model}"
 
@@ -245,27 +228,3 @@ def _to_markdown(block: Block) -> str:
             named = frame.rename_axis(index=None, columns=None).map(lambda cell: str(cell).replace("|", "\\|"))
             return named.to_markdown(index=index, disable_numparse=True)
     return f"*{block.alt}*"
-
-
-def fill(path: Path, name: str, content: str) -> None:
-    """Put what is generated between the two marks of that name in a Markdown file. Raises ValueError without marks."""
-    start, end = f"<!-- make readme: {name} -->", f"<!-- end of {name} -->"
-    before, mark, rest = path.read_text(encoding="utf-8").partition(start)
-    _, closing, after = rest.partition(end)
-    if not mark or not closing:
-        raise ValueError(f"{path.name} lacks the marks {start!r} and {end!r}: put them where {name} should go")
-    write_atomically(path, f"{before}{start}\n\n{content}\n{end}{after}")
-
-
-def write_readme(evidence: Sequence[Evidence], path: Path) -> None:
-    """Put the published study's tables into data/reference/README.md, in English. Raises what `fill` raises."""
-    set_language("en")
-    blocks: list[Block] = []
-    for track in evidence:
-        title = Text(_title(track.of("lora")[0].experiment), "title")
-        said = [margin_verdict(track.of("full"), track.of("lora"), track.track.margin)]
-        said += [speed_in_turns(track.timing.ratios)] if track.timing else []
-        blocks += [title, Table(tables.group_table(_trained(track))), Listed(said)]
-    judged = [claim for track in evidence for claim in judge_claims(track)]
-    blocks.append(Table(claims_table(judged), index=False))
-    fill(path, "study", to_markdown(blocks))
