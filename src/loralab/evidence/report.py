@@ -15,7 +15,7 @@ from loralab.evidence.claims import claims_note, claims_table, judge_claims
 from loralab.evidence.study import Evidence, Sweep, check_one, measured_name
 from loralab.evidence.update import INTRUDER
 from loralab.experiment import TASKS, Experiment, Result, write_atomically
-from loralab.memory.figures import anchor_table, size_table
+from loralab.memory.figures import size_table
 from loralab.memory.measurement import published
 from loralab.messages import language, message, number
 from loralab.show.figures import comparison_panel, gained_and_forgotten, loss_curves, ruler, score_against_rank
@@ -96,7 +96,6 @@ def report(evidence: Sequence[Evidence]) -> list[Block]:
         sizes = published()
         note = Text(message("memory_plan_note", device=sizes[0].plan.device.name))
         blocks += [Heading(message("report_memory"), 2), note, _told(size_table(sizes))]
-        blocks += [Text(message("anchors_note")), _told(anchor_table(sizes))]
     blocks += [Heading(message("report_provenance"), 2), Table(provenance_table(every), index=False)]
     measured = [measured_name(track) for track in evidence if track.timing]
     return [*blocks, Text(message("measured_files", names=", ".join(measured)))] if measured else blocks

@@ -10,9 +10,9 @@ import pandas as pd
 from loralab.evidence.study import Evidence, Sweep, scale_groups
 from loralab.evidence.timing import METHODS, steps_to, target_loss
 from loralab.experiment import LORA_METHODS, Result
-from loralab.messages import message, number, percent, scientific
+from loralab.messages import message, number, scientific
 from loralab.show import stats
-from loralab.show.scores import difference, method_name, own_score, score_of, score_values, short_name
+from loralab.show.scores import difference, method_name, own_score, score_of, short_name
 from loralab.show.sentences import times
 from loralab.show.tables import peak_bytes
 
@@ -166,16 +166,12 @@ def difference_table(evidence: Evidence) -> pd.DataFrame:
     full, lora, score = evidence.of("full"), evidence.of("lora"), evidence.score
     gap, margin = difference(full, lora), evidence.track.margin
     deviation = float(np.std(gap.by_seed, ddof=1)) if len(gap.by_seed) > 1 else 0.0
-    values, weights = score_values(full, lora)
-    caught = stats.coverage(len(full), deviation, gap.exam)
     rows = [
         (message("row_margin"), f"± {score.with_unit(margin)}"),
         (message("row_detectable"), score.with_unit(stats.detectable(gap))),
         (message("row_lucks"), message("lucks", seeds=score.amount(deviation), exam=score.amount(gap.exam))),
         (message("row_by_seed"), " · ".join(map(score.amount, gap.by_seed))),
         (message("row_difference"), score.signed(gap)),
-        (message("row_coverage"), percent(caught)),
-        (message("row_bootstrap"), score.signed(gap, stats.bootstrap_half(values, weights))),
         (message("row_zero"), small(stats.luck_needed(gap))),
         (message("row_equivalence"), small(stats.equivalence_p(gap, margin))),
     ]

@@ -32,26 +32,6 @@ def size_table(sizes: Sequence[Size]) -> pd.DataFrame:
     )
 
 
-def anchor_table(sizes: Sequence[Size]) -> pd.DataFrame:
-    """Full fine-tuning's peak (MiB): by others' estimates, by plan, and as measured.
-
-    `accelerate estimate-memory` adds up weights, gradients and Adam's averages, 16 bytes a parameter; nanoGPT's sizing
-    notebook (A. Karpathy, transformer_sizing.ipynb) weights and averages, 12. Neither knows batch, length or method.
-    """
-    full = [size for size in sizes if size.plan.experiment.method == "full"]
-    return pd.DataFrame(
-        {
-            message("step"): size_name(size),
-            "accelerate estimate-memory": number(4 * size.plan.static["weights"] / MIB, 0),
-            "nanoGPT": number(3 * size.plan.static["weights"] / MIB, 0),
-            message("peak_planned"): number(size.plan.peak / MIB, 0),
-            message("peak_measured"): number(size.peak / MIB, 0),
-        }
-        for size in full
-        if not size.plan.attention and size.plan.experiment.gradient_accumulation_steps == 1
-    )
-
-
 @styled
 def memory_bars(plans: Mapping[str, Plan], measured: Mapping[str, int]) -> Picture:
     """Where each plan's peak goes (MiB), stacked, with its measured peak (bytes) as a line across."""

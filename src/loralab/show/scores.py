@@ -51,10 +51,9 @@ class Score:
         """The same with its unit: points of accuracy, or nats a token."""
         return f"{self.amount(value)} {message(self.unit)}"
 
-    def signed(self, gap: Difference, half: float | None = None) -> str:
-        """A difference with its sign and its 95 % interval, or another `half` of one, without its unit."""
-        sign = "+" if gap.mean > 0 else ""
-        return f"{sign}{self.amount(gap.mean)} ± {self.amount(gap.half() if half is None else half)}"
+    def signed(self, gap: Difference) -> str:
+        """A difference with its sign and its 95 % interval, without its unit."""
+        return f"{'+' if gap.mean > 0 else ''}{self.amount(gap.mean)} ± {self.amount(gap.half())}"
 
 
 def method_name(result: Result) -> str:
@@ -138,14 +137,6 @@ def seeded(result: Result) -> bool:
 def difference(a: Sequence[Result], b: Sequence[Result]) -> Difference:
     """Score of `a` minus that of `b`, paired by seed and by test example: accuracy, or loss in nats a token.
 
-    Raises what `score_values` raises.
-    """
-    return mean_difference(*score_values(a, b))
-
-
-def score_values(a: Sequence[Result], b: Sequence[Result]) -> Values:
-    """What `difference` is the mean of: values (seeds × examples) and the examples' weights, see loralab.show.stats.
-
     A model that was only prompted has no seed: it is set beside each of the other's. Raises ValueError if the two were
     not run with the same seeds, in the same order, on the same test divided into the same tokens.
     """
@@ -156,7 +147,7 @@ def score_values(a: Sequence[Result], b: Sequence[Result]) -> Values:
     exam = [(r.labels, r.answer_tokens) for r in (*a, *b)]
     if unpaired or len(a) != len(b) or any(sat != exam[0] for sat in exam):
         raise ValueError(message("not_paired", a=method_name(a[0]), b=method_name(b[0]), seeds=seeds))
-    return score_of(a).paired(a, b)
+    return mean_difference(*score_of(a).paired(a, b))
 
 
 def own_score(runs: Sequence[Result]) -> Difference:

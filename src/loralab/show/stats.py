@@ -190,43 +190,6 @@ def mcnemar_p(a: Sequence[int], b: Sequence[int], labels: Sequence[int]) -> floa
     return float(mcnemar(table, exact=True).pvalue)
 
 
-def bootstrap_half(values: np.ndarray, weights: np.ndarray, level: float = 0.95, draws: int = 2000) -> float:
-    """Half of an interval for Σ values / Σ weights (see `mean_difference`), from drawing seeds and examples anew.
-
-    Both ways at once as in Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2), 2007, which counts what
-    seeds and examples do together up to three times, so it tends to be too wide. Drawing from k seeds shows too little
-    of their luck, (k-1)/k, and takes it as known: that part is replaced by Student's t, as in `Difference.half`. With
-    one seed, examples alone are drawn.
-    """
-    (seeds, examples), random = values.shape, np.random.default_rng(0)
-    means = []
-    for _ in range(draws):
-        times = np.bincount(random.integers(0, examples, examples), minlength=examples)
-        drawn = random.integers(0, seeds, seeds)
-        means.append(float((values[drawn] @ times).mean() / (weights @ times)))
-    variance = float(np.var(means, ddof=1))
-    if seeds == 1:
-        return z(level) * math.sqrt(variance)
-    by_seed = values.sum(axis=1) / weights.sum()
-    rest = max(0.0, variance - float(np.var(by_seed)) / seeds)
-    return math.hypot(seed_factor(seeds, level) * float(np.std(by_seed, ddof=1)), z(level) * math.sqrt(rest))
-
-
-def coverage(seeds: int, training: float, exam: float, studies: int = 2000, level: float = 0.95) -> float:
-    """The share of simulated studies whose interval (`Difference.half`) holds the truth.
-
-    `training` is the standard deviation that training luck gives one seed's difference, `exam` what exam luck gives
-    all of a study's alike.
-    """
-    random = np.random.default_rng(0)
-    caught = 0
-    for _ in range(studies):
-        by_seed = random.normal(0, exam) + random.normal(0, training, size=seeds)
-        study = Difference(tuple(by_seed), exam)
-        caught += abs(study.mean) < study.half(level)
-    return caught / studies
-
-
 def ratio_interval(ratios: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
     """Low end, middle and high end for a ratio measured round by round: Student's t on the logarithms."""
     logs = np.log(np.asarray(ratios, dtype=float))

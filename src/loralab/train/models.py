@@ -250,8 +250,7 @@ def target_modules(model: nn.Module, wanted: str | Sequence[str]) -> str | list[
 
 def head_modules(model: nn.Module) -> list[str]:
     """Names of the modules outside the pretrained encoder that have parameters: the head's."""
-    encoder = model.base_model_prefix
-    return [name for name, child in model.named_children() if name != encoder and list(child.parameters())]
+    return list(dict.fromkeys(name.partition(".")[0] for name, _ in head_parameters(model)))
 
 
 def head_parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:

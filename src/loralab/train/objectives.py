@@ -11,8 +11,8 @@ from torch import nn
 from transformers import DataCollatorWithPadding, EvalPrediction, Trainer
 
 from loralab.data.splits import Splits, editorials
-from loralab.experiment import Experiment, Result
-from loralab.messages import message, number, percent
+from loralab.experiment import Experiment
+from loralab.messages import number, percent
 from loralab.train.chat import Examples, PairCollator, encode_pairs
 from loralab.train.generation import answer_losses, generate, row_losses, text_loss, token_losses
 from loralab.train.metrics import score, score_answers
@@ -30,8 +30,8 @@ class Objective:
     batch, given experiment and tokenizer; `labels` gives labels of the right shape for ids (rows × tokens), where only
     shapes count. `loss` is Trainer's compute_loss_func, `reduce` what evaluation keeps of a batch's logits and labels
     (None: all of it), `scores` its compute_metrics, and `epoch` what a result keeps of Trainer's log of an evaluation.
-    `evaluation_batch` is in rows. `examine` gives the fields of an Outcome about the test, `headline` a result's main
-    score in words, and `count` what there is to count beside a training's real and padded tokens.
+    `evaluation_batch` is in rows. `examine` gives the fields of an Outcome about the test, `headline` its main score
+    with the key of its message, and `count` what there is to count beside a training's real and padded tokens.
     """
 
     encode: Callable[[pd.DataFrame, Any, int | None], Encoded]
@@ -43,7 +43,7 @@ class Objective:
     epoch: Callable[[dict[str, float]], dict[str, float]]
     evaluation_batch: Callable[[Experiment], int]
     examine: Callable[[Trainer, Any, Experiment, Splits, Encoded], Fields]
-    headline: Callable[[Result, str], str]
+    headline: Callable[[dict[str, float]], tuple[str, str]]
     count: Callable[[Experiment, Any, Encoded, Sequence[list[int]]], dict[str, int]]
 
 
@@ -119,16 +119,10 @@ def _answer_exam(trainer: Trainer, tokenizer: Any, experiment: Experiment, split
     return examine(model, tokenizer, experiment, splits.train, splits.test)
 
 
-def _accuracy(result: Result, seed: str) -> str:
-    examples = number(len(result.labels), 0)
-    return message("headline_accuracy", accuracy=percent(result.test["accuracy"]), examples=examples, seed=seed)
-
-
-def _perplexity(result: Result, seed: str) -> str:
-    values = {"examples": number(len(result.labels), 0), "seed": seed}
-    if "perplexity" in result.test:
-        return message("headline_perplexity", perplexity=number(result.test["perplexity"], 1), **values)
-    return message("headline_chrf", chrf=number(result.test["chrf"], 1), **values)
+def _answer_headline(test: dict[str, float]) -> tuple[str, str]:
+    if "perplexity" in test:
+        return "headline_perplexity", number(test["perplexity"], 1)
+    return "headline_chrf", number(test["chrf"], 1)
 
 
 def _pair_collator(experiment: Experiment, tokenizer: Any) -> PairCollator:
@@ -156,7 +150,7 @@ OBJECTIVES = {
         epoch=lambda entry: {name: entry[f"eval_{name}"] for name in CLASS_SCORES},
         evaluation_batch=lambda experiment: 64,
         examine=_class_exam,
-        headline=_accuracy,
+        headline=lambda test: ("headline_accuracy", percent(test["accuracy"])),
         count=lambda experiment, tokenizer, encoded, batches: {},
     ),
     "generation": Objective(
@@ -169,7 +163,7 @@ OBJECTIVES = {
         epoch=lambda entry: {"loss": entry["eval_token_loss"], "perplexity": entry["eval_perplexity"]},
         evaluation_batch=lambda experiment: experiment.batch_size,
         examine=_answer_exam,
-        headline=_perplexity,
+        headline=_answer_headline,
         count=_counts,
     ),
 }

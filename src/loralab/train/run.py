@@ -6,8 +6,7 @@ import os
 import platform
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +24,7 @@ from loralab.train.baselines import run_baseline
 from loralab.train.hardware import Device, detect, resolve
 from loralab.train.models import least_bytes, save_trained, weights_fingerprint
 from loralab.train.objectives import objective_of
-from loralab.train.trainer import read_stamp, train
+from loralab.train.trainer import train, whole_checkpoints
 
 VERSIONED = ("accelerate", "datasets", "peft", "sacrebleu", "scikit-learn", "torch", "transformers")
 # The fields that decide how much memory training takes.
@@ -92,17 +91,6 @@ def plan_command(experiment: Experiment) -> str:
     return shlex.join(["python", "-m", "loralab", "plan", *map("=".join, zip(own, texts, strict=True))])
 
 
-@contextmanager
-def memory_named(experiment: Experiment) -> Iterator[None]:
-    """Memory that runs out within is a MemoryError that names the command to plan with."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:  # torch raises a RuntimeError, of a kind of its own on a GPU alone
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
-            raise
-        raise MemoryError(message("out_of_memory", command=plan_command(experiment))) from error
-
-
 def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> Result:
     """The experiment's result: loaded if it is there, else trained, from the last whole epoch if one was saved.
 
@@ -130,8 +118,12 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     }
     if not experiment.trains:
         return from_main(lambda: keep(experiment, run_baseline(experiment, splits, device), None, folder, about))
-    with memory_named(experiment):
+    try:
         model, outcome = train(experiment, splits, device, folder, provenance, callbacks)
+    except (MemoryError, RuntimeError) as error:  # torch raises a RuntimeError, of a kind of its own on a GPU alone
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+            raise
+        raise MemoryError(message("out_of_memory", command=plan_command(experiment))) from error
     return from_main(lambda: keep(experiment, outcome, model, folder, about))
 
 
@@ -161,7 +153,9 @@ def headline(result: Result) -> str:
     seed = result.experiment.identity().get("seed")
     if not result.experiment.examined:
         return message("headline_validation", loss=number(result.epochs[-1]["loss"], 3), seed=seed)
-    return objective_of(result.experiment).headline(result, "" if seed is None else message("with_seed", seed=seed))
+    key, score = objective_of(result.experiment).headline(result.test)
+    with_seed = "" if seed is None else message("with_seed", seed=seed)
+    return message(key, score=score, examples=number(len(result.labels), 0), seed=with_seed)
 
 
 def run_all(experiments: Sequence[Experiment]) -> list[Result]:
@@ -172,7 +166,7 @@ def run_all(experiments: Sequence[Experiment]) -> list[Result]:
 def existing_result(folder: Path, provenance: dict[str, Any]) -> Result | None:
     """The folder's result if it is whole and current, saying so; what is damaged or stale is named and moved aside."""
     result, reason = None, ""
-    stamps = [stamp["provenance"] for path in folder.glob("checkpoint-*") if (stamp := read_stamp(path))]
+    stamps = [stamp["provenance"] for _, stamp in whole_checkpoints(folder)]
     if (folder / "result.json").exists():
         try:
             result = Result.load(folder / "result.json")

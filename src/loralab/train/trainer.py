@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -132,32 +132,31 @@ def training_arguments(experiment: Experiment, device: Device, folder: Path) -> 
     )  # fmt: skip
 
 
+def epochs_of(lengths: list[int], experiment: Experiment) -> list[list[list[int]]]:
+    """Each epoch's batches of row numbers."""
+    batch_size, seed = experiment.batch_size, experiment.seed
+    return [batches_by_length(lengths, batch_size, seed, epoch) for epoch in range(experiment.epochs)]
+
+
 def largest_step(lengths: list[int], experiment: Experiment) -> int:
     """The step, counted from 0 and not the first, whose batches hold the most padded tokens."""
     per_step = experiment.gradient_accumulation_steps
     sizes: list[int] = []
-    for epoch in range(experiment.epochs):
-        batches = batches_by_length(lengths, experiment.batch_size, experiment.seed, epoch)
+    for batches in epochs_of(lengths, experiment):
         padded = [count_tokens(lengths, [batch])["padded"] for batch in batches]
         sizes += [max(padded[i : i + per_step]) for i in range(0, len(padded), per_step)]
     return max(range(min(1, len(sizes) - 1), len(sizes)), key=sizes.__getitem__)
 
 
-def read_stamp(checkpoint: Path) -> dict[str, Any] | None:
-    """A checkpoint's stamp; None if it has none that can be read, and so may be torn."""
-    try:
-        stamp = json.loads((checkpoint / STAMP).read_text(encoding="utf-8"))
-        return stamp if {"provenance", "seconds", "memory"} <= set(stamp) else None
-    except (OSError, ValueError):
-        return None
-
-
-def last_whole_checkpoint(folder: Path, provenance: dict[str, Any]) -> tuple[Path, dict[str, Any]] | None:
-    """The newest checkpoint that was finished and comes from this recipe, data and weights, with its stamp."""
+def whole_checkpoints(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Checkpoints with their stamps, the newest first; one without a stamp that can be read may be torn."""
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]), reverse=True):
-        if (stamp := read_stamp(checkpoint)) and stamp["provenance"] == provenance:
-            return checkpoint, stamp
-    return None
+        try:
+            stamp = json.loads((checkpoint / STAMP).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if {"provenance", "seconds", "memory"} <= set(stamp):
+            yield checkpoint, stamp
 
 
 def train(
@@ -177,7 +176,7 @@ def train(
     parameters = count_parameters(model)
     memory = PeakMemory(largest_step(lengths, experiment))
     timer = Clock(experiment.key, provenance, memory)
-    resume = last_whole_checkpoint(folder, provenance)
+    resume = next((found for found in whole_checkpoints(folder) if found[1]["provenance"] == provenance), None)
     if resume:
         timer.seconds, memory.result = resume[1]["seconds"], resume[1]["memory"]
     trainer = LengthTrainer(
@@ -217,10 +216,6 @@ def train(
 
 def tokens_of_training(experiment: Experiment, encoded: Encoded, tokenizer: Any) -> dict[str, int]:
     """Tokens over the whole training: `real`, `padded`, `trained` (generation); rows `truncated` and `left_out`."""
-    batches = [
-        batch
-        for epoch in range(experiment.epochs)
-        for batch in batches_by_length(encoded.lengths, experiment.batch_size, experiment.seed, epoch)
-    ]
+    batches = [batch for epoch in epochs_of(encoded.lengths, experiment) for batch in epoch]
     counted = count_tokens(encoded.lengths, batches) | {"truncated": encoded.truncated}
     return counted | objective_of(experiment).count(experiment, tokenizer, encoded, batches)
