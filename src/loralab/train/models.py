@@ -11,7 +11,7 @@ import peft
 import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
-from safetensors.torch import load_file, load_model, save_file, save_model
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from loralab.data.assets import asset
@@ -20,7 +20,7 @@ from loralab.data.hub import locate
 from loralab.experiment import LORA_METHODS, PEFT_METHODS, Experiment
 from loralab.messages import message, one_of
 
-ADAPTER, HEAD, WEIGHTS = "adapter", "head.safetensors", "model.safetensors"
+ADAPTER, KEPT = "adapter", {"head": "head.safetensors", "full": "model.safetensors"}
 # Full fine-tuning leaves a whole model. Lessons load it again, so it is kept; above this many bytes it is not.
 KEPT_BYTES = 2**29
 DECODERS = ("llama", "qwen2", "qwen3", "gemma3_text")
@@ -284,23 +284,20 @@ def count_parameters(model: nn.Module) -> dict[str, int]:
 
 def save_trained(model: nn.Module, experiment: Experiment, folder: Path) -> None:
     """Write what was trained: an adapter with its head in peft's format, a head alone, or all weights up to 512 MiB."""
+    trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     if experiment.method in PEFT_METHODS:
         model.save_pretrained(str(folder / ADAPTER))
-    elif experiment.method == "full" and sum(p.numel() * p.element_size() for p in model.parameters()) <= KEPT_BYTES:
-        save_model(model, str(folder / WEIGHTS))
-    elif experiment.method == "head":
-        save_file({name: parameter.detach() for name, parameter in head_parameters(model)}, folder / HEAD)
+    elif sum(p.numel() * p.element_size() for p in trained.values()) <= KEPT_BYTES:
+        save_file(trained, folder / KEPT[experiment.method])
 
 
 def load_trained(experiment: Experiment, folder: Path) -> nn.Module:
     """The experiment's base with what `save_trained` kept, ready to use. Raises FileNotFoundError if nothing was."""
-    base = load_for(experiment)
-    if (folder / ADAPTER).is_dir():
-        base = peft.PeftModel.from_pretrained(base, str(folder / ADAPTER))
-    elif (folder / HEAD).exists():
-        base.load_state_dict(load_file(folder / HEAD), strict=False)
-    elif (folder / WEIGHTS).exists():
-        load_model(base, str(folder / WEIGHTS))
-    else:
+    base, kept = load_for(experiment), folder / KEPT.get(experiment.method, ADAPTER)
+    if not kept.exists():
         raise FileNotFoundError(message("nothing_saved", folder=folder.name))
+    if experiment.method in PEFT_METHODS:
+        base = peft.PeftModel.from_pretrained(base, str(kept))
+    else:
+        base.load_state_dict(load_file(kept), strict=False)
     return base.eval()
