@@ -95,11 +95,17 @@ except MemoryError as error:
     assert f"`{plan_command(experiment)}`" in done.stdout, done.stderr[-2000:]
 
 
-def test_another_error_is_passed_on(smoke):
-    with pytest.raises(RuntimeError, match="of another kind"), runner.memory_named(smoke.experiment("lora")):
-        raise RuntimeError("of another kind")
+@pytest.mark.parametrize(
+    ("error", "seen", "says"),
+    [
+        (RuntimeError("of another kind"), RuntimeError, "of another kind"),
+        (torch.OutOfMemoryError("CUDA out of memory"), MemoryError, "plan task=classification"),
+    ],
+)
+def test_memory_that_runs_out_names_the_command_and_another_error_is_passed_on(smoke, monkeypatch, error, seen, says):
+    def fail(*arguments):
+        raise error
 
-
-def test_a_gpus_error_names_the_command_too(smoke):
-    with pytest.raises(MemoryError, match="plan task=classification"), runner.memory_named(smoke.experiment("lora")):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+    monkeypatch.setattr(runner, "train", fail)
+    with pytest.raises(seen, match=says):
+        run(smoke.experiment("lora", seed=3))
