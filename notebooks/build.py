@@ -203,8 +203,8 @@ def build(source: Path, language: str, address: Address | None = None, solutions
     cells: list[NotebookNode] = []
     written = read(source)
     if lacking := untranslated(written, language):
-        told = f'write it after that cell, marked lang="{language}"'
-        raise ValueError(f"{source.name}: {lacking.source[:60]!r} does not stand there in {language!r}: {told}")
+        first, told = lacking.source.splitlines()[0], f'write it after that cell, marked lang="{language}"'
+        raise ValueError(f"{source.name}: {first!r} does not stand there in {language!r}: {told}")
     for cell in written:
         if cell.metadata.get("lang", language) == language:
             try:

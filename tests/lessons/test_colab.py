@@ -204,7 +204,7 @@ class Runtime:
 
     def run(self, *arguments):
         """What Python says there; its errors if it fails."""
-        settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(IMAGE / "wheels"), "LORALAB_PROFILE": "smoke"}
+        settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": (IMAGE / "wheels").as_uri(), "LORALAB_PROFILE": "smoke"}
         settings["IPYTHONDIR"] = str(self.folder.parent / "ipython")
         own = {name: value for name, value in os.environ.items() if name not in ("LORALAB_RESULTS", "VIRTUAL_ENV")}
         done = subprocess.run(
