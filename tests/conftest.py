@@ -1,5 +1,6 @@
 """What the unit tests share: English messages, and a results folder of each test's own."""
 
+import gc
 import math
 
 import pytest
@@ -7,6 +8,12 @@ import pytest
 from loralab.experiment import Result
 from loralab.messages import set_language
 from loralab.profiles import load_profile
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_what_is_there_for_good():
+    """Trainer collects garbage before each training: half a second, if it looks through all that was imported."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +57,7 @@ def run_of(parameters, seconds, peak, losses):
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make():
     cpu = load_profile("cpu")
 
@@ -70,7 +77,7 @@ def make():
     return result
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_answers():
     cpu = load_profile("cpu").generation
 

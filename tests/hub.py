@@ -14,8 +14,7 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 # What the hub stores apart, and sends from another address.
@@ -38,30 +37,26 @@ class Repository:
     gated: bool = False
 
     @cached_property
-    def files(self) -> dict[str, bytes]:
+    def files(self):
         """Contents by path."""
         paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
         return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in paths}
 
-    def entries(self, folder: str = "", recursive: bool = True) -> list[dict[str, Any]]:
-        """The hub's listing of a folder."""
-        prefix = f"{folder}/" if folder else ""
-        within = {path: content for path, content in self.files.items() if path.startswith(prefix)}
-        parents = {path[: match.start()] for path in within for match in re.finditer("/", path)}
-        listed: list[dict[str, Any]] = [
-            {"type": "directory", "oid": git_hash(b""), "size": 0, "path": path}
-            for path in sorted(parents)
-            if path.startswith(prefix)
-        ]
-        for path, content in within.items():
-            entry: dict[str, Any] = {"type": "file", "oid": git_hash(content), "size": len(content), "path": path}
+    @cached_property
+    def entries(self):
+        """The hub's description of each folder and file by path."""
+        listed = {}
+        for path, content in self.files.items():
+            for parent in PurePosixPath(path).parents[:-1]:
+                listed[str(parent)] = {"type": "directory", "oid": git_hash(b""), "size": 0, "path": str(parent)}
+            entry = {"type": "file", "oid": git_hash(content), "size": len(content), "path": path}
             if path.endswith(LARGE):
                 entry["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
-            listed.append(entry)
-        return [entry for entry in listed if recursive or "/" not in entry["path"].removeprefix(prefix)]
+            listed[path] = entry
+        return listed
 
 
-def git_hash(content: bytes) -> str:
+def git_hash(content):
     """The name that git gives to a file's content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
@@ -78,32 +73,27 @@ class Hub:
     file that `cuts` names ends halfway, its connection either "closed" or "reset".
     """
 
-    def __init__(self, repositories: list[Repository]) -> None:
+    def __init__(self, repositories):
         self.repositories = {(repository.kind, repository.name): repository for repository in repositories}
-        self.access: dict[str, set[str] | None] = {}
-        self.requests: list[tuple[str, str, str | None]] = []
-        self.cuts: dict[str, str] = {}
-        self.port = 0
+        self.access, self.requests, self.cuts, self.port = {}, [], {}, 0
         self.start()
 
-    def start(self) -> None:
+    def start(self):
         """Serve."""
         self.server = ThreadingHTTPServer(("127.0.0.1", self.port), type("HubHandler", (Handler,), {"hub": self}))
         self.port = self.server.server_port
         self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
-    def stop(self) -> None:
+    def stop(self):
         """Refuse connections from now on."""
         self.server.shutdown()
         self.server.server_close()
 
-    def find(self, kind: str, name: str, revision: str, token: str) -> Repository:
+    def find(self, kind, name, revision, token):
         """The repository, if it has that revision. Raises Refusal; who brings no token ("") is told nothing."""
-        if token and token not in self.access:
-            raise Refusal(401, None, "Invalid credentials in Authorization header")
-        if token and self.access[token] is None:
-            raise Refusal(401, None, 'User Access Token "course" is expired')
+        if token and self.access.get(token) is None:
+            raise Refusal(401, None, "Invalid or expired credentials in Authorization header")
         repository = self.repositories.get((kind, name))
         if repository is None:
             raise Refusal(404 if token else 401, "RepoNotFound", "Repository not found")
@@ -111,16 +101,11 @@ class Hub:
             raise Refusal(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         return repository
 
-    def content(self, repository: Repository, path: str, token: str) -> bytes:
+    def content(self, repository, path, token):
         """A file's content. Raises Refusal if the token does not open the repository, or if there is no such file."""
         if repository.gated and repository.name not in (self.access.get(token) or ()):
-            restricted = f"Access to model {repository.name} is restricted"
-            if not token:
-                why = f"{restricted}. You must have access to it and be authenticated to access it. Please log in."
-                raise Refusal(401, "GatedRepo", why)
-            page = f"https://huggingface.co/{repository.name}"
-            why = f"{restricted} and you are not in the authorized list. Visit {page} to ask for access."
-            raise Refusal(403, "GatedRepo", why)
+            why = f"Access to model {repository.name} is restricted. You must have access to it and be authenticated."
+            raise Refusal(403 if token else 401, "GatedRepo", why)
         if path not in repository.files:
             raise Refusal(404, "EntryNotFound", "Entry not found")
         return repository.files[path]
@@ -129,14 +114,13 @@ class Hub:
 class Handler(BaseHTTPRequestHandler):
     """Answers one request a connection (HTTP/1.0), so that none outlives `Hub.stop`."""
 
-    hub: Hub
-
-    def log_message(self, *arguments: object) -> None:
+    def log_message(self, *arguments):
         """Nothing on stderr."""
 
-    def do_GET(self) -> None:
+    def do_GET(self):
         """Any request: the hub's own pages, a file, or what a file's address was redirected to."""
         self.hub.requests.append((self.command, self.path, self.headers["Range"]))
+        self.token = (self.headers["Authorization"] or "").removeprefix("Bearer ")
         path = urlsplit(self.path).path
         try:
             if asked := API.fullmatch(path):
@@ -155,32 +139,22 @@ class Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_POST = do_GET
 
-    @property
-    def token(self) -> str:
-        return (self.headers["Authorization"] or "").removeprefix("Bearer ")
-
-    def describe(self, asked: re.Match[str]) -> Any:
+    def describe(self, asked):
         """A repository, the listing of one of its folders, or what is known of some of its paths."""
         repository = self.hub.find(asked["kind"], asked["name"], unquote(asked["revision"] or "main"), self.token)
         if asked["call"] == "tree":
-            query = parse_qs(urlsplit(self.path).query)
-            return repository.entries(unquote(asked["path"] or ""), query.get("recursive") == ["true"])
+            folder = f"{unquote(asked['path'])}/" if asked["path"] else ""
+            deep = parse_qs(urlsplit(self.path).query).get("recursive") == ["true"]
+            within = {path.removeprefix(folder): path for path in repository.entries if path.startswith(folder)}
+            return [repository.entries[path] for below, path in within.items() if deep or "/" not in below]
         if asked["call"] == "paths-info":
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            wanted = parse_qs(body).get("paths", [])
-            return [entry for entry in repository.entries() if entry["path"] in wanted]
-        return {
-            "id": repository.name,
-            "sha": repository.commit,
-            "private": False,
-            "gated": "manual" if repository.gated else False,
-            "downloads": 0,
-            "likes": 0,
-            "tags": [],
-            "siblings": [{"rfilename": path} for path in repository.files],
-        }
+            return [repository.entries[p] for p in parse_qs(body).get("paths", []) if p in repository.entries]
+        about = {"private": False, "gated": "manual" if repository.gated else False, "downloads": 0, "likes": 0}
+        files = [{"rfilename": path} for path in repository.files]
+        return {"id": repository.name, "sha": repository.commit, "tags": [], "siblings": files, **about}
 
-    def resolve(self, asked: re.Match[str]) -> None:
+    def resolve(self, asked):
         """A file: at once if it is small, else the address where it is."""
         kind = "datasets" if asked["kind"] else "models"
         repository = self.hub.find(kind, asked["name"], unquote(asked["revision"]), self.token)
@@ -193,14 +167,13 @@ class Handler(BaseHTTPRequestHandler):
         if path.endswith(LARGE):
             sha256 = hashlib.sha256(content).hexdigest()
             # Another host, or huggingface_hub would take this address for one of the hub's own and ask it for metadata.
-            store = f"http://localhost:{self.hub.port}"
-            address = f"{store}/large/{sha256}/{kind}/{repository.name}/{quote(path)}"
+            address = f"http://localhost:{self.hub.port}/large/{sha256}/{kind}/{repository.name}/{quote(path)}"
             linked = {"X-Linked-Etag": f'"{sha256}"', "X-Linked-Size": str(len(content))}
             self.send(302, b"", {"Location": address, **commit, **linked})
         else:
             self.send_file(content, git_hash(content), commit)
 
-    def send_file(self, content: bytes, etag: str, headers: dict[str, str] | None = None) -> None:
+    def send_file(self, content, etag, headers=None):
         """The content, or the range of it that was asked for, or half of that if it is to be cut."""
         status, headers = 200, {"ETag": f'"{etag}"', "Accept-Ranges": "bytes", **(headers or {})}
         if asked := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers["Range"] or ""):
@@ -208,18 +181,18 @@ class Handler(BaseHTTPRequestHandler):
             headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
             status, content = 206, content[first : last + 1]
         cut = self.hub.cuts.pop(unquote(self.path).rsplit("/", 1)[-1], None) if self.command == "GET" else None
-        self.send(status, content, headers, len(content) // 2 if cut else len(content))
+        self.send(status, content, headers, len(content) // 2 if cut else None)
         if cut == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             os.close(self.connection.detach())
 
-    def refuse(self, refusal: Refusal, headers: dict[str, str] | None = None) -> None:
+    def refuse(self, refusal, headers=None):
         """The refusal in the hub's form."""
         status, code, why = refusal.args
         coded = {"X-Error-Code": code} if code else {}
         self.send(status, json.dumps({"error": why}).encode(), {"X-Error-Message": why, **coded, **(headers or {})})
 
-    def send(self, status: int, body: bytes, headers: dict[str, str] | None = None, sent: int | None = None) -> None:
+    def send(self, status, body, headers=None, sent=None):
         """An answer, of whose body only the first `sent` bytes go out if that is given."""
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():

@@ -49,18 +49,10 @@ def test_profile_is_provenance_and_not_identity():
 @pytest.mark.parametrize(
     "change",
     [
-        {"seed": 1},
-        {"rank": 4},
-        {"alpha": 8},
-        {"learning_rate": 2e-4},
-        {"precision": "fp16"},
-        {"split_seed": 1},
-        {"target_modules": "all-linear"},
-        {"train_size": 11},
-        {"max_length": None},
-        {"method": "full"},
+        {"seed": 1}, {"rank": 4}, {"alpha": 8}, {"learning_rate": 2e-4}, {"precision": "fp16"}, {"split_seed": 1},
+        {"target_modules": "all-linear"}, {"train_size": 11}, {"max_length": None}, {"method": "full"},
     ],
-)
+)  # fmt: skip
 def test_what_changes_the_outcome_changes_the_key(change):
     assert experiment(**change).key != experiment().key
 
@@ -68,17 +60,10 @@ def test_what_changes_the_outcome_changes_the_key(change):
 @pytest.mark.parametrize(
     "change",
     [
-        {"weights": "bf16"},
-        {"loss_on": "all"},
-        {"padding": "max_length"},
-        {"activation_checkpointing": True},
-        {"rank": 4},
-        {"max_length": 64},
-        {"method": "full"},
-        {"method": "base"},
-        {"method": "few-shot"},
+        {"weights": "bf16"}, {"loss_on": "all"}, {"padding": "max_length"}, {"activation_checkpointing": True},
+        {"rank": 4}, {"max_length": 64}, {"method": "full"}, {"method": "base"}, {"method": "few-shot"},
     ],
-)
+)  # fmt: skip
 def test_what_changes_an_answering_model_changes_its_key(change):
     assert answering(**change).key != answering().key
 
@@ -95,17 +80,25 @@ def test_what_is_computed_again_sees_no_prefix():
         answering(method="prefix", activation_checkpointing=True)
 
 
+LORAS = {"rank": 4, "alpha": 1.0, "dropout": 0.1, "target_modules": "all-linear"}
+GENERATIONS = {"loss_on": "all", "padding": "max_length", "activation_checkpointing": True}
+
+
 @pytest.mark.parametrize(
-    ("method", "ignored"),
+    ("of", "method", "ignored"),
     [
-        ("retrieval", {"model": "other", "max_length": 9, "weights": "nf4", "seed": 1, "loss_on": "all"}),
-        ("base", {"seed": 1, "learning_rate": 0.5, "epochs": 9, "loss_on": "all", "padding": "max_length", "rank": 2}),
-        ("few-shot", {"seed": 1, "learning_rate": 0.5, "rank": 2}),
-        ("full", {"rank": 4, "alpha": 1.0, "dropout": 0.1, "target_modules": "all-linear"}),
+        (answering, "retrieval", {"model": "other", "max_length": 9, "weights": "nf4", "seed": 1, "loss_on": "all"}),
+        (answering, "base", {"seed": 1, "learning_rate": 0.5, "epochs": 9, "rank": 2, **GENERATIONS}),
+        (answering, "few-shot", {"seed": 1, "learning_rate": 0.5, "rank": 2}),
+        (answering, "full", LORAS),
+        (experiment, "full", LORAS),
+        (experiment, "tfidf", {"model": "other", "learning_rate": 0.5, "seed": 7, "rank": 2}),
+        (experiment, "majority", {"epochs": 9, "batch_size": 2}),
+        *((experiment, method, GENERATIONS) for method in ("head", "full", "lora", "majority", "tfidf", "frozen")),
     ],
 )
-def test_what_an_answering_method_does_not_read_leaves_the_key(method, ignored):
-    assert answering(method=method, **ignored).key == answering(method=method).key
+def test_what_a_method_does_not_read_leaves_the_key(of, method, ignored):
+    assert of(method=method, **ignored).key == of(method=method).key
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -113,12 +106,6 @@ def test_identity_names_fields_that_there_are(task):
     names = {field.name for field in fields(Experiment)} - {"profile"}
     assert all(read <= names for read in TASKS[task].methods.values())
     assert set.union(*TASKS[task].methods.values()) <= names
-
-
-@pytest.mark.parametrize("method", ["head", "full", "lora", "majority", "tfidf", "frozen"])
-def test_fields_of_the_other_task_leave_a_classifiers_key(method):
-    other = {"loss_on": "all", "padding": "max_length", "activation_checkpointing": True}
-    assert experiment(method=method, **other).key == experiment(method=method).key
 
 
 def test_a_task_has_its_own_methods():
@@ -141,18 +128,6 @@ def test_what_is_trained_is_held_in_fp32(weights):
     assert answering(weights=weights).weights == weights
     with pytest.raises(ValueError, match=rf"weights cannot be '{weights}'. Choose one of: fp32\."):
         answering(method="full", weights=weights)
-
-
-@pytest.mark.parametrize(
-    ("method", "ignored"),
-    [
-        ("full", {"rank": 4, "alpha": 1.0, "dropout": 0.1, "target_modules": "all-linear"}),
-        ("tfidf", {"model": "other", "learning_rate": 0.5, "seed": 7, "rank": 2}),
-        ("majority", {"epochs": 9, "batch_size": 2}),
-    ],
-)
-def test_what_a_method_does_not_read_leaves_the_key(method, ignored):
-    assert experiment(method=method, **ignored).key == experiment(method=method).key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,11 +179,6 @@ def test_scale_is_alpha_over_r():
     assert experiment(rank=8, alpha=16).scale == 2
 
 
-def test_a_result_comes_back_as_it_was(tmp_path):
-    result().save(tmp_path / "result.json")
-    assert Result.load(tmp_path / "result.json") == result()
-
-
 def answers(**changes):
     values = {
         "experiment": answering(),
@@ -222,9 +192,10 @@ def answers(**changes):
     return result(**{**values, **changes})
 
 
-def test_answers_come_back_as_they_were(tmp_path):
-    answers().save(tmp_path / "result.json")
-    assert Result.load(tmp_path / "result.json") == answers()
+@pytest.mark.parametrize("made", [result, answers])
+def test_a_result_comes_back_as_it_was(tmp_path, made):
+    made().save(tmp_path / "result.json")
+    assert Result.load(tmp_path / "result.json") == made()
 
 
 def test_a_result_of_an_earlier_course_still_loads(tmp_path):
@@ -243,17 +214,6 @@ def test_a_result_of_an_earlier_course_still_loads(tmp_path):
     assert Result.load(path) == replace(result(), provenance=provenance)
 
 
-@pytest.mark.parametrize(
-    "change", [{"test": {"accuracy": 0.5}}, {"questions": None}, {"answer_nats": {}}, {"answer_tokens": "2"}]
-)
-def test_answers_of_another_form_are_damaged(tmp_path, change):
-    path = tmp_path / "result.json"
-    answers().save(path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(DamagedResult):
-        Result.load(path)
-
-
 @pytest.mark.parametrize("cut", [0, 1, 50, -1])
 def test_half_a_result_is_damaged(tmp_path, cut):
     path = tmp_path / "result.json"
@@ -263,10 +223,18 @@ def test_half_a_result_is_damaged(tmp_path, cut):
         Result.load(path)
 
 
-@pytest.mark.parametrize("change", [{"test": 3}, {"test": {}}, {"extra": []}, {"labels": None}, {"provenance": []}])
-def test_a_result_of_another_form_is_damaged(tmp_path, change):
+@pytest.mark.parametrize(
+    ("made", "change"),
+    [
+        *((result, change) for change in ({"test": 3}, {"test": {}}, {"extra": []}, {"labels": None})),
+        (result, {"provenance": []}),
+        *((answers, change) for change in ({"test": {"accuracy": 0.5}}, {"questions": None}, {"answer_nats": {}})),
+        (answers, {"answer_tokens": "2"}),
+    ],
+)
+def test_a_result_of_another_form_is_damaged(tmp_path, made, change):
     path = tmp_path / "result.json"
-    result().save(path)
+    made().save(path)
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(DamagedResult):
         Result.load(path)

@@ -101,7 +101,7 @@ def test_a_second_persona_has_an_adapter_for_the_same_base():
     assert first.model == second.model and (second.dataset, second.rank) == ("sancho-qa", 4)
     assert track.variant("second", rank=2, seed=3).rank == 2
     smoke = load_profile("smoke").generation.variant("second")
-    assert (smoke.dataset, smoke.rank, smoke.train_size) == ("sancho-qa", 4, 8)
+    assert (smoke.dataset, smoke.rank, smoke.train_size) == ("sancho-qa", 4, 4)
 
 
 def test_gemma_on_a_t4_is_a_variant():

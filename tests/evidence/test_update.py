@@ -9,13 +9,15 @@ from loralab.train.run import run, run_folder
 SMALL = {"train_size": 32, "validation_size": 8, "test_size": 8}
 
 
-@pytest.fixture
-def pair(smoke):
-    """One run of each method, and what is inside their updates."""
+@pytest.fixture(scope="module")
+def pair(smoke, tmp_path_factory):
+    """LoRA's run of a pair, one of each method, the model that it left, and what is inside the updates of both."""
     full, lora = smoke.experiment("full", **SMALL), smoke.experiment("lora", **SMALL)
-    for experiment in (full, lora):
-        run(experiment)
-    return lora, updates(full, lora, run_folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORALAB_RESULTS", str(tmp_path_factory.mktemp("pair")))
+        for experiment in (full, lora):
+            run(experiment)
+        return lora, load_trained(lora, run_folder(lora)), updates(full, lora, run_folder)
 
 
 def update(**changes):
@@ -34,7 +36,7 @@ def test_intruders_are_counted_by_hand():
 
 
 def test_inside_two_real_runs(pair):
-    lora, found = pair
+    lora, _, found = pair
     assert len(found) == 12 and {each.seed for each in found} == {lora.seed}
     for each in found:
         assert len(each.lora) == lora.rank < len(each.full) == 384
@@ -44,9 +46,8 @@ def test_inside_two_real_runs(pair):
 
 
 def test_loras_singular_values_are_those_of_the_scaled_product(pair):
-    lora, found = pair
-    model = load_trained(lora, run_folder(lora)).get_base_model()
-    layer = model.get_submodule(found[0].layer)
+    lora, model, found = pair
+    layer = model.get_base_model().get_submodule(found[0].layer)
     a, b = (part["default"].weight.double() for part in (layer.lora_A, layer.lora_B))
     expected = torch.linalg.svdvals(lora.scale * b @ a)[: lora.rank]
     assert found[0].lora == pytest.approx(expected.tolist(), rel=1e-2, abs=1e-7)

@@ -14,22 +14,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from editions import EDITIONS, NOTEBOOKS, build, built, code_cells
 
 from loralab import start
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "notebooks"))
-
-import build  # noqa: E402
-
+ROOT = NOTEBOOKS.parent
 COURSE = build.Address("https://github.com/someone/some-course", "v9.9.9")
-EDITIONS = [(source, language) for source in build.sources() for language in build.LANGUAGES]
 IMAGE = Path(f"{sys.prefix}-colab")  # as the Makefile names it
 ADVICE = "Upload loralab-….whl"
-
-
-def first_code(notebook):
-    return next(cell for cell in notebook.cells if cell.cell_type == "code")
 
 
 # --- the address
@@ -95,7 +87,7 @@ def test_repo_and_ref_take_precedence(checkout, monkeypatch):
 
 @pytest.mark.parametrize(("source", "language"), EDITIONS)
 def test_each_badge_opens_its_own_notebook(source, language):
-    cell = build.build(source, language, COURSE).cells[0]
+    cell = built(source, language, COURSE).cells[0]
     path = build.target(source, language).relative_to(ROOT).as_posix()
     (page,) = re.findall(r"\((https://colab\.research\.google\.com/github/[^)]*)\)", cell.source)
     assert page == f"https://colab.research.google.com/github/someone/some-course/blob/v9.9.9/{path}"
@@ -104,15 +96,14 @@ def test_each_badge_opens_its_own_notebook(source, language):
 
 @pytest.mark.parametrize(("source", "language"), EDITIONS)
 def test_without_an_address_there_is_no_badge_and_none_is_invented(source, language):
-    notebook = build.build(source, language)
+    notebook = built(source, language)
     assert "colab.research" not in nbformat.writes(notebook)
-    assert 'COURSE = ""\n' in first_code(notebook).source
+    assert 'COURSE = ""\n' in code_cells(notebook)[0].source
 
 
 @pytest.mark.parametrize(("source", "language"), EDITIONS)
 def test_the_first_cell_is_short_and_comes_before_any_other_code(source, language):
-    notebook = build.build(source, language, COURSE)
-    lines = first_code(notebook).source.splitlines()
+    lines = code_cells(built(source, language, COURSE))[0].source.splitlines()
     assert len([line for line in lines if line and line[0] != "#"]) <= 23 and max(map(len, lines)) <= 88
     assert not [line for line in lines if line.lstrip().startswith(("!", "%"))]
     assert 'DRIVE = False  # @param {type:"boolean"}' in lines
@@ -127,7 +118,7 @@ def test_the_first_cell_is_short_and_comes_before_any_other_code(source, languag
 
 def test_outputs_do_not_depend_on_the_address_but_on_the_language():
     source = build.sources()[0]
-    here, there, english = (build.build(source, *edition) for edition in (("es",), ("es", COURSE), ("en",)))
+    here, there, english = (built(source, *edition) for edition in (("es",), ("es", COURSE), ("en",)))
     assert build.code_hashes(here) == build.code_hashes(there) != build.code_hashes(english)
     assert [cell.id for cell in here.cells] == [cell.id for cell in there.cells]
 
@@ -270,7 +261,7 @@ def test_a_lesson_alone_runs_in_a_fresh_runtime(name, repository, runtime):
 
     address = build.Address(repository.as_uri(), "v0")
     notebook = build.build(ROOT / "notebooks" / "source" / f"{name}.py", "es", address)
-    position = notebook.cells.index(first_code(notebook))
+    position = notebook.cells.index(code_cells(notebook)[0])
     notebook.cells.insert(position + 1, nbformat.v4.new_code_cell(notebook.cells[position].source))
     done = runtime.execute(notebook)
 
@@ -278,7 +269,7 @@ def test_a_lesson_alone_runs_in_a_fresh_runtime(name, repository, runtime):
     assert only_line(first) == only_line(second)
     assert re.fullmatch(r"Python \S+ · torch \S+ · .*, \d+ GiB · perfil smoke", only_line(first))
     assert seconds(first) < 60 and seconds(second) < 2
-    for cell in (cell for cell in done.cells if cell.cell_type == "code"):
+    for cell in code_cells(done):
         assert cell.execution_count
         assert not [output.text for output in cell.outputs if output.get("name") == "stderr"]
 
@@ -292,7 +283,7 @@ def test_a_lesson_alone_runs_in_a_fresh_runtime(name, repository, runtime):
 
 def only_first(address=None, drive=False):
     """A notebook of the first cell alone, and a line that tells where results go."""
-    code = first_code(build.build(build.sources()[0], "en", address)).source
+    code = code_cells(built(build.sources()[0], "en", address))[0].source
     code = code.replace("DRIVE = False", f"DRIVE = {drive}")
     probe = "from loralab.train.run import results_dir\n\nprint(results_dir())"
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in (code, probe)])

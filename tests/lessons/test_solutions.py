@@ -5,21 +5,17 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import jupytext
 import nbformat
 import pytest
+from editions import EDITIONS, NOTEBOOKS, build, built, committed
 
 from loralab.lessons.exercises import exercises
 from loralab.messages import message, set_language
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-sys.path.insert(0, str(NOTEBOOKS))
-
-import build  # noqa: E402
-
-EDITIONS = [(source, language) for source in build.sources() for language in build.LANGUAGES]
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 TELLING = 15  # characters from which on a line of a solution gives it away
 
@@ -28,6 +24,7 @@ def exercise_cells(notebook):
     return {cell.metadata["exercise"]: cell for cell in notebook.cells if "exercise" in cell.metadata}
 
 
+@cache
 def regions(source):
     """The solutions of a source, and its code without them."""
     solutions, rest = [], []
@@ -67,31 +64,29 @@ def shown(notebook):
 def test_no_solution_is_in_a_students_edition(source, language):
     solutions, _ = regions(source)
     assert solutions
-    committed = nbformat.read(build.target(source, language), as_version=4)
-    for notebook in (build.build(source, language), committed):
+    for notebook in (built(source, language), committed(source, language)):
         assert leaked(source, shown(notebook)) == []
         assert "SOLUTION" not in shown(notebook)
-    assert leaked(source, shown(build.build(source, language, solutions=True)))
+    assert leaked(source, shown(built(source, language, solutions=True)))
 
 
 @pytest.mark.parametrize(("source", "language"), EDITIONS)
 def test_every_exercise_is_built_blank_and_says_so(source, language):
-    committed = exercise_cells(nbformat.read(build.target(source, language), as_version=4))
     set_language(language)
-    for key, cell in committed.items():
+    for key, cell in exercise_cells(committed(source, language)).items():
         assert "".join(output.get("text", "?") for output in cell.outputs).strip() == message("not_tried"), key
 
 
 def test_every_exercise_is_in_the_editions_of_both_kinds():
     for language in build.LANGUAGES:
         for solutions in (False, True):
-            notebooks = [build.build(source, language, solutions=solutions) for source in build.sources()]
+            notebooks = [built(source, language, solutions=solutions) for source in build.sources()]
             assert {key for notebook in notebooks for key in exercise_cells(notebook)} == set(exercises())
 
 
 @pytest.mark.parametrize(("source", "language"), EDITIONS)
 def test_in_an_instructors_edition_each_exercise_is_followed_by_its_grader(source, language):
-    cells = build.build(source, language, solutions=True).cells
+    cells = built(source, language, solutions=True).cells
     answers = [i for i, cell in enumerate(cells) if "exercise" in cell.metadata]
     for i in answers:
         answer, grader, key = cells[i], cells[i + 1], cells[i].metadata["exercise"]
@@ -128,30 +123,30 @@ answer = 2 * 3
 check("double", answer)"""
 
 
-def built(tmp_path, code, marks='exercise="double"', **options):
+def made(tmp_path, code, marks='exercise="double"', **options):
     source = tmp_path / "01_x.py"
     source.write_text(f'# %%\nLANGUAGE = "es"\n\n# %% {marks}\n{code}\n')
     return build.build(source, "es", **options).cells[1:]
 
 
 def test_an_indented_solution_becomes_dots(tmp_path):
-    (cell,) = built(tmp_path, FUNCTION)
+    (cell,) = made(tmp_path, FUNCTION)
     assert cell.source == 'def f(x):\n    """x, doubled."""\n    ...\n\n\ncheck("double", f)'
     assert cell.metadata["exercise"] == "double"
 
 
 def test_a_solution_at_module_level_goes(tmp_path):
-    (cell,) = built(tmp_path, VALUE)
+    (cell,) = made(tmp_path, VALUE)
     assert cell.source == 'answer = None\n\ncheck("double", answer)'
 
 
 def test_several_solutions_in_one_cell(tmp_path):
-    (cell,) = built(tmp_path, f"{VALUE.rsplit(chr(10), 2)[0]}\n{FUNCTION.replace('f)', 'f, answer)')}")
+    (cell,) = made(tmp_path, f"{VALUE.rsplit(chr(10), 2)[0]}\n{FUNCTION.replace('f)', 'f, answer)')}")
     assert "2 *" not in cell.source and "SOLUTION" not in cell.source and cell.source.count("...") == 1
 
 
 def test_the_grader_asks_what_check_asks(tmp_path):
-    answer, grader = built(tmp_path, FUNCTION, solutions=True)
+    answer, grader = made(tmp_path, FUNCTION, solutions=True)
     assert answer.source == FUNCTION
     assert grader.source == (
         'from loralab import grade\n\noutcome = grade("double", f)\nassert outcome.right, outcome.text'
@@ -177,12 +172,12 @@ def test_the_grader_asks_what_check_asks(tmp_path):
 )
 def test_an_exercise_that_cannot_be_blanked_is_refused_by_name(code, said, tmp_path):
     with pytest.raises(ValueError, match=rf"01_x\.py: 'double': .*{said}"):
-        built(tmp_path, code)
+        made(tmp_path, code)
 
 
 def test_a_solution_outside_an_exercise_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"01_x\.py: a solution outside"):
-        built(tmp_path, FUNCTION, marks="")
+        made(tmp_path, FUNCTION, marks="")
 
 
 @pytest.fixture

@@ -30,7 +30,6 @@ def bars():
     return memory_figures.memory_bars(plans, {method: size.peak for method, size in sizes.items()})
 
 
-@pytest.fixture
 def every(make, make_answers):
     """Every figure there is, once."""
     ones = [make(seed=0), make(seed=1)]
@@ -70,20 +69,18 @@ def every(make, make_answers):
     }
 
 
-def test_no_figure_is_left_out(every):
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_each_has_a_title_axes_with_names_a_text_with_numbers_and_letters_for_a_phone(language, make, make_answers):
+    set_language(language)
+    pictures = every(make, make_answers)
     drawn = {
         name
         for module in (diagrams, figures, memory_figures)
         for name, thing in vars(module).items()
         if getattr(thing, "__annotations__", {}).get("return") is Picture and not name.startswith("_")
     }
-    assert drawn == {name.split(",")[0] for name in every}
-
-
-@pytest.mark.parametrize("language", ["es", "en"])
-def test_each_has_a_title_axes_with_names_and_a_text_with_numbers(language, request):
-    set_language(language)
-    for name, picture in request.getfixturevalue("every").items():
+    assert drawn == {name.split(",")[0] for name in pictures}
+    for name, picture in pictures.items():
         assert title(picture), name
         assert len(re.findall(r"\d", picture.alt)) >= 2, name
         assert picture.png.startswith(b"\x89PNG")
@@ -92,6 +89,10 @@ def test_each_has_a_title_axes_with_names_and_a_text_with_numbers(language, requ
                 assert axes.get_xlabel() or len(picture.figure.axes) > 1, name
         shown = picture._repr_html_()
         assert re.match(r'<img style="width:600px;max-width:100%" alt="[^"]+" src="data:image/png;base64,', shown)
+        width = picture.figure.get_size_inches()[0]
+        for text in picture.figure.findobj(lambda artist: hasattr(artist, "get_fontsize") and artist.get_text()):
+            on_a_phone = text.get_fontsize() / 72 / width * 360  # CSS pixels on a screen 360 wide
+            assert on_a_phone >= 8.5, (name, text.get_text())
 
 
 def test_titles_say_what_the_data_shows(make):
@@ -239,11 +240,3 @@ def test_series_differ_in_grey_and_not_by_colour_alone():
     assert len(set(markers)) == len(set(lines)) == len(LINES)
     lightness = [np.dot([0.299, 0.587, 0.114], [int(c[i : i + 2], 16) for i in (1, 3, 5)]) for *_, c in LINES[:2]]
     assert abs(lightness[0] - lightness[1]) > 60
-
-
-def test_letters_are_readable_on_a_phone(every):
-    for name, picture in every.items():
-        width = picture.figure.get_size_inches()[0]
-        for text in picture.figure.findobj(lambda artist: hasattr(artist, "get_fontsize") and artist.get_text()):
-            on_a_phone = text.get_fontsize() / 72 / width * 360  # CSS pixels on a screen 360 wide
-            assert on_a_phone >= 8.5, (name, text.get_text())

@@ -2,47 +2,18 @@ import jinja2
 import pandas as pd
 import pytest
 import torch
+from chat_templates import CHATML, GEMMA2, GEMMA3, THINKING
 from tokenizers import Regex, pre_tokenizers
 
 from loralab.train.chat import IGNORED, PairCollator, conversation, encode_pairs, end_of_turn, prompt_ids, takes_system
 from loralab.train.models import load_tokenizer
-
-CHATML = """{%- for m in messages -%}
-{{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' -}}
-{%- endfor -%}
-{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"""
-
-# Qwen3: the answer after the last question opens with what it thought, and nothing if it was told not to think.
-THINKING = """{%- set ns = namespace(asked=0) -%}
-{%- for m in messages -%}{%- if m.role == 'user' -%}{%- set ns.asked = loop.index0 -%}{%- endif -%}{%- endfor -%}
-{%- for m in messages -%}
-{{- '<|im_start|>' + m.role + '\\n' -}}
-{%- if m.role == 'assistant' and loop.index0 > ns.asked -%}{{- '<think>\\n\\n</think>\\n\\n' -}}{%- endif -%}
-{{- m.content + '<|im_end|>\\n' -}}
-{%- endfor -%}
-{%- if add_generation_prompt -%}
-{{- '<|im_start|>assistant\\n' -}}
-{%- if enable_thinking is defined and enable_thinking is false -%}{{- '<think>\\n\\n</think>\\n\\n' -}}{%- endif -%}
-{%- endif -%}"""
-
-GEMMA3 = """{{- bos_token -}}
-{%- set system = messages[0].role == 'system' -%}
-{%- for m in (messages[1:] if system else messages) -%}
-{%- if (m.role == 'user') != (loop.index0 % 2 == 0) -%}{{- raise_exception('Roles must alternate') -}}{%- endif -%}
-{{- '<start_of_turn>' + ('model' if m.role == 'assistant' else m.role) + '\\n' -}}
-{%- if loop.first and system -%}{{- messages[0].content + '\\n\\n' -}}{%- endif -%}
-{{- m.content | trim + '<end_of_turn>\\n' -}}
-{%- endfor -%}
-{%- if add_generation_prompt -%}{{- '<start_of_turn>model\\n' -}}{%- endif -%}"""
-
-REFUSING = "{%- if messages[0].role == 'system' -%}{{- raise_exception('System role not supported') -}}{%- endif -%}"
 
 TEMPLATES = {
     "smollm2": ([], None, "<|im_end|>"),
     "qwen2.5": ([], CHATML, "<|im_end|>"),
     "qwen3": (["<think>", "</think>"], THINKING, "<|im_end|>"),
     "gemma3": (["<bos>", "<start_of_turn>", "<end_of_turn>"], GEMMA3, "<end_of_turn>"),
-    "gemma2": (["<bos>", "<start_of_turn>", "<end_of_turn>"], REFUSING + GEMMA3, "<end_of_turn>"),
+    "gemma2": (["<bos>", "<start_of_turn>", "<end_of_turn>"], GEMMA2, "<end_of_turn>"),
 }
 # Qwen's, which keeps line breaks apart from the word after them, as GPT-2's does not.
 QWEN_SPLIT = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from small import few_layers, without_dropout
 from transformers import TrainerCallback
-from without_dropout import without_dropout
 
-import loralab.train.generation
 from loralab.experiment import Result
 from loralab.profiles import load_profile
 from loralab.train import trainer as training
@@ -36,10 +35,14 @@ class PullThePlug(TrainerCallback):
             os._exit(1)
 
 
+def prepare(monkeypatch):
+    few_layers(monkeypatch)
+    monkeypatch.setattr(training, "load_for", without_dropout)
+
+
 def main(what, folder):
     """Run "all", or `classifying` alone ("killed" after its first epoch), and keep what this process got."""
-    loralab.train.generation.MAX_NEW_TOKENS = 8
-    training.load_for = without_dropout
+    prepare(pytest.MonkeyPatch())
     if what == "all":
         with pytest.raises(ValueError, match="batch_size is 1 and there are 2 processes"):
             run(classifying.but(batch_size=1))
@@ -67,8 +70,7 @@ def launch_this(what, folder):
 
 @pytest.fixture(autouse=True)
 def as_there(monkeypatch):
-    monkeypatch.setattr(loralab.train.generation, "MAX_NEW_TOKENS", 8)
-    monkeypatch.setattr(training, "load_for", without_dropout)
+    prepare(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
 from loralab.experiment import LORA_METHODS, PEFT_METHODS
 from loralab.lessons.by_hand import predict_texts
-from loralab.train.models import apply_method, count_parameters, load_for, load_tokenizer, load_trained
-from loralab.train.run import run, run_folder
+from loralab.train.models import apply_method, count_parameters, load_for, load_tokenizer
+from loralab.train.run import run
 
 TEXTS = ["A warm, funny film.", "Two hours that nobody will give me back, ever."]
 # MiniLM has 6 layers of width 384, and 1,536 in the feed-forward block; rank 8 on query and value; 16 virtual tokens.
@@ -29,10 +29,6 @@ COUNTS = {
 @pytest.fixture(scope="module")
 def tokenizer(smoke):
     return load_tokenizer(smoke.experiment("lora").model)
-
-
-def other_methods():
-    return [method for method in PEFT_METHODS if method != "lora"]
 
 
 @pytest.mark.parametrize("method", PEFT_METHODS)
@@ -75,20 +71,6 @@ def test_the_rank_stabilised_factor(smoke, rank):
     assert layer.scaling["default"] == experiment.scale == 6 / math.sqrt(rank)
 
 
-@pytest.mark.parametrize("method", other_methods())
-def test_a_run_from_training_to_a_reloaded_model(smoke, tokenizer, method):
-    experiment = smoke.experiment(method, train_size=32, validation_size=8, test_size=16, learning_rate=5e-3)
-    result = run(experiment)
-    assert len(result.predictions) == 16 and result.loss_by_step[-1] < result.loss_by_step[0]
-    reloaded = load_trained(experiment, run_folder(experiment))
-    answered = predict_texts(reloaded, tokenizer, TEXTS)
-    assert torch.isfinite(answered).all()
-    fresh = predict_texts(load_for(experiment), tokenizer, TEXTS)
-    assert not torch.allclose(answered, fresh, atol=1e-4)
-    again = load_trained(experiment, run_folder(experiment))
-    assert torch.equal(predict_texts(again, tokenizer, TEXTS), answered)
-
-
 def test_a_head_that_peft_would_leave_out_is_refused(smoke):
     model = DistilBertForSequenceClassification(DistilBertConfig(n_layers=1, vocab_size=100))
     with pytest.raises(ValueError, match="pre_classifier"):
@@ -97,7 +79,7 @@ def test_a_head_that_peft_would_leave_out_is_refused(smoke):
 
 
 def test_a_run_that_is_not_examined_never_sees_the_test(smoke):
-    experiment = smoke.experiment("lora", examined=False)
+    experiment = smoke.experiment("lora", train_size=16, validation_size=8, test_size=8, examined=False)
     result = run(experiment)
     assert (result.test, result.predictions, result.labels) == ({}, [], [])
     assert result.epochs[-1]["loss"] > 0

@@ -2,12 +2,14 @@ import copy
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from small import few_layers, without_dropout
 from transformers import (
     Gemma3Config,
     Gemma3ForConditionalGeneration,
@@ -16,7 +18,6 @@ from transformers import (
     Trainer,
     TrainerCallback,
 )
-from without_dropout import without_dropout
 
 from loralab.data.duplicates import words
 from loralab.data.splits import load_splits
@@ -38,7 +39,7 @@ from loralab.train.trainer import largest_step
 
 @pytest.fixture(scope="module")
 def lora(smoke):
-    return smoke.experiment("lora", epochs=2)
+    return smoke.experiment("lora", epochs=2, dropout=0.1, train_size=32, test_size=32, batch_size=8)
 
 
 class Recorder(TrainerCallback):
@@ -65,6 +66,30 @@ class PullThePlug(TrainerCallback):
             raise KeyboardInterrupt
 
 
+@pytest.fixture(scope="module")
+def kept(lora, tmp_path_factory):
+    """What a run of it leaves when it is whole, and when it was interrupted in its second epoch; and its result."""
+    folder = tmp_path_factory.mktemp("kept")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORALAB_RESULTS", str(folder / "whole"))
+        result = run(lora)
+        patch.setenv("LORALAB_RESULTS", str(folder / "interrupted"))
+        with pytest.raises(KeyboardInterrupt):
+            run(lora, callbacks=(PullThePlug(step=6),))
+    return folder, result
+
+
+@pytest.fixture
+def whole(kept, results):
+    shutil.copytree(kept[0] / "whole", results)
+    return kept[1]
+
+
+@pytest.fixture
+def interrupted(kept, results):
+    shutil.copytree(kept[0] / "interrupted", results)
+
+
 def first_step(experiment, monkeypatch, tmp_path, name):
     monkeypatch.setenv("LORALAB_RESULTS", str(tmp_path / name))
     recorder = Recorder()
@@ -85,44 +110,37 @@ def one_order(monkeypatch):
 
 @pytest.mark.parametrize("rows", [32, 30], ids=["even", "uneven"])
 def test_accumulation_gives_the_gradient_of_one_large_batch(smoke, monkeypatch, tmp_path, one_order, rows):
-    whole = smoke.experiment("head", train_size=rows, batch_size=rows)
+    whole = smoke.experiment("head", train_size=rows, validation_size=4, batch_size=rows, examined=False)
     parts = whole.but(batch_size=8, gradient_accumulation_steps=4)
     expected = first_step(whole, monkeypatch, tmp_path, "whole")
     actual = first_step(parts, monkeypatch, tmp_path, "parts")
     assert actual.norm == pytest.approx(expected.norm, rel=1e-4)
     torch.testing.assert_close(actual.gradient, expected.gradient, rtol=1e-4, atol=1e-6)
 
-
-def test_with_trainers_own_loss_it_would_be_four_times_too_large(smoke, monkeypatch, tmp_path, one_order):
-    whole = smoke.experiment("head", train_size=32, batch_size=32)
-    expected = first_step(whole, monkeypatch, tmp_path, "whole")
-
     class WithoutRemedy(training.LengthTrainer):
         def __init__(self, **kwargs):
             super().__init__(**{name: value for name, value in kwargs.items() if name != "compute_loss_func"})
 
     monkeypatch.setattr(training, "LengthTrainer", WithoutRemedy)
-    parts = whole.but(batch_size=8, gradient_accumulation_steps=4)
-    assert first_step(parts, monkeypatch, tmp_path, "parts").norm == pytest.approx(4 * expected.norm, rel=1e-3)
+    unmended = first_step(parts, monkeypatch, tmp_path, "unmended")
+    assert rows == 30 or unmended.norm == pytest.approx(4 * expected.norm, rel=1e-3)
 
 
-def test_a_run_is_loaded_the_second_time(lora, capsys):
-    first = run(lora)
-    capsys.readouterr()
-    assert run(lora.but(profile="other")) == first
+def test_a_run_is_loaded_the_second_time(lora, whole, capsys):
+    assert run(lora.but(profile="other")) == whole
     assert "done before" in capsys.readouterr().out
     assert not list(run_folder(lora).glob("checkpoint-*"))
 
 
-def test_what_a_result_holds(lora):
-    result = run(lora)
+def test_what_a_result_holds(lora, kept):
+    _, result = kept
     assert len(result.loss_by_step) == 2 * 4 and len(result.epochs) == 2
     assert abs(result.loss_by_step[0] - np.log(2)) < 0.1
     assert result.parameters["trainable"] == result.parameters["adapter"] + result.parameters["head"]
     assert result.seconds["training"] > 0 and result.seconds["evaluation"] > 0
     assert result.labels == load_splits(lora).test["label"].tolist()
     right = sum(a == b for a, b in zip(result.predictions, result.labels, strict=True))
-    assert result.test["accuracy"] == pytest.approx(right / 64)
+    assert result.test["accuracy"] == pytest.approx(right / 32)
     lengths = encode(load_splits(lora).train, load_tokenizer(lora.model), lora.max_length).lengths
     assert result.tokens["real"] == 2 * sum(lengths) <= result.tokens["padded"]
     # fp32 weights of 4 bytes are there in any case; with gradient and two Adam states a trained one takes 16
@@ -131,8 +149,7 @@ def test_what_a_result_holds(lora):
     assert set(result.provenance) == {"data", "recipe", "weights", "device", "processes", "date", "versions"}
 
 
-def test_accuracy_after_reload_is_identical(lora):
-    result = run(lora)
+def test_accuracy_after_reload_is_identical(lora, whole):
     test = encode(load_splits(lora).test, load_tokenizer(lora.model), lora.max_length)
     folder = run_folder(lora)
     trainer = Trainer(
@@ -143,41 +160,46 @@ def test_accuracy_after_reload_is_identical(lora):
         compute_metrics=objective_of(lora).scores,
     )
     exam = objective_of(lora).examine(trainer, None, lora, load_splits(lora), test)
-    assert exam["predictions"] == result.predictions and exam["test"] == result.test
+    assert exam["predictions"] == whole.predictions and exam["test"] == whole.test
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
-def test_an_interrupted_run_resumes_and_ends_the_same(smoke, method, monkeypatch, tmp_path, capsys):
-    experiment = smoke.experiment(method, epochs=2, dropout=0.1)
-    whole = run(experiment)
-    monkeypatch.setenv("LORALAB_RESULTS", str(tmp_path / "interrupted"))
-    with pytest.raises(KeyboardInterrupt):
-        run(experiment, callbacks=(PullThePlug(step=6),))
-    resumed = run(experiment)
-    assert "resuming from checkpoint-4" in capsys.readouterr().out
+def check_resumed(resumed, whole, shown):
+    assert "resuming from checkpoint-" in shown
     assert resumed.loss_by_step == whole.loss_by_step
     assert resumed.test == whole.test and resumed.epochs == whole.epochs
     assert resumed.memory["peak_bytes"] > 0
 
 
-def test_a_torn_checkpoint_is_not_resumed(lora, capsys):
+def test_an_interrupted_run_resumes_and_ends_the_same(lora, kept, interrupted, capsys):
+    check_resumed(run(lora), kept[1], capsys.readouterr().out)
+
+
+def test_so_it_is_with_full_fine_tuning(smoke, monkeypatch, tmp_path, capsys):
+    sizes = {"train_size": 8, "validation_size": 4, "test_size": 4, "batch_size": 4}
+    experiment = smoke.experiment("full", epochs=2, **sizes)
+    whole = run(experiment)
+    monkeypatch.setenv("LORALAB_RESULTS", str(tmp_path / "interrupted"))
     with pytest.raises(KeyboardInterrupt):
-        run(lora, callbacks=(PullThePlug(step=6),))
+        run(experiment, callbacks=(PullThePlug(step=3),))
+    check_resumed(run(experiment), whole, capsys.readouterr().out)
+
+
+def test_a_torn_checkpoint_is_not_resumed(lora, interrupted, capsys):
     path = run_folder(lora) / "checkpoint-4" / training.STAMP
     assert [stamp["seconds"] > 0 for _, stamp in training.whole_checkpoints(path.parent.parent)] == [True]
     for stamp in ("", "{}"):
         path.write_text(stamp)
         assert not list(training.whole_checkpoints(path.parent.parent))
     path.unlink()
-    assert len(run(lora).loss_by_step) == 8
+    with pytest.raises(KeyboardInterrupt):  # it begins anew
+        run(lora, callbacks=(PullThePlug(step=0),))
     assert "resuming" not in capsys.readouterr().out
 
 
-def test_a_checkpoint_of_another_recipe_is_moved_aside(lora, results, monkeypatch, capsys):
-    with pytest.raises(KeyboardInterrupt):
-        run(lora, callbacks=(PullThePlug(step=6),))
+def test_a_checkpoint_of_another_recipe_is_moved_aside(lora, interrupted, results, monkeypatch, capsys):
     monkeypatch.setattr(runner, "RECIPE", RECIPE + 1)
-    run(lora)
+    with pytest.raises(KeyboardInterrupt):
+        run(lora, callbacks=(PullThePlug(step=0),))
     assert "no longer matches (training version)" in capsys.readouterr().out
     assert next((results / "aside").iterdir()).joinpath("checkpoint-4").is_dir()
 
@@ -214,15 +236,14 @@ def test_a_damaged_result_is_named_kept_and_made_again(smoke, results, capsys):
 
 def test_methods_with_one_seed_train_on_the_same_batches(smoke, monkeypatch):
     seen = {}
-    original = training.LengthTrainer.training_step
 
     def watched(self, model, inputs, *arguments, **named):
         seen.setdefault(method, []).append(inputs["input_ids"].tolist())
-        return original(self, model, inputs, *arguments, **named)
+        return torch.zeros(())  # what it would learn does not matter here
 
     monkeypatch.setattr(training.LengthTrainer, "training_step", watched)
     for method in ("full", "lora"):
-        run(smoke.experiment(method, epochs=2))
+        run(smoke.experiment(method, epochs=2, examined=False))
     assert seen["full"] == seen["lora"]
     # the sampler's own batches, epoch by epoch
     experiment = smoke.experiment("lora", epochs=2)
@@ -239,7 +260,7 @@ def test_the_largest_step_is_never_the_first(lora):
 
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_the_largest_step_holds_the_longest_row(lora, epochs):
-    experiment = lora.but(epochs=epochs)
+    experiment = lora.but(epochs=epochs, batch_size=16)
     lengths = [*range(3, 66), 300]
     batches = [b for epoch in range(epochs) for b in training.batches_by_length(lengths, 16, experiment.seed, epoch)]
     where = [step for step, batch in enumerate(batches) if 63 in batch and step > 0]
@@ -268,12 +289,13 @@ def test_static_bytes_of_a_trained_layer():
 
 
 def test_the_frozen_baseline_learns(smoke):
-    result = run(smoke.experiment("frozen", train_size=500, test_size=500))
+    result = run(smoke.experiment("frozen", train_size=250, test_size=250))
     assert result.test["accuracy"] > 0.6
 
 
 def test_a_diverged_run_does_not_look_like_a_perfect_one(smoke):
-    losses = run(smoke.experiment("full", learning_rate=1e30)).loss_by_step
+    sizes = {"train_size": 16, "validation_size": 4, "batch_size": 4}
+    losses = run(smoke.experiment("full", learning_rate=1e30, examined=False, **sizes)).loss_by_step
     assert any(math.isnan(loss) or loss > 100 for loss in losses)
 
 
@@ -293,7 +315,7 @@ def answering(smoke):
 
 
 def test_an_answering_model_from_training_to_its_adapter(answering, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("loralab.train.generation.MAX_NEW_TOKENS", 8)
+    few_layers(monkeypatch)
     result = run(answering)
     assert "perplexity" in capsys.readouterr().out
     folder, splits = run_folder(answering), load_splits(answering)
@@ -301,9 +323,9 @@ def test_an_answering_model_from_training_to_its_adapter(answering, monkeypatch,
 
     encoded = encode_pairs(splits.train, load_tokenizer(answering.model), answering.max_length)
     assert len(result.loss_by_step) == len(result.learning_rate_by_step) == 2 * 2 and len(result.epochs) == 2
-    assert all(1 < loss < 8 for loss in result.loss_by_step) and result.loss_by_step[-1] < result.loss_by_step[0]
+    assert result.loss_by_step[-1] < result.loss_by_step[0]
     assert set(result.epochs[0]) == {"loss", "perplexity"}
-    assert result.parameters["trainable"] == 4_884_480 and result.parameters["head"] == 0
+    assert result.parameters["trainable"] == 4_884_480 * 2 / 30 and result.parameters["head"] == 0
     assert result.memory["peak_bytes"] > 4 * result.parameters["total"] + 12 * result.parameters["trainable"]
     answers = [sum(label >= 0 for label in row["labels"]) for row in encoded.dataset]
     assert result.tokens["trained"] == 2 * sum(answers) and result.tokens["real"] == 2 * sum(encoded.lengths)
@@ -340,7 +362,7 @@ def test_the_most_similar_answer_needs_no_model(smoke, capsys):
 
 @pytest.mark.parametrize("method", ["base", "few-shot"])
 def test_a_prompted_model_is_examined_and_not_trained(smoke, monkeypatch, method):
-    monkeypatch.setattr("loralab.train.generation.MAX_NEW_TOKENS", 4)
+    few_layers(monkeypatch)
     result = run(smoke.generation.experiment(method, test_size=2))
     assert len(result.predictions) == len(result.answer_nats) == 2 and result.test["perplexity"] > 1
     assert result.parameters == result.memory == {} and result.epochs == result.loss_by_step == []
@@ -349,7 +371,7 @@ def test_a_prompted_model_is_examined_and_not_trained(smoke, monkeypatch, method
 
 
 def test_all_that_is_padded_is_trained_on_in_the_original_recipe(smoke):
-    original = smoke.generation.variant("original", max_length=96, batch_size=4, epochs=2)
+    original = smoke.generation.variant("original", train_size=8, max_length=96, batch_size=4, epochs=2)
     tokenizer, train = load_tokenizer(original.model), load_splits(original).train
     encoded = encode_pairs(train, tokenizer, original.max_length)
     tokens = training.tokens_of_training(original, encoded, tokenizer)

@@ -1,0 +1,25 @@
+"""Models that tests can do without: what a base has of dropout, and most of a language model's layers."""
+
+from functools import partial
+
+from torch import nn
+from transformers import AutoModelForCausalLM
+
+import loralab.train.generation
+from loralab.train.models import load_for
+
+
+def without_dropout(experiment):
+    """The experiment's base with every dropout at 0: what is drawn differs with the order of rows and the processes."""
+    model = load_for(experiment)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    return model
+
+
+def few_layers(monkeypatch, tokens=8):
+    """Of a language model the first 2 layers (SmolLM2 has 30), and answers of so many tokens."""
+    monkeypatch.setattr(loralab.train.generation, "MAX_NEW_TOKENS", tokens)
+    cut = partial(AutoModelForCausalLM.from_pretrained, num_hidden_layers=2)
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", cut)
