@@ -65,7 +65,7 @@ def _plan(options: argparse.Namespace) -> int:
     try:
         with redirect_stdout(io.StringIO()):
             profile = start(options.language)
-        experiments = planner.wanted(profile, options.pairs)
+        experiments = planner.to_plan(profile, options.pairs)
         if options.json:
             print(planner.as_json(experiments))
             return 0

@@ -37,8 +37,8 @@ def to_download() -> dict[str, dict[str, Any]]:
     names = {name for experiment in experiments() for name in (experiment.model, experiment.dataset)}
     rows = {name: row for name, row in (assets("model") | assets("dataset")).items() if name in names and "hub" in row}
     load = huggingface_hub.try_to_load_from_cache  # a path if it is there; a data set has no such file
-    found = {name: load(row["hub"], "config.json", revision=row["revision"]) for name, row in rows.items()}
-    return {name: row for name, row in rows.items() if not isinstance(found[name], str)}
+    paths = {name: load(row["hub"], "config.json", revision=row["revision"]) for name, row in rows.items()}
+    return {name: row for name, row in rows.items() if not isinstance(paths[name], str)}
 
 
 def missing() -> list[str]:
@@ -128,13 +128,13 @@ def check_disk() -> Told:
     """Can each folder be written that has to be, and does its disk have room for all that goes there?"""
     from loralab.train.run import results_dir
 
-    sizes, wanted = trained_bytes(), to_download()
-    weights = sum(size / 4 for experiment, size in sizes.items() if experiment.model in wanted)
+    sizes, downloads = trained_bytes(), to_download()
+    weights = sum(size / 4 for experiment, size in sizes.items() if experiment.model in downloads)
     # Three checkpoints, as the oldest goes once the newest is there: weights and AdamW's two averages, no gradients.
     checkpoints = max(size * 3 / 4 * min(e.epochs, 3) for e, size in sizes.items())
     folders = {
         "LORALAB_CACHE": (cache_dir().absolute(), EMBEDDED if missing() else 0),
-        "HF_HOME": (Path(huggingface_hub.constants.HF_HUB_CACHE), weights + BESIDE_WEIGHTS * len(wanted)),
+        "HF_HOME": (Path(huggingface_hub.constants.HF_HUB_CACHE), weights + BESIDE_WEIGHTS * len(downloads)),
         "LORALAB_RESULTS": (results_dir().absolute(), checkpoints + KEPT),
     }
     there = {name: next(p for p in (path, *path.parents) if p.exists()) for name, (path, _) in folders.items()}
@@ -153,8 +153,8 @@ def check_disk() -> Told:
 
 def check_hub() -> Told:
     """Does the hub answer if the profile needs it, and is there a key if a model is gated? The key is never shown."""
-    wanted, host = to_download().values(), huggingface_hub.constants.ENDPOINT
-    if not wanted:
+    downloads, host = to_download().values(), huggingface_hub.constants.ENDPOINT
+    if not downloads:
         yield "ok", message("doctor_hub_unneeded"), ""
         return
     try:
@@ -162,9 +162,9 @@ def check_hub() -> Told:
         yield "ok", message("doctor_hub_answers", host=host), ""
     except Exception as error:  # those of several network stacks
         text = message("doctor_hub_silent", host=host, error=error)
-        models = any(row["kind"] == "model" for row in wanted)
+        models = any(row["kind"] == "model" for row in downloads)
         yield ("fail", text, message("doctor_hub_remedy")) if models else ("warn", text, message("doctor_hub_cached"))
-    if gated := ", ".join(row["hub"] for row in wanted if row.get("gated")):
+    if gated := ", ".join(row["hub"] for row in downloads if row.get("gated")):
         if huggingface_hub.get_token():
             yield "ok", message("doctor_token_there", models=gated), ""
         else:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from loralab.evidence.protocol import every_experiment
 from loralab.experiment import Experiment
-from loralab.memory.fitting import GPUS, ROOM, able, changes, fits, said, title, verdict
+from loralab.memory.fitting import GPUS, ROOM, changes, changes_text, fit_text, fits, supports, title
 from loralab.memory.measurement import measure_apart
 from loralab.memory.planning import Plan, largest_batch, plan
 from loralab.memory.tracing import PART_NAMES
@@ -17,7 +17,7 @@ from loralab.profiles import Profile, Track
 from loralab.train.hardware import Device, detect, resolve
 
 
-def wanted(profile: Profile, pairs: Sequence[str]) -> list[Experiment]:
+def to_plan(profile: Profile, pairs: Sequence[str]) -> list[Experiment]:
     """What to plan: without pairs all that the profile trains, each size once; else one experiment.
 
     A pair is `field=value`, of Experiment's fields; what no pair names is as in the profile. `model` may be the path of
@@ -27,12 +27,12 @@ def wanted(profile: Profile, pairs: Sequence[str]) -> list[Experiment]:
         given = dict(map(_pair, pairs))
         track: Track = profile.generation if given.get("task") == "generation" else profile
         return [track.experiment(given.pop("method", "lora"), **given)]
-    found: dict[str, Experiment] = {}
+    sizes: dict[str, Experiment] = {}
     for track in (profile, profile.generation):
         for experiment in (*every_experiment(track), *map(track.variant, track.variants)):
             if experiment.trains:
-                found.setdefault(experiment.but(seed=0, learning_rate=1, examined=True, alpha=1).key, experiment)
-    return list(found.values())
+                sizes.setdefault(experiment.but(seed=0, learning_rate=1, examined=True, alpha=1).key, experiment)
+    return list(sizes.values())
 
 
 def _pair(text: str) -> tuple[str, Any]:
@@ -50,7 +50,7 @@ def _pair(text: str) -> tuple[str, Any]:
 
 def on_each(experiment: Experiment) -> dict[Device, Plan | None]:
     """The plan on this machine and on each GPU, None where that cannot compute as the experiment asks."""
-    return {device: plan(experiment, device) if able(experiment, device) else None for device in (detect(), *GPUS)}
+    return {device: plan(experiment, device) if supports(experiment, device) else None for device in (detect(), *GPUS)}
 
 
 def rows_that_fit(planned: Plan) -> int | None:
@@ -93,7 +93,7 @@ def as_text(experiments: Sequence[Experiment]) -> Iterator[str]:
         lines = [title(next(filter(None, plans.values()))), table]
         for device, planned in plans.items():
             if planned and fits(planned) is False:
-                lines += [message("to_fit", device=device.name), said(changes(planned), planned)]
+                lines += [message("to_fit", device=device.name), changes_text(changes(planned), planned)]
         yield "\n".join(lines) + "\n"
     yield message("plan_note", room=percent(ROOM, 0))
 
@@ -105,7 +105,7 @@ def _shown(device: Device, planned: Plan | None) -> dict[str, str]:
         texts["of_gib"] = gibibytes(device.memory)
     if planned:
         most = rows_that_fit(planned)
-        texts |= {"precision": planned.experiment.precision, "verdict": verdict(planned)}
+        texts |= {"precision": planned.experiment.precision, "verdict": fit_text(planned)}
         texts |= dict(zip(PART_NAMES, map(gibibytes, planned.parts.values()), strict=True))
         texts |= {"peak_gib": gibibytes(planned.peak), "largest_batch": "–" if most is None else number(most, 0)}
     return {message(key): text for key, text in texts.items()}
@@ -123,7 +123,7 @@ def measured_text(experiments: Sequence[Experiment]) -> Iterator[str]:
         planned = plan(experiment, device)
         if planned.peak > device.memory > 0:
             values = {"name": title(planned), "need": gibibytes(planned.peak), "memory": gibibytes(device.memory)}
-            advice = said(changes(planned), planned)
+            advice = changes_text(changes(planned), planned)
             raise ValueError(message("does_not_fit", device=device.name, advice=advice, **values))
         size = measure_apart(experiment, planned.rows, planned.length)
         peaks, seconds = {"planned": gibibytes(size.plan.peak), "peak": gibibytes(size.peak)}, number(size.seconds, 2)

@@ -7,11 +7,11 @@ import pytest
 import loralab.memory.measurement
 from loralab import planner
 from loralab.__main__ import main
-from loralab.memory.fitting import GPUS, ROOM, able, changes, fits, said
+from loralab.memory.fitting import GPUS, ROOM, changes, changes_text, fits, supports
 from loralab.memory.measurement import measure_apart, published
 from loralab.memory.planning import largest_batch, plan
 from loralab.messages import set_language
-from loralab.planner import as_json, measured_text, wanted
+from loralab.planner import as_json, measured_text, to_plan
 from loralab.profiles import load_profile
 from loralab.train.hardware import Device
 
@@ -50,15 +50,15 @@ def gpu_of(size):
 )
 def test_the_gpus_that_gemma_fits_one_example_at_a_time(gemma, weights, method, fitting):
     experiment = gemma.experiment(method, weights=weights, batch_size=1)
-    assert {gpu for gpu in GPUS if able(experiment, gpu) and fits(plan(experiment, gpu))} == fitting
+    assert {gpu for gpu in GPUS if supports(experiment, gpu) and fits(plan(experiment, gpu))} == fitting
 
 
 def test_what_a_device_cannot_compute(gemma):
     lora = gemma.experiment("lora", precision="auto")
-    assert not able(lora, T4) and able(lora, L4)  # bf16
-    assert able(lora.but(weights="nf4"), T4) and not able(lora.but(weights="nf4"), CPU)
-    assert not able(lora.but(weights="fp32", precision="fp16"), CPU)
-    assert able(load_profile("t4").experiment("full"), T4)
+    assert not supports(lora, T4) and supports(lora, L4)  # bf16
+    assert supports(lora.but(weights="nf4"), T4) and not supports(lora.but(weights="nf4"), CPU)
+    assert not supports(lora.but(weights="fp32", precision="fp16"), CPU)
+    assert supports(load_profile("t4").experiment("full"), T4)
 
 
 def test_changes_take_less_and_say_so(tiny):
@@ -144,7 +144,7 @@ def test_a_model_whose_step_depends_on_its_values_is_named(tmp_path, tiny, capsy
 
 
 def test_a_profile_is_planned_once_for_each_size():
-    experiments = wanted(load_profile("study"), [])
+    experiments = to_plan(load_profile("study"), [])
     assert len({experiment.but(seed=0).key for experiment in experiments}) == len(experiments)
     # The comparison, other ranks, modules and methods, and other sizes of batch: the variants, of the generation track.
     assert {experiment.method for experiment in experiments} == {
@@ -166,7 +166,7 @@ def test_another_architecture_is_planned_without_the_changes_that_it_does_not_ta
     found = changes(plan(tiny.but(model=str(path)), gpu_of(2**20)))
     assert {change.plan.experiment.method for change in found} == {"full"} and len(found) >= 3
     head = plan(load_profile("cpu").experiment("head", batch_size=1, max_length=1), Device("cpu", "CPU", 2**20))
-    assert "use a smaller model" in said(changes(head), head)
+    assert "use a smaller model" in changes_text(changes(head), head)
 
 
 def test_a_model_without_fused_attention_is_planned(tmp_path):
@@ -180,18 +180,18 @@ def test_a_model_without_fused_attention_is_planned(tmp_path):
 
 def test_an_experiment_is_named_by_its_fields(smoke):
     pairs = ["task=generation", "method=lora", "rank=4", "dropout=0.1", "activation_checkpointing=true"]
-    (experiment,) = wanted(smoke, [*pairs, "target_modules=q_proj,v_proj", "max_length=512"])
+    (experiment,) = to_plan(smoke, [*pairs, "target_modules=q_proj,v_proj", "max_length=512"])
     expected = smoke.generation.experiment(
         "lora", rank=4, dropout=0.1, activation_checkpointing=True, target_modules=("q_proj", "v_proj"), max_length=512
     )
     assert experiment == expected
-    assert wanted(smoke, ["max_length=none"])[0].max_length is None
+    assert to_plan(smoke, ["max_length=none"])[0].max_length is None
 
 
 @pytest.mark.parametrize("pair", ["rank", "rank=", "size=3", "=3"])
 def test_a_pair_that_is_none_is_named(smoke, pair):
     with pytest.raises(ValueError, match="is not field=value"):
-        wanted(smoke, [pair])
+        to_plan(smoke, [pair])
 
 
 @pytest.mark.parametrize(("language", "heading"), [("es", "activaciones"), ("en", "activations")])

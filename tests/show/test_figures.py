@@ -202,19 +202,12 @@ def test_the_crossover_says_where_lora_costs():
     assert "16 × 512: \u221250%" in picture.alt
 
 
-def test_plans_stand_beside_what_was_measured_and_what_others_say():
-    from accelerate.commands.estimate import estimate_training_usage
-
+def test_plans_stand_beside_what_was_measured():
     sizes = published()
     table = memory_figures.size_table(sizes)
     assert len(table) == len(sizes) and "\u22120%" not in table.to_string()
     assert list(table.iloc[:, 3]) == [number(size.plan.peak / 2**20, 1) for size in sizes]
     assert list(table.iloc[:, 4]) == [number(size.peak / 2**20, 1) for size in sizes]
-    full = [size for size in sizes if size.plan.experiment.method == "full" and not size.plan.attention]
-    plain = [size for size in full if size.plan.experiment.gradient_accumulation_steps == 1]
-    anchors = memory_figures.anchor_table(sizes)
-    theirs = [estimate_training_usage(size.plan.static["weights"], "float32")["step"] for size in plain]
-    assert list(anchors["accelerate estimate-memory"]) == [number(peak / 2**20, 0) for peak in theirs]
 
 
 def test_a_method_looks_the_same_in_every_figure(make, make_answers):

@@ -6,8 +6,6 @@ from statsmodels.stats.weightstats import ttost_paired
 from loralab.show.stats import (
     Difference,
     accuracy_values,
-    bootstrap_half,
-    coverage,
     detectable,
     equivalence_p,
     half_width,
@@ -222,33 +220,13 @@ def test_mcnemar_worked_by_hand():
     assert mcnemar_p(a, a, labels) == 1.0
 
 
-def test_with_one_seed_the_bootstrap_is_the_formula():
-    rng = np.random.default_rng(0)
-    a, b = (rng.random(1000) < p for p in (0.83, 0.80))
-    formula = paired_difference(a.astype(int), b.astype(int), [1] * 1000).half()
-    assert bootstrap_half(*accuracy_values(a, b, [1] * 1000)) == pytest.approx(formula, rel=0.06)
-
-
-def test_a_ratio_s_bootstrap_is_the_formula():
-    rng = np.random.default_rng(0)
-    tokens = rng.integers(5, 60, size=400)
-    a, b = (tokens * 4 + rng.normal(0, 3, size=400) for _ in range(2))
-    assert bootstrap_half(*loss_values(a, b, tokens)) == pytest.approx(loss_difference(a, b, tokens).half(), rel=0.06)
-
-
 @pytest.mark.parametrize("seeds", [3, 5])
-def test_both_intervals_catch_the_truth_at_least_as_often_as_they_say(seeds):
+def test_the_interval_catches_the_truth_at_least_as_often_as_it_says(seeds):
     """Seeds, examples and both together move the score; 300 studies, so an error of 2.5 points is to be expected."""
-    rng, triangle, bootstrap = np.random.default_rng(seeds), 0, 0
+    rng, caught = np.random.default_rng(seeds), 0
     for _ in range(300):
         question, run = rng.normal(0, 0.2, size=300), rng.normal(0, 0.012, size=(seeds, 1))
         values = 0.01 + question + run + rng.normal(0, 0.2, size=(seeds, 300))
         difference = loss_difference(values, np.zeros_like(values), [1] * 300)
-        triangle += abs(difference.mean - 0.01) < difference.half()
-        bootstrap += abs(difference.mean - 0.01) < bootstrap_half(values, np.ones(300), draws=200)
-    assert triangle / 300 > 0.925 and bootstrap / 300 > 0.925
-
-
-def test_coverage_is_known_where_only_one_kind_of_luck_is_there():
-    assert coverage(3, training=1.0, exam=0.0) == pytest.approx(0.95, abs=0.015)
-    assert coverage(5, training=0.5, exam=0.5) > 0.95
+        caught += abs(difference.mean - 0.01) < difference.half()
+    assert caught / 300 > 0.925

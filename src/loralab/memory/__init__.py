@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = offer(
     __name__,
     {
         "planning": "peaks plan",
-        "fitting": "GPUS able fits",
+        "fitting": "GPUS fits supports",
         "measurement": "measure_apart",
         "figures": "crossover memory_bars",
     },

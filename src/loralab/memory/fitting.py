@@ -59,29 +59,31 @@ def changes(planned: Plan) -> list[Change]:
         asked += [("change_weights", {"weights": weights}) for weights in possible]
     if (experiment.max_length or 0) > 1:
         asked.append(("change_length", {"max_length": (experiment.max_length or 0) // 2}))
-    found = []
+    possible_changes = []
     for key, change in asked:
         try:
             changed = plan(experiment.but(**change), device)
         except ValueError:  # no change for this model or method, which is not to hide those that are
             continue
         if changed.peak < planned.peak:
-            found.append(Change(message(key, **{name: str(value) for name, value in change.items()}), changed))
-    return found
+            possible_changes.append(
+                Change(message(key, **{name: str(value) for name, value in change.items()}), changed)
+            )
+    return possible_changes
 
 
-def said(listed: Sequence[Change], planned: Plan) -> str:
+def changes_text(listed: Sequence[Change], planned: Plan) -> str:
     """Changes to a plan in words, a line each, with what they save and whether that is enough."""
     if not listed:
         return message("nothing_to_change")
     lines = []
     for change in listed:
         peak, saved = gibibytes(change.plan.peak), gibibytes(planned.peak - change.plan.peak)
-        lines.append(message("change_line", change=change.text, peak=peak, saved=saved, verdict=verdict(change.plan)))
+        lines.append(message("change_line", change=change.text, peak=peak, saved=saved, fit=fit_text(change.plan)))
     return "\n".join(lines)
 
 
-def verdict(planned: Plan) -> str:
+def fit_text(planned: Plan) -> str:
     """Whether a plan fits, in words."""
     return message({True: "fits", False: "too_large", None: "memory_not_known"}[fits(planned)])
 
@@ -99,7 +101,7 @@ def title(planned: Plan) -> str:
     )  # fmt: skip
 
 
-def able(experiment: Experiment, device: Device) -> bool:
+def supports(experiment: Experiment, device: Device) -> bool:
     """Whether the device computes in the precision and holds the weights that the experiment asks for."""
     if experiment.precision not in ("auto", *precisions(device)):
         return False

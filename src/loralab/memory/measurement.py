@@ -101,8 +101,8 @@ def measure(experiment: Experiment, rows: int, length: int, attention: str | Non
         trainer.remove_callback(PrinterCallback)
         trainer.train()
     named = replace(planned, experiment=experiment.but(model=Path(experiment.model).stem))  # no path of this machine
-    found, seconds = peak.result, statistics.median(watch.seconds[UNTIMED:])
-    return Size(plan=named, peak=found["peak_bytes"], static=watch.static, method=found["method"], seconds=seconds)
+    result, seconds = peak.result, statistics.median(watch.seconds[UNTIMED:])
+    return Size(plan=named, peak=result["peak_bytes"], static=watch.static, method=result["method"], seconds=seconds)
 
 
 def measure_apart(experiment: Experiment, rows: int, length: int, attention: str | None = None) -> Size:
@@ -125,11 +125,11 @@ def write_sizes(folder: Path) -> None:
 
     Nothing is written before all are there, so that the file is of one machine and one state of the code.
     """
-    found = []
+    sizes = []
     for asked in combinations():
-        found.append(size := measure_apart(**asked))
+        sizes.append(size := measure_apart(**asked))
         print(message("size_line", name=size_name(size), ratio=number(size.ratio, 3)), flush=True)
-    write_atomically(folder / SIZES, json.dumps([asdict(size) for size in found], indent=1) + "\n")
+    write_atomically(folder / SIZES, json.dumps([asdict(size) for size in sizes], indent=1) + "\n")
 
 
 def size_name(size: Size) -> str:
@@ -163,7 +163,7 @@ def published() -> list[Size]:
 
 def combinations() -> list[dict[str, Any]]:
     """The steps that plan and measurement are compared on: arguments of `measure`."""
-    found = []
+    listed = []
     for model, task, rows, length, cases in COMBINATIONS:
         base = Experiment(
             dataset="film-reviews" if task == "classification" else "quixote-qa", model=model, task=task, method="full",
@@ -172,8 +172,8 @@ def combinations() -> list[dict[str, Any]]:
         for case in cases:
             changes = dict(case)
             attention = changes.pop("attention", None)
-            found.append({"experiment": base.but(**changes), "rows": rows, "length": length, "attention": attention})
-    return found
+            listed.append({"experiment": base.but(**changes), "rows": rows, "length": length, "attention": attention})
+    return listed
 
 
 GEMMA = str(files("loralab_data").joinpath("gemma-3-270m.json"))

@@ -68,8 +68,8 @@ def take_step(experiment: Experiment, kind: str, rows: int, length: int, attenti
     try:
         return _counted(model, experiment, Kernels(kind, mixed), rows, length)
     except Exception as error:  # whatever the model's own code does, or torch where content is not there
-        name, said = Path(experiment.model).name, f"{type(error).__name__}: {error}".rstrip(".")
-        raise ValueError(message("not_followed", model=name, error=said)) from error
+        name, reason = Path(experiment.model).name, f"{type(error).__name__}: {error}".rstrip(".")
+        raise ValueError(message("not_followed", model=name, error=reason)) from error
     finally:
         logger.setLevel(level)
 
@@ -249,10 +249,10 @@ class Fused(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[Any, ...]:
         """The gradients of query, key and value."""
         query, key, value, output, sums, mask = ctx.saved_tensors
-        found = aten._scaled_dot_product_flash_attention_for_cpu_backward(
+        gradients = aten._scaled_dot_product_flash_attention_for_cpu_backward(
             gradients[0], query, key, value, output, sums, 0.0, ctx.causal, attn_mask=mask, scale=ctx.scale
         )
-        return (*found, None, None, None)
+        return (*gradients, None, None, None)
 
 
 def _dropout(input: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
