@@ -1,21 +1,36 @@
 import ast
 import re
+import tomllib
 from pathlib import Path
 from string import Formatter
 
 import pytest
 
 from loralab import messages
-from loralab.messages import MESSAGES, clock, message, number, percent, set_language
+from loralab.lessons.catalogue import exercises, predictions, texts
+from loralab.messages import LANGUAGES, MESSAGES, clock, message, number, percent, set_language
 
 SOURCE = Path(messages.__file__).parent
 LESSONS = Path(__file__).parents[1] / "notebooks" / "source"
 
 
-def test_both_languages_say_the_same_values():
-    for key, texts in MESSAGES.items():
-        spanish, english = ({name for _, name, _, _ in Formatter().parse(text) if name} for text in texts)
-        assert spanish == english, key
+def test_every_language_says_the_same_values():
+    lessons = [dict(entry) for table in (predictions(), exercises()) for _, entry in texts(table)]
+    rows = [{language: MESSAGES[language][key] for language in LANGUAGES} for key in MESSAGES["es"]]
+    for row in (*rows, *lessons):
+        asked = [{name for _, name, _, _ in Formatter().parse(row[language]) if name} for language in LANGUAGES]
+        assert asked[1:] == asked[:-1], row
+
+
+def test_no_key_stands_in_two_rooms():
+    keys = [key for path in SOURCE.rglob("es.toml") for key in tomllib.loads(path.read_text(encoding="utf-8"))]
+    assert len(keys) == len(set(keys))
+
+
+def test_a_language_that_lacks_a_message_is_refused(monkeypatch):
+    monkeypatch.setattr(messages, "LANGUAGES", ("es", "fr"))
+    with pytest.raises(ValueError, match=r"unknown.* Write them in each fr.toml"):
+        messages._read()
 
 
 def test_every_message_is_found_by_its_key_and_every_key_is_written_whole():
@@ -23,9 +38,9 @@ def test_every_message_is_found_by_its_key_and_every_key_is_written_whole():
     calls = [n for s in sources for n in ast.walk(ast.parse(s)) if isinstance(n, ast.Call)]
     keys = [call.args[0] for call in calls if getattr(call.func, "id", "") == "message"]
     assert not [ast.unparse(key) for key in keys if isinstance(key, ast.JoinedStr | ast.BinOp)]
-    assert {key.value for key in keys if isinstance(key, ast.Constant)} <= set(MESSAGES)
+    assert {key.value for key in keys if isinstance(key, ast.Constant)} <= set(MESSAGES["en"])
     written = set(re.findall(r"""(["'])([\w-]+)\1""", "\n".join(sources)))
-    assert set(MESSAGES) <= {key for _, key in written}
+    assert set(MESSAGES["en"]) <= {key for _, key in written}
 
 
 def test_numbers_as_each_language_writes_them():

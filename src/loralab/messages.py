@@ -1,8 +1,11 @@
-"""What the package says to people, in Spanish and in English (messages.toml), and numbers in each."""
+"""What the package says to people, and how each language writes numbers.
+
+A room's messages stand in its es.toml and en.toml; a third language is a file more in each.
+"""
 
 import tomllib
 from collections.abc import Collection
-from importlib.resources import files
+from pathlib import Path
 
 LANGUAGES = ("es", "en")
 
@@ -23,7 +26,7 @@ def language() -> str:
 
 def message(key: str, **values: object) -> str:
     """The message of that key in the language in force, with its values filled in."""
-    return MESSAGES[key][LANGUAGES.index(_language)].format(**values)
+    return MESSAGES[_language][key].format(**values)
 
 
 def one_of(what: str, given: object, choices: Collection[str]) -> None:
@@ -65,9 +68,16 @@ def clock(seconds: float) -> str:
     return f"{number(seconds, 0)} s" if seconds < 120 else f"{number(seconds / 60, 1)} min"
 
 
-def _read() -> dict[str, tuple[str, str]]:
-    table = tomllib.loads(files("loralab").joinpath("messages.toml").read_text(encoding="utf-8"))
-    return {key: (row["es"], row["en"]) for key, row in table.items()}
+def _read() -> dict[str, dict[str, str]]:
+    folder, texts = Path(__file__).parent, {}
+    for language in LANGUAGES:
+        paths = sorted(folder.rglob(f"{language}.toml"))
+        texts[language] = {key: text for path in paths for key, text in tomllib.loads(path.read_text("utf-8")).items()}
+        if lacking := texts[LANGUAGES[0]].keys() ^ texts[language].keys():
+            raise ValueError(
+                f"Not in every language: {', '.join(sorted(lacking))}. Write them in each {language}.toml."
+            )
+    return texts
 
 
 MESSAGES = _read()

@@ -7,8 +7,9 @@ from pathlib import Path
 import jupytext
 import pytest
 
+from loralab.lessons import catalogue
 from loralab.lessons.answers import OTHER
-from loralab.lessons.catalogue import exercises, incomplete, known
+from loralab.lessons.catalogue import exercises, known
 from loralab.lessons.exercises import grade
 from loralab.profiles import load_profile
 
@@ -111,6 +112,7 @@ def test_an_error_in_a_students_function_is_passed_on():
         grade("waste", lambda lengths, batch_size: 1 / 0)
 
 
-def test_a_text_that_lacks_a_language_is_named():
-    entry = {"why": {"es": "x", "en": "x"}, "hints": {"half": {"wrong": "x = 1", "es": "x"}}}
-    assert list(incomplete(entry)) == [("hints.half", ["en"])]
+def test_a_text_that_lacks_a_language_is_named(monkeypatch):
+    monkeypatch.setattr(catalogue, "LANGUAGES", ("es", "en", "fr"))
+    with pytest.raises(ValueError, match=r"lesson_1.toml lacks .* in predictions.always_favourable.ask, .* es, en, fr"):
+        catalogue._read.__wrapped__(1)

