@@ -87,10 +87,6 @@ class Profile(Track):
 
     generation: Track
 
-    def named(self, name: str) -> "Profile":
-        """The same profile under another name, which its experiments carry."""
-        return replace(self, name=name, generation=replace(self.generation, name=name))
-
 
 def load_profile(name: str) -> Profile:
     """The profile of that name, or the one in a TOML file of one's own.

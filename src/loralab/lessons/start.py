@@ -52,8 +52,8 @@ def chosen_profile() -> Profile:
             profile = profile.on(str(path))
         else:
             profile = replace(profile, generation=profile.generation.on(str(path)))
-    profile = replace(_fitted(profile), generation=_fitted(profile.generation))
-    return profile.named(profile_name())
+    generation = replace(_fitted(profile.generation), name=profile_name())
+    return replace(_fitted(profile), name=profile_name(), generation=generation)
 
 
 def _fitted(track: T) -> T:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
@@ -121,14 +120,17 @@ def measure_apart(experiment: Experiment, rows: int, length: int, attention: str
 
 
 def write_sizes(folder: Path) -> None:
-    """Measure every combination, saying how each went, and write them to the folder. Raises what `measure_apart` does.
+    """Measure again every step that data/sizes.json has, saying how each went, and write them to the folder.
 
-    Nothing is written before all are there, so that the file is of one machine and one state of the code.
+    A step is added by a row with its experiment. Nothing is written before all are there, so that the file is of one
+    machine and one state of the code. Raises what `measure_apart` raises.
     """
     sizes = []
-    for asked in combinations():
-        sizes.append(size := measure_apart(**asked))
-        print(message("size_line", name=size_name(size), ratio=number(size.ratio, 3)), flush=True)
+    for was in published():
+        experiment, written = was.plan.experiment, files("loralab_data").joinpath(f"{was.plan.experiment.model}.json")
+        asked = experiment.but(model=str(written)) if written.is_file() else experiment
+        sizes.append(size := measure_apart(asked, was.plan.rows, was.plan.length, was.plan.attention))
+        print(f"{size_name(size)}: plan over measurement {size.ratio:.3f}", flush=True)
     write_atomically(folder / SIZES, json.dumps([asdict(size) for size in sizes], indent=1) + "\n")
 
 
@@ -159,40 +161,6 @@ def published() -> list[Size]:
     """The sizes in data/sizes.json."""
     text = files("loralab_data").joinpath(SIZES).read_text(encoding="utf-8")
     return [loaded(row) for row in json.loads(text)]
-
-
-def combinations() -> list[dict[str, Any]]:
-    """The steps that plan and measurement are compared on: arguments of `measure`."""
-    listed = []
-    for model, task, rows, length, cases in COMBINATIONS:
-        base = Experiment(
-            dataset="film-reviews" if task == "classification" else "quixote-qa", model=model, task=task, method="full",
-            train_size=1, validation_size=1, test_size=1, max_length=length, batch_size=rows,
-        )  # fmt: skip
-        for case in cases:
-            changes = dict(case)
-            attention = changes.pop("attention", None)
-            listed.append({"experiment": base.but(**changes), "rows": rows, "length": length, "attention": attention})
-    return listed
-
-
-GEMMA = str(files("loralab_data").joinpath("gemma-3-270m.json"))
-FULL, HEAD, LORA = {"method": "full"}, {"method": "head"}, {"method": "lora"}
-EVERYWHERE = LORA | {"target_modules": "all-linear"}
-CHECKPOINTED, DROPPING, PLAIN = {"activation_checkpointing": True}, {"dropout": 0.1}, {"attention": "eager"}
-COMBINATIONS: Sequence[tuple[str, str, int, int, Sequence[dict[str, Any]]]] = (
-    ("minilm-l6", "classification", 16, 64, [
-        FULL, HEAD, LORA, LORA | DROPPING, FULL | {"gradient_accumulation_steps": 2},
-        *({"method": method} for method in ("dora", "pissa", "ia3", "prompt", "prefix")),
-    ]),
-    ("distilbert-base-uncased", "classification", 16, 128, [
-        FULL, FULL | PLAIN, LORA, LORA | PLAIN, EVERYWHERE, EVERYWHERE | DROPPING, HEAD,
-    ]),
-    ("distilbert-base-uncased", "classification", 16, 512, [FULL, LORA, EVERYWHERE | DROPPING]),
-    ("bert-base-uncased", "classification", 8, 128, [FULL, LORA]),
-    ("smollm2-135m", "generation", 4, 128, [FULL, LORA, LORA | CHECKPOINTED, LORA | DROPPING, LORA | PLAIN]),
-    (GEMMA, "generation", 2, 64, [FULL, LORA, LORA | CHECKPOINTED]),
-)  # fmt: skip
 
 
 if __name__ == "__main__":
