@@ -84,9 +84,9 @@ unit-lowest: setup $(VENV)-lowest/.ready ## run the unit tests with the lowest v
 lessons: setup ## run every Spanish lesson on tiny data, each one alone
 	$(OFFLINE) $(BIN)/pytest -x --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) notebooks/es
 
-# Unit tests and lessons side by side, each with one core: threads that wait for each other's take twice as long.
-test: lint ## everything that CI checks
-	OMP_NUM_THREADS=1 $(MAKE) --jobs=2 unit lessons
+# Two at a time, each with one core: threads that wait for each other's take twice as long.
+test: setup ## everything that CI checks
+	OMP_NUM_THREADS=1 $(MAKE) --jobs=2 lint unit lessons
 
 test-all: lint lessons unit-colab unit-lowest $(GRADING) ## the same, and the checks that take minutes, with other versions too
 	$(OFFLINE) $(BIN)/pytest tests -m 'slow or not slow'
