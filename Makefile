@@ -96,9 +96,9 @@ wheel: setup ## build dist/loralab-VERSION-py3-none-any.whl, to upload to Colab
 	rm -rf build
 	"$(BIN)/pip" wheel --quiet --no-deps --wheel-dir dist .
 
-# Unit tests and lessons side by side, each with one core: threads that wait for each other's take twice as long.
-test: lint ## everything that CI checks
-	OMP_NUM_THREADS=1 $(MAKE) --jobs=2 unit lessons
+# Two at a time, each with one core: threads that wait for each other's take twice as long.
+test: setup ## everything that CI checks
+	OMP_NUM_THREADS=1 $(MAKE) --jobs=2 lint unit lessons
 
 lessons: setup ## run every Spanish lesson on tiny data, each one alone
 	$(OFFLINE) "$(BIN)/pytest" -x --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) notebooks/es

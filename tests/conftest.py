@@ -10,9 +10,10 @@ from loralab.messages import set_language
 from loralab.profiles import load_profile
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def without_what_is_there_for_good():
     """Trainer collects garbage before each training: half a second, if it looks through all that was imported."""
+    gc.collect()
     gc.freeze()
 
 

@@ -35,10 +35,11 @@ def test_batches_go_from_short_to_long(smoke):
 
 def test_a_race_is_in_turns_on_the_same_batches(smoke):
     """The study's other methods run in the same rounds."""
-    timing = race(replace(smoke, methods=("dora", "prompt")), rounds=3)
+    track = replace(smoke, settings={**smoke.settings, "batch_size": 4}, methods=("dora", "prompt"))
+    timing = race(track, rounds=3)
     names = ("full", "lora", "dora", "prompt")
     assert {name: len(taken) for name, taken in timing.seconds.items()} == dict.fromkeys(names, 3)
-    real = [int(batch["attention_mask"].sum()) for batch in spread_batches(smoke.experiment("lora"), 3)]
+    real = [int(batch["attention_mask"].sum()) for batch in spread_batches(track.experiment("lora"), 3)]
     assert timing.tokens == real == sorted(real)
     assert len(timing.ratios) == 3 and min(timing.ratios) > 0
     # LoRA is spared the gradients of the frozen weights: a third of the operations, less what the adapters add.
