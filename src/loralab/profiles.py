@@ -1,18 +1,12 @@
 """profiles.toml read into experiments."""
 
 import tomllib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, Self
 
-from loralab.experiment import LORA_METHODS, TASKS, Experiment, is_file
+from loralab.experiment import LORA_METHODS, TASKS, Experiment
 from loralab.messages import message, one_of
-
-# What a profile may set: a learning rate for each method, and whatever an experiment has but its method, task and seed.
-FIELDS = {field.name for field in fields(Experiment)} - {"task", "method", "seed", "profile"} | {
-    "ranks", "seeds", "margin", "variants", "methods", "targets", "sweep",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -88,50 +82,29 @@ class Profile(Track):
     generation: Track
 
 
-def load_profile(name: str) -> Profile:
-    """The profile of that name, or the one in a TOML file of one's own.
-
-    Such a file names the profile it starts from (`base = "cpu"`) and what differs, as profiles.toml does; a `dataset`
-    may be a CSV or JSONL file beside it. Raises ValueError, naming the choices, for a profile or a field that there is
-    not.
-    """
+def profiles() -> dict[str, dict[str, Any]]:
+    """What profiles.toml says of each profile, by its name."""
     table = tomllib.loads(files("loralab").joinpath("profiles.toml").read_text(encoding="utf-8"))
     defaults = table.pop("defaults")
-    if name.endswith(".toml"):
-        path = Path(name)
-        name, row = path.stem, _own(path, tuple(table))
-        row = _merged(table[row.pop("base")], row)
-    else:
-        one_of("profile", name, table)
-        row = table[name]
-    generation = _merged(defaults.pop("generation"), row.pop("generation", {}))
-    return Profile(**vars(_track(name, _merged(defaults, row))), generation=_track(name, generation))
+    return {name: merged(defaults, row) for name, row in table.items()}
 
 
-def _own(path: Path, known: tuple[str, ...]) -> dict[str, Any]:
-    """A profile of one's own as its file has it, data files with their whole path."""
-    try:
-        row = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(message("profile_not_toml", path=path.name, error=error)) from error
-    if path.stem in known:
-        raise ValueError(message("profile_name_taken", name=path.stem, path=path.name))
-    if row.get("base") not in known:
-        raise ValueError(message("profile_base", path=path.name, choices=", ".join(known)))
-    for track in (row, row.get("generation", {})):
-        unknown = set(track) - FIELDS - ({"base", "generation"} if track is row else set())
-        if unknown:
-            listed, choices = ", ".join(sorted(unknown)), ", ".join(sorted(FIELDS))
-            raise ValueError(message("profile_field", path=path.name, given=listed, choices=choices))
-        if is_file(track.get("dataset", "")):
-            track["dataset"] = str((path.parent / track["dataset"]).resolve())
-    return row
+def load_profile(name: str) -> Profile:
+    """The profile of that name in profiles.toml. Raises ValueError, naming the choices, if there is none."""
+    one_of("profile", name, profiles())
+    return filled(name, profiles()[name])
 
 
-def _merged(defaults: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+def filled(name: str, row: dict[str, Any]) -> Profile:
+    """The profile that a row of `profiles` describes. Raises ValueError for what cannot be."""
+    generation = _track(name, row.pop("generation"))
+    return Profile(**vars(_track(name, row)), generation=generation)
+
+
+def merged(defaults: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
     """The defaults with what the row names put in their place, tables within tables too."""
     return defaults | {
-        name: _merged(defaults[name], value) if isinstance(value, dict) and name in defaults else value
+        name: merged(defaults[name], value) if isinstance(value, dict) and name in defaults else value
         for name, value in row.items()
     }
 

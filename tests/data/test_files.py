@@ -11,7 +11,7 @@ from loralab.data.files import INSTRUCTION, read_labelled, read_pairs, read_tabl
 from loralab.data.pairs import load_pairs
 from loralab.data.splits import load_splits
 from loralab.experiment import is_file
-from loralab.lessons.start import FEWEST, chosen_profile, profile_name, start
+from loralab.lessons.start import FEWEST, chosen_profile, own_profile, profile_name, start
 from loralab.profiles import load_profile
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "notebooks"))
@@ -209,7 +209,7 @@ def test_an_instructor_changes_topic_and_sizes_in_a_file(write, monkeypatch):
 )
 def test_a_mistake_in_a_profile_file_is_named(write, name, content, said):
     with pytest.raises(ValueError, match=said):
-        load_profile(str(write(name, content))).experiment("lora")
+        own_profile(write(name, content)).experiment("lora")
 
 
 @pytest.mark.slow

@@ -4,8 +4,9 @@ import logging
 import os
 import platform
 import sys
+import tomllib
 import warnings
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
@@ -19,10 +20,14 @@ from loralab.data.pairs import parts_of
 from loralab.data.splits import load_rows, remove_duplicates
 from loralab.experiment import ALL, Experiment, is_file
 from loralab.messages import gibibytes, message, set_language
-from loralab.profiles import Profile, Track, load_profile
+from loralab.profiles import Profile, Track, filled, load_profile, merged, profiles
 from loralab.train.hardware import detect
 
 T = TypeVar("T", bound=Track)
+# What a profile may set: a learning rate for each method, and whatever an experiment has but its method, task and seed.
+FIELDS = {field.name for field in fields(Experiment)} - {"task", "method", "seed", "profile"} | {
+    "ranks", "seeds", "margin", "variants", "methods", "targets", "sweep",
+}  # fmt: skip
 # Of a file of one's own: the least rows that the lessons need.
 FEWEST = {"classification": 150, "generation": 60}
 DRIVE = "/content/drive"  # where Colab's own examples mount it
@@ -45,7 +50,8 @@ def chosen_profile() -> Profile:
     one's own has fewer rows than the profile asks for, the splits are made smaller. Raises ValueError, saying what to
     do, for a profile that there is not or a file that cannot be used.
     """
-    profile = load_profile(_asked_profile())
+    asked = _asked_profile()
+    profile = own_profile(Path(asked)) if asked.endswith(".toml") else load_profile(asked)
     if data := os.environ.get("LORALAB_DATA"):
         path = Path(data).resolve()
         if task_of(path) == "classification":
@@ -54,6 +60,31 @@ def chosen_profile() -> Profile:
             profile = replace(profile, generation=profile.generation.on(str(path)))
     generation = replace(_fitted(profile.generation), name=profile_name())
     return replace(_fitted(profile), name=profile_name(), generation=generation)
+
+
+def own_profile(path: Path) -> Profile:
+    """The profile in a TOML file of one's own: the one it starts from (`base = "cpu"`) with what differs.
+
+    Written as profiles.toml is; a `dataset` may be a CSV or JSONL file beside it. Raises ValueError, naming the
+    choices, for a base or a field that there is not.
+    """
+    try:
+        row = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(message("profile_not_toml", path=path.name, error=error)) from error
+    known = profiles()
+    if path.stem in known:
+        raise ValueError(message("profile_name_taken", name=path.stem, path=path.name))
+    if row.get("base") not in known:
+        raise ValueError(message("profile_base", path=path.name, choices=", ".join(known)))
+    for track in (row, row.get("generation", {})):
+        unknown = set(track) - FIELDS - ({"base", "generation"} if track is row else set())
+        if unknown:
+            listed, choices = ", ".join(sorted(unknown)), ", ".join(sorted(FIELDS))
+            raise ValueError(message("profile_field", path=path.name, given=listed, choices=choices))
+        if is_file(track.get("dataset", "")):
+            track["dataset"] = str((path.parent / track["dataset"]).resolve())
+    return filled(path.stem, merged(known[row.pop("base")], row))
 
 
 def _fitted(track: T) -> T:

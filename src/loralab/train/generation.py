@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import datasets
 import numpy as np
 import pandas as pd
 import torch
@@ -32,27 +33,23 @@ def row_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _in_batches(model: nn.Module, tokenizer: Any, rows: Any, lengths: Sequence[int], batch_size: int) -> np.ndarray:
-    """`row_losses` of all rows, in their order."""
-    model.eval()
-    collate, losses = PairCollator(tokenizer), np.empty((len(lengths), 2))
-    for chosen in from_short_to_long(lengths, batch_size):
-        batch = {name: values.to(model.device) for name, values in collate([rows[i] for i in chosen]).items()}
-        labels = batch.pop("labels")
-        losses[chosen] = row_losses(model(**batch).logits, labels).cpu().numpy()
-    return losses
-
-
 def answer_losses(model: nn.Module, tokenizer: Any, encoded: Encoded, batch_size: int = 8) -> np.ndarray:
-    """For each encoded pair (see `encode_pairs`), the loss (nats) summed over its answer, and its tokens: rows × 2."""
-    return _in_batches(model, tokenizer, encoded.dataset, encoded.lengths, batch_size)
+    """For each encoded row (see `encode_pairs`), the loss (nats) summed over its answer, and its tokens: rows × 2."""
+    model.eval()
+    collate, losses = PairCollator(tokenizer), np.empty((len(encoded.lengths), 2))
+    for chosen in from_short_to_long(encoded.lengths, batch_size):
+        batch = collate([encoded.dataset[i] for i in chosen])
+        labels = batch.pop("labels").to(model.device)
+        output = model(**{name: values.to(model.device) for name, values in batch.items()})
+        losses[chosen] = row_losses(output.logits, labels).cpu().numpy()
+    return losses
 
 
 def text_loss(model: nn.Module, tokenizer: Any, texts: Sequence[str], batch_size: int = 16) -> float:
     """Loss (nats a token) of plain texts, no chat template around them."""
     rows = [row_after(1, ids) for ids in tokenizer(list(texts))["input_ids"]]
-    lengths = [len(row["input_ids"]) for row in rows]
-    nats, tokens = _in_batches(model, tokenizer, rows, lengths, batch_size).sum(axis=0)
+    encoded = Encoded(datasets.Dataset.from_list(rows), [len(row["input_ids"]) for row in rows], truncated=0)
+    nats, tokens = answer_losses(model, tokenizer, encoded, batch_size).sum(axis=0)
     return float(nats / tokens)
 
 
