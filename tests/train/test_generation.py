@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from loralab.data.splits import load_splits
 from loralab.train.baselines import retrieved_answers
 from loralab.train.chat import IGNORED, PairCollator, encode_pairs, end_of_turn
-from loralab.train.generation import answer_losses, generate, row_losses, shots, text_loss, token_losses
+from loralab.train.generation import answer_losses, generate, row_losses, text_loss, token_losses
 from loralab.train.models import load_language_model, load_tokenizer
 from loralab.train.objectives import answer_loss, examine
 
@@ -196,11 +196,6 @@ def test_plain_texts_are_judged_whole(tiny, tokenizer, monkeypatch, side):
     assert text_loss(tiny, tokenizer, texts) == pytest.approx(total / tokens, rel=1e-4)
 
 
-def test_examples_are_the_first_of_the_training_split(smoke):
-    train = load_splits(smoke.generation.experiment("few-shot")).train
-    assert shots(train) == [(train["input"].iloc[i], train["output"].iloc[i]) for i in range(3)]
-
-
 def test_what_an_examination_holds(tiny, tokenizer, smoke, monkeypatch):
     monkeypatch.setattr("loralab.train.generation.MAX_NEW_TOKENS", 4)
     experiment = smoke.generation.experiment("base")
@@ -213,7 +208,8 @@ def test_what_an_examination_holds(tiny, tokenizer, smoke, monkeypatch):
     assert found["test"]["perplexity"] == pytest.approx(math.exp(loss))
     scores = {"loss", "perplexity", "chrf", "distinct_1", "distinct_2", "words", "longest_overlap", "other_loss"}
     assert set(found["test"]) == scores
-    shown = examine(tiny, tokenizer, experiment, splits.train, splits.test, shots(splits.train))
+    examples = list(zip(splits.train["input"][:3], splits.train["output"][:3], strict=True))
+    shown = examine(tiny, tokenizer, experiment, splits.train, splits.test, examples)
     assert shown["answer_tokens"] == found["answer_tokens"] and shown["answer_nats"] != found["answer_nats"]
 
 

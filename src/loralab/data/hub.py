@@ -42,9 +42,8 @@ def download_model(row: dict[str, Any]) -> Path:
 
     Raises AssetError, naming the remedy, if the model cannot be had.
     """
-    files = {"revision": row["revision"], "allow_patterns": MODEL_FILES}
     try:
-        return Path(huggingface_hub.snapshot_download(row["hub"], **files))
+        return Path(huggingface_hub.snapshot_download(row["hub"], revision=row["revision"], allow_patterns=MODEL_FILES))
     except Exception as error:  # the hub's libraries raise those of several network stacks
         raise AssetError(_remedy(row["hub"], error)) from error
 

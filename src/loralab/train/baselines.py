@@ -13,13 +13,13 @@ from transformers import DataCollatorWithPadding
 
 from loralab.data.splits import Splits, whole_texts
 from loralab.experiment import Experiment, Outcome
-from loralab.train.generation import shots
 from loralab.train.hardware import Device
 from loralab.train.metrics import score, score_answers
 from loralab.train.models import load_base, load_language_model, load_tokenizer
 from loralab.train.objectives import Fields, examine
 from loralab.train.tokens import encode, from_short_to_long
 
+SHOTS = 3  # question-answer pairs in the prompt of "few-shot": the training split's first
 Predictor = Callable[[pd.DataFrame], list[int]]
 
 
@@ -78,7 +78,8 @@ def run_baseline(experiment: Experiment, splits: Splits, device: Device) -> Outc
         if experiment.weights != "nf4":
             model.to(device.kind)
         fitted = started = time.perf_counter()
-        examples = shots(train) if experiment.method == "few-shot" else ()
+        shots = SHOTS if experiment.method == "few-shot" else 0
+        examples = list(zip(train["input"][:shots], train["output"][:shots], strict=True))
         exam = examine(model, load_tokenizer(experiment.model), experiment, train, test, examples)
     return Outcome(
         **exam, epochs=[], loss_by_step=[], learning_rate_by_step=[], parameters={}, memory={}, tokens={},

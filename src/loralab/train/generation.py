@@ -13,7 +13,6 @@ from loralab.train.chat import IGNORED, Examples, PairCollator, conversation, en
 from loralab.train.tokens import Encoded, from_short_to_long
 
 MAX_NEW_TOKENS = 80
-SHOTS = 3
 
 
 def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -78,8 +77,3 @@ def generate(
         for position, text in zip(chosen, texts, strict=True):
             answers[position] = text.strip()
     return answers
-
-
-def shots(train: pd.DataFrame) -> list[tuple[str, str]]:
-    """The three question-answer pairs that the prompt of "few-shot" holds: the training split's first."""
-    return list(zip(train["input"][:SHOTS], train["output"][:SHOTS], strict=True))

@@ -8,7 +8,7 @@ import torch
 
 from loralab.data.assets import assets
 from loralab.experiment import Experiment
-from loralab.messages import message
+from loralab.messages import message, one_of
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,5 @@ def resolve(experiment: Experiment, device: Device) -> Experiment:
     if experiment.precision == "auto":
         return experiment.but(precision=possible[-1])
     if experiment.precision not in possible:
-        given, choices = f"{experiment.precision} ({device.name})", ", ".join(possible)
-        raise ValueError(message("unknown", what="precision", given=given, choices=choices))
+        one_of("precision", f"{experiment.precision} ({device.name})", possible)
     return experiment

@@ -47,8 +47,8 @@ IA3_MODULES = {
 # Names of parameters that peft adds.
 ADDED = ("lora_", "ia3_", "prompt_encoder")
 # transformers renamed it; the lowest version that the course allows has the old name alone.
-NEW_NAME = "activation_checkpointing"
-CHECKPOINTING = NEW_NAME if hasattr(transformers.TrainingArguments, NEW_NAME) else "gradient_checkpointing"
+RENAMED = hasattr(transformers.TrainingArguments, "activation_checkpointing")
+CHECKPOINTING = "activation_checkpointing" if RENAMED else "gradient_checkpointing"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "nf4": torch.float32}
 
 

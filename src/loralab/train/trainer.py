@@ -132,17 +132,12 @@ def training_arguments(experiment: Experiment, device: Device, folder: Path) -> 
     )  # fmt: skip
 
 
-def epochs_of(lengths: list[int], experiment: Experiment) -> list[list[list[int]]]:
-    """Each epoch's batches of row numbers."""
-    batch_size, seed = experiment.batch_size, experiment.seed
-    return [batches_by_length(lengths, batch_size, seed, epoch) for epoch in range(experiment.epochs)]
-
-
 def largest_step(lengths: list[int], experiment: Experiment) -> int:
     """The step, counted from 0 and not the first, whose batches hold the most padded tokens."""
     per_step = experiment.gradient_accumulation_steps
     sizes: list[int] = []
-    for batches in epochs_of(lengths, experiment):
+    for epoch in range(experiment.epochs):
+        batches = batches_by_length(lengths, experiment.batch_size, experiment.seed, epoch)
         padded = [count_tokens(lengths, [batch])["padded"] for batch in batches]
         sizes += [max(padded[i : i + per_step]) for i in range(0, len(padded), per_step)]
     return max(range(min(1, len(sizes) - 1), len(sizes)), key=sizes.__getitem__)
@@ -216,6 +211,8 @@ def train(
 
 def tokens_of_training(experiment: Experiment, encoded: Encoded, tokenizer: Any) -> dict[str, int]:
     """Tokens over the whole training: `real`, `padded`, `trained` (generation); rows `truncated` and `left_out`."""
-    batches = [batch for epoch in epochs_of(encoded.lengths, experiment) for batch in epoch]
+    batches: list[list[int]] = []
+    for epoch in range(experiment.epochs):
+        batches += batches_by_length(encoded.lengths, experiment.batch_size, experiment.seed, epoch)
     counted = count_tokens(encoded.lengths, batches) | {"truncated": encoded.truncated}
     return counted | objective_of(experiment).count(experiment, tokenizer, encoded, batches)
