@@ -819,7 +819,7 @@ guess_static = predict("paper_memory", None)
 from loralab import detect, message, plan
 
 device, rows, length = detect(), 16, 64
-full_name, lora_name = message("method_full"), message("method_lora")
+full_name, lora_name = message("full"), message("lora")
 methods = {full_name: experiment.but(method="full"), lora_name: experiment}
 plans = {name: plan(chosen, device, rows, length) for name, chosen in methods.items()}
 on_paper = 4 * parameters["total"] + 12 * parameters["trainable"]

@@ -184,7 +184,7 @@ def apart(a, b):
 
 d = apart(full[0], lora[0])
 guess_apart.compare(100 * d, seeds=percent(apart(lora[0], lora[1])))
-names = [message("short_full"), message("short_lora")]
+names = [message("short_full"), message("lora")]
 who_is_right(full[0], lora[0], names)
 
 # %% [markdown] lang="es"
@@ -608,7 +608,7 @@ my_reviews = [
     "I wanted to hate it, and then I watched it twice.",
 ]
 my_reviews = [my_reviews] if isinstance(my_reviews, str) else my_reviews
-models = {message("base"): load_base(experiment.model, seed=0)}
+models = {message("not_tuned"): load_base(experiment.model, seed=0)}
 for name, result in zip(names, (full[0], lora[0]), strict=True):
     models[name] = load_trained(result.experiment, run_folder(result.experiment))
 
@@ -904,7 +904,7 @@ assert torch.allclose(
 
 # %% tags=["nbval-check-output"]
 from loralab import load_profile, plan
-from loralab.memory import GPUS, able, fits
+from loralab.memory import GPUS, fits, supports
 
 t4, large = GPUS[0], load_profile("large").generation
 alone = {"batch_size": 1, "precision": "fp32", "activation_checkpointing": True}
@@ -917,7 +917,7 @@ rows = [
     [
         number(sum(planned.static.values()) / 2**30, 1),
         number(planned.peak / 2**30, 1),
-        message("yes" if fits(planned) and able(asked[name], t4) else "no"),
+        message("yes" if fits(planned) and supports(asked[name], t4) else "no"),
     ]
     for name, planned in plans.items()
 ]
@@ -957,7 +957,7 @@ from loralab.show import findings
 
 voice = [*findings(full_voice, lora_voice), compare(lora_voice, [base])]
 voice += [forgetting(base, full_voice), forgetting(base, lora_voice)]
-said = {"report_classification": findings(full, lora), "report_generation": voice}
+said = {"classification": findings(full, lora), "generation": voice}
 parts = [
     f"**{message(title)}**\n\n" + "\n".join(f"- {line}" for line in lines)
     for title, lines in said.items()
