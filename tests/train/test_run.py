@@ -13,7 +13,7 @@ from loralab.profiles import load_profile
 from loralab.train import run as runner
 from loralab.train.hardware import Device
 from loralab.train.models import least_bytes
-from loralab.train.run import SIZED, check_memory, plan_command, run, run_folder
+from loralab.train.run import SIZED, check_weights_fit, plan_command, run, run_folder
 
 BASE = 22_713_986  # MiniLM with a head of two classes
 SMALL = Device("cpu", "2 × CPU", 2**28)
@@ -44,17 +44,17 @@ def test_what_has_a_result_needs_no_memory(smoke, monkeypatch):
     monkeypatch.setattr(runner, "detect", lambda: SMALL)
     experiment = smoke.experiment("full")
     with pytest.raises(ValueError, match="does not fit"):
-        check_memory(experiment, SMALL)
+        check_weights_fit(experiment, SMALL)
     run_folder(experiment).mkdir(parents=True)
     (run_folder(experiment) / "result.json").touch()
-    check_memory(experiment, SMALL)
+    check_weights_fit(experiment, SMALL)
     with pytest.raises(ValueError, match="does not fit"):
         run(experiment)  # the file turns out to hold no result
 
 
 def test_what_is_not_known_or_trains_nothing_is_let_through(smoke):
-    check_memory(smoke.experiment("full"), Device("cpu", "CPU", 0))
-    check_memory(smoke.experiment("frozen"), Device("cpu", "CPU", 1))
+    check_weights_fit(smoke.experiment("full"), Device("cpu", "CPU", 0))
+    check_weights_fit(smoke.experiment("frozen"), Device("cpu", "CPU", 1))
 
 
 @pytest.mark.parametrize("profile", ["smoke", "t4"])

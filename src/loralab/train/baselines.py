@@ -63,9 +63,9 @@ def run_baseline(experiment: Experiment, splits: Splits, device: Device) -> Outc
     """
     train, test, started = splits.train, splits.test, time.perf_counter()
     if experiment.method in CLASSIFIERS:
-        predict = CLASSIFIERS[experiment.method](experiment, train, device)
+        classify = CLASSIFIERS[experiment.method](experiment, train, device)
         fitted = time.perf_counter()
-        classes, labels = predict(test), test["label"].tolist()
+        classes, labels = classify(test), test["label"].tolist()
         exam: Fields = {"test": score(classes, labels), "predictions": classes, "labels": labels}
     elif experiment.method == "retrieval":
         questions, references = test["input"].tolist(), test["output"].tolist()

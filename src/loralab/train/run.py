@@ -59,16 +59,16 @@ def processes() -> PartialState:
 def runnable(experiment: Experiment) -> Experiment:
     """The experiment as this machine runs it.
 
-    Raises what `resolve` and `check_memory` raise, and ValueError if a batch has too few rows for every process.
+    Raises what `resolve` and `check_weights_fit` raise, and ValueError if a batch has too few rows for every process.
     """
     experiment, launched = resolve(experiment, detect()), processes().num_processes
     if experiment.trains and experiment.batch_size < launched:
         raise ValueError(message("too_many_processes", given=experiment.batch_size, processes=launched))
-    check_memory(experiment, detect())
+    check_weights_fit(experiment, detect())
     return experiment
 
 
-def check_memory(experiment: Experiment, device: Device) -> None:
+def check_weights_fit(experiment: Experiment, device: Device) -> None:
     """Raises ValueError if what is there between two steps, weights and all, is more than the device's memory.
 
     What a batch needs beside that is not looked at: `python -m loralab plan` plans it. A device that does not say how
@@ -107,7 +107,7 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     known = from_main(lambda: existing_result(folder, provenance))
     if known is not None:
         return known
-    check_memory(experiment, device)  # what was there may have been of no use
+    check_weights_fit(experiment, device)  # what was there may have been of no use
     splits = load_splits(experiment)
     about = {
         **provenance,
