@@ -82,7 +82,7 @@ def check_device() -> Told:
 
     device = detect()
     yield "ok", message("doctor_torch", torch=torch.__version__, device=device.name, size=gibibytes(device.memory)), ""
-    gpus = re.findall(r"^GPU \d+: (.+?) \(UUID", subprocess.getoutput("nvidia-smi -L"), re.MULTILINE)
+    gpus = re.findall(r"^GPU \d+: (.+?) \(UUID", subprocess.getoutput("timeout 5 nvidia-smi -L"), re.MULTILINE)
     if gpus and device.kind == "cpu":
         yield "warn", message("doctor_gpu_unseen", gpus=", ".join(gpus)), message("doctor_gpu_unseen_remedy")
     elif len(gpus) > 1:

@@ -1,7 +1,4 @@
-"""What the package says to people, and how each language writes numbers.
-
-A room's messages stand in its es.toml and en.toml; a third language is a file more in each.
-"""
+"""What the package says: each room's es.toml and en.toml (a third language is a file more in each); and numbers."""
 
 import tomllib
 from collections.abc import Collection

@@ -43,7 +43,7 @@ def _pair(text: str) -> tuple[str, Any]:
     if kinds[name] is str:
         return name, value
     try:
-        return name, None if value == "none" else json.loads(value)
+        return name, None if value == "none" and name != "target_modules" else json.loads(value)
     except ValueError:  # names of modules, "all", or what Experiment is going to refuse
         return name, value.split(",") if "," in value else value
 

@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 
 import jupytext
+import pandas as pd
 import pytest
+import torch
 
 from loralab.lessons import catalogue
 from loralab.lessons.answers import OTHER
@@ -116,3 +118,12 @@ def test_a_text_that_lacks_a_language_is_named(monkeypatch):
     monkeypatch.setattr(catalogue, "LANGUAGES", ("es", "en", "fr"))
     with pytest.raises(ValueError, match=r"lesson_1.toml lacks .* in predictions.always_favourable.ask, .* es, en, fr"):
         catalogue._read.__wrapped__(1)
+
+
+def test_an_answer_may_come_from_any_library():
+    labels = lambda ids, start, stop: pd.Series([i if start <= k < stop else -100 for k, i in enumerate(ids)])  # noqa: E731
+    assert grade("answer_labels", labels).right
+    loss = torch.nn.functional.cross_entropy(torch.zeros(2, 3, requires_grad=True), torch.tensor([0, 2]))
+    assert grade("first_loss_three", loss).right
+    swapped = grade("pair_encoding", lambda tokenizer, a, b: tokenizer(b, a, return_tensors="np"))
+    assert swapped.hint == OTHER

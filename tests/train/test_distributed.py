@@ -13,6 +13,7 @@ from small import few_layers, without_dropout
 from transformers import TrainerCallback
 
 from loralab.experiment import Result
+from loralab.lessons.start import own_profile
 from loralab.profiles import load_profile
 from loralab.train import trainer as training
 from loralab.train.chat import IGNORED
@@ -153,7 +154,7 @@ def test_the_command_line_runs_a_profile_on_two_processes(tmp_path, monkeypatch)
     results = tmp_path / "two"
     code, printed, errors = launch("-m", "loralab", "run", LORALAB_PROFILE=str(profile), LORALAB_RESULTS=str(results))
     assert code == 0, errors
-    chosen = load_profile(str(profile)).generation.experiment("lora")
+    chosen = own_profile(profile).generation.experiment("lora")
     assert printed.count(f"{chosen.key}: done in") == 1
     alone = run(chosen)
     found = Result.load(results / "runs" / chosen.key / "result.json")

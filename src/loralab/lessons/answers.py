@@ -26,6 +26,11 @@ def tried(answer: Any) -> Any:
     return answer
 
 
+def plain(value: Any) -> Any:
+    """A tensor as numpy reads it: without its gradient, in the computer's memory."""
+    return value.detach().cpu() if hasattr(value, "detach") else value
+
+
 def same(one: Any, other: Any, tolerance: float = 1e-4, least: float = 1e-6) -> bool:
     """Whether two values agree: numbers, arrays and tensors within a share or `least`, all else exactly.
 
@@ -34,9 +39,9 @@ def same(one: Any, other: Any, tolerance: float = 1e-4, least: float = 1e-6) -> 
     if isinstance(one, Exception) or isinstance(other, Exception):
         return isinstance(one, Exception) and isinstance(other, Exception)
     try:
-        a, b = (np.asarray(value) for value in (one, other))
+        a, b = (np.asarray(plain(value)) for value in (one, other))
     except ValueError:  # rows of unequal length
-        return bool(one == other)
+        return isinstance(one, list) and one == other
     if a.ndim == 2 and len(a) == 1 and b.ndim == 1:
         a = a[0]
     if a.shape != b.shape:
@@ -74,7 +79,7 @@ def agree(given: Any, wanted: Any, tolerance: float = 0.01, least: float = 0.0) 
     if isinstance(tried(given), str):
         return False
     try:
-        a, b = np.asarray(given, dtype=float), np.asarray(wanted, dtype=float)
+        a, b = np.asarray(plain(given), dtype=float), np.asarray(wanted, dtype=float)
     except (TypeError, ValueError):  # not numbers
         return False
     return a.shape == b.shape and bool(np.all(np.abs(a - b) <= np.maximum(tolerance * np.abs(b), least)))

@@ -95,7 +95,7 @@ def _outcome(function: Callable[..., Any], probe: tuple[Any, ...]) -> Any:
         raise
     except Exception as error:  # a known mistake may raise as well: told apart by the caller
         return error
-    return output["input_ids"] if hasattr(output, "keys") else output
+    return output["input_ids"] if hasattr(output, "keys") and "input_ids" in output else output
 
 
 def _run(code: str) -> dict[str, Any]:

@@ -299,5 +299,6 @@ def load_trained(experiment: Experiment, folder: Path) -> nn.Module:
     if experiment.method in PEFT_METHODS:
         base = peft.PeftModel.from_pretrained(base, str(kept))
     else:
-        base.load_state_dict(load_file(kept), strict=False)
+        unexpected = base.load_state_dict(load_file(kept), strict=False).unexpected_keys
+        assert not unexpected, unexpected
     return base.eval()
