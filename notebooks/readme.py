@@ -34,16 +34,16 @@ def shown(notebook: NotebookNode, call: str) -> str:
     return str(next(o.data["text/html"] for o in cell.outputs if "text/html" in o.get("data", {})))
 
 
-def picture(notebook: NotebookNode) -> tuple[bytes, str]:
-    """Lesson 6's difference between the methods on a ruler, as PNG, and its text alternative."""
-    page = shown(notebook, "two_rulers(")
+def picture(notebook: NotebookNode, call: str) -> tuple[bytes, str]:
+    """The first figure that a cell with this call shows, as PNG, and its text alternative."""
+    page = shown(notebook, call)
     alt, data = (re.search(form, page) for form in (r'alt="(.*?)"', "base64,(.*?)[\"']"))
     assert alt and data
     return base64.b64decode(data[1]), html.unescape(alt[1])
 
 
 def numbers(notebook: NotebookNode) -> str:
-    """A few rows of lesson 6's comparison as Markdown, full fine-tuning beside LoRA, and the machine they are from."""
+    """A few rows of lesson 6's comparison as Markdown, full fine-tuning beside LoRA, the verdict, and the machine."""
     page = shown(notebook, "comparison_table(results)")
     rows = [re.findall("<t[hd]>(.*?)</t[hd]>", row) for row in page.split("</tr>")]
     table = {row[0]: row[-2:] for row in rows if row}
@@ -51,7 +51,8 @@ def numbers(notebook: NotebookNode) -> str:
     lines = [f"| {key} | {' | '.join(table[key])} |" for key in ("", *keys)]
     lines.insert(1, "|---|---:|---:|")
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
-    return "\n".join([*lines, "", f"`{first.outputs[0].text.strip()}`"])
+    _, told = picture(notebook, "margin_verdict(full, lora, margin)")  # which starts with the verdict and its seeds
+    return "\n".join([*lines, "", f"{told.partition(').')[0]}). `{first.outputs[0].text.strip()}`"])
 
 
 def fill(path: Path, name: str, content: str) -> None:
@@ -84,7 +85,7 @@ def main() -> None:
         set_language(language)
         path = target(LESSON, language)
         notebook = nbformat.read(path, as_version=4)
-        png, alt = picture(notebook)
+        png, alt = picture(notebook, "two_rulers(")
         path.with_suffix(".png").write_bytes(png)
         image = path.with_suffix(".png").relative_to(ROOT).as_posix()
         fill(ROOT / "README.md", language, f"![{alt}]({image})\n\n{numbers(notebook)}\n")

@@ -151,8 +151,8 @@ def test_another_packages_trouble_is_not_the_courses(told):
 
 
 def test_room_on_the_disk(told):
-    """In fp32: 4 × (66,955,010 + 494,032,768) bytes and 0.5 GB beside each and for IMDB; then three checkpoints of
-    12 × 494,032,768 bytes and 1 GB."""
+    """In fp32: 4 × (66,955,010 + 494,032,768) bytes and 0.5 GB beside each and for IMDB; then a checkpoint of
+    12 × 494,032,768 bytes for each of two epochs, and 1 GB."""
     facts = {"device": T4, "profile": "t4", "absent": ["film-reviews"]}
     needs = ("; 0.7 are", "; 3.7 are", "; 12.9 are")
     fits, full = told("disk", free=18e9, **facts), told("disk", free=17e9, **facts)

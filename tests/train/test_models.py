@@ -1,6 +1,7 @@
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import save_file
 from small import few_layers
 from transformers import (
     AutoModelForCausalLM,
@@ -178,6 +179,12 @@ def test_saved_and_reloaded(smoke, tokenizer, tmp_path, method):
     fresh = load_base(experiment.model, experiment.seed)
     assert not torch.allclose(predict_texts(fresh, tokenizer, TEXTS), predict_texts(model, tokenizer, TEXTS), atol=1e-4)
     assert method == "full" or sum(file.stat().st_size for file in tmp_path.rglob("*.*")) < 400_000
+
+
+def test_weights_of_another_model_are_refused(smoke, tmp_path):
+    save_file({"lm_head.weight": torch.zeros(2)}, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"another model: this one has no lm_head\.weight"):
+        load_trained(smoke.experiment("full"), tmp_path)
 
 
 def test_what_is_too_large_is_not_kept(smoke, tmp_path, monkeypatch):

@@ -123,7 +123,7 @@ def test_accumulation_gives_the_gradient_of_one_large_batch(smoke, monkeypatch, 
 
     monkeypatch.setattr(training, "LengthTrainer", WithoutRemedy)
     unmended = first_step(parts, monkeypatch, tmp_path, "unmended")
-    assert rows == 30 or unmended.norm == pytest.approx(4 * expected.norm, rel=1e-3)
+    assert unmended.norm == pytest.approx(4 * expected.norm, rel=1e-3 if rows % 8 == 0 else 0.1)
 
 
 def test_a_run_is_loaded_the_second_time(lora, whole, capsys):

@@ -7,7 +7,7 @@ An exercise has right answers (`right`, code to stand where the solution does), 
 hint for each known mistake with the code that makes it: `wrong`, or `change`, what it has in place of what in the first
 right answer. How an answer is checked:
 - `variables`: numbers by those names, each within `tolerance`, a share. A mistake's code stands after the first right
-  answer's, and only what it sets is compared;
+  answer's, and only what it changes is compared;
 - `parameters` and `probes`: a function of those parameters, called with each probe. A mistake's code is its body;
 - neither: by the function of loralab.lessons.checks or loralab.lessons.studies with the exercise's name.
 The hint `other` is for a mistake that nobody foresaw. Texts have one entry a language.

@@ -292,7 +292,7 @@ def save_trained(model: nn.Module, experiment: Experiment, folder: Path) -> None
 
 
 def load_trained(experiment: Experiment, folder: Path) -> nn.Module:
-    """The experiment's base with what `save_trained` kept, ready to use. Raises FileNotFoundError if nothing was."""
+    """The base with what `save_trained` kept. Raises FileNotFoundError if nothing was, ValueError if another's."""
     base, kept = load_for(experiment), folder / KEPT.get(experiment.method, ADAPTER)
     if not kept.exists():
         raise FileNotFoundError(message("nothing_saved", folder=folder.name))
@@ -300,5 +300,6 @@ def load_trained(experiment: Experiment, folder: Path) -> nn.Module:
         base = peft.PeftModel.from_pretrained(base, str(kept))
     else:
         unexpected = base.load_state_dict(load_file(kept), strict=False).unexpected_keys
-        assert not unexpected, unexpected
+        if unexpected:
+            raise ValueError(message("other_weights", folder=folder.name, names=", ".join(unexpected)))
     return base.eval()
