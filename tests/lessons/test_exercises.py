@@ -86,10 +86,10 @@ def test_another_right_way_gets_a_tick(key, code, answered):
     assert found.right, found.text
 
 
-@pytest.mark.parametrize(
-    ("key", "hint", "code"),
-    [case(key, hint, code) for key, entry in exercises().items() for hint, code in known(entry) if hint],
-)
+MISTAKES = [(key, hint, f"{before}\n{code}") for key, row in exercises().items() for hint, before, code in known(row)]
+
+
+@pytest.mark.parametrize(("key", "hint", "code"), [case(*mistake) for mistake in MISTAKES if mistake[1]])
 def test_each_mistake_draws_its_own_hint(key, hint, code, answered):
     found = answered(key, code)
     assert (found.right, found.hint) == (False, hint), found.text
@@ -127,3 +127,8 @@ def test_an_answer_may_come_from_any_library():
     assert grade("first_loss_three", loss).right
     swapped = grade("pair_encoding", lambda tokenizer, a, b: tokenizer(b, a, return_tensors="np"))
     assert swapped.hint == OTHER
+
+
+def test_a_mistake_is_named_where_all_that_goes_with_it_is_there():
+    assert grade("static_memory", 2052.5, 2127.0).hint == "frozen"
+    assert grade("static_memory", 999.0, 2127.0).hint == OTHER

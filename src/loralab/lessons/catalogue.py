@@ -7,7 +7,7 @@ An exercise has right answers (`right`, code to stand where the solution does), 
 hint for each known mistake with the code that makes it: `wrong`, or `change`, what it has in place of what in the first
 right answer. How an answer is checked:
 - `variables`: numbers by those names, each within `tolerance`, a share. A mistake's code stands after the first right
-  answer's, and only what it changes is compared;
+  answer's, and what it sets is compared;
 - `parameters` and `probes`: a function of those parameters, called with each probe. A mistake's code is its body;
 - neither: by the function of loralab.lessons.checks or loralab.lessons.studies with the exercise's name.
 The hint `other` is for a mistake that nobody foresaw. Texts have one entry a language.
@@ -60,13 +60,16 @@ def texts(entry: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, Mapp
             yield from texts(inner, f"{where}.{name}".lstrip("."))
 
 
-def known(entry: Mapping[str, Any]) -> Iterator[tuple[str | None, str]]:
-    """Code to stand where an exercise's solution does: each known mistake's, by its hint; first a right one (None)."""
+def known(entry: Mapping[str, Any]) -> Iterator[tuple[str | None, str, str]]:
+    """Code to stand where an exercise's solution does: each known mistake's, by its hint; first a right one (None).
+
+    In two parts: what comes before the mistake, if anything, and the mistake.
+    """
     right = entry["right"][0]
-    yield None, right
+    yield None, "", right
     for hint, row in entry["hints"].items():
         if "change" in row:
-            yield hint, right.replace(*row["change"])
+            yield hint, "", right.replace(*row["change"])
             continue
         for wrong in [row["wrong"]] if isinstance(row["wrong"], str) else row["wrong"]:
-            yield hint, wrong if "parameters" in entry else f"{right}\n{wrong}"
+            yield hint, "" if "parameters" in entry else right, wrong

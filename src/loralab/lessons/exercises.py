@@ -58,15 +58,12 @@ def _examiner(key: str, entry: Mapping[str, Any]) -> Callable[..., Mistake]:
 
 
 def _numbers(entry: Mapping[str, Any], *answers: Any) -> Mistake:
-    right: dict[str, float] = {}
-    for hint, code in known(entry):
-        namespace = _run(code)
-        values = {name: float(namespace[name]) for name in entry["variables"]}
-        right = right or values
-        asked = {name for name in values if hint is None or values[name] != right[name]}
-        pairs = [pair for name, *pair in zip(values, answers, values.values(), strict=True) if name in asked]
-        tolerance = entry["tolerance"]
-        if hint != OTHER and all(agree(given, value, tolerance, 0 if value else tolerance) for given, value in pairs):
+    given, tolerance = dict(zip(entry["variables"], answers, strict=True)), entry["tolerance"]
+    for hint, before, code in known(entry):
+        known_values: dict[str, Any] = {}
+        exec(code, _run(before), known_values)
+        pairs = [(given[name], float(value)) for name, value in known_values.items() if name in given]
+        if hint != OTHER and all(agree(own, value, tolerance, 0 if value else tolerance) for own, value in pairs):
             return hint
     return OTHER
 
@@ -76,7 +73,7 @@ def _function(entry: Mapping[str, Any], answer: Callable[..., Any]) -> Mistake:
     probes = _run(entry["probes"])["probes"]
     given = [_outcome(answer, probe) for probe in probes]
     close = {name: entry[name] for name in ("tolerance", "least") if name in entry}
-    for hint, code in known(entry):
+    for hint, _, code in known(entry):
         function = _run(f"def known({entry['parameters']}):\n{textwrap.indent(code, '    ')}")["known"]
         outcomes = (_outcome(function, probe) for probe in probes)
         if hint != OTHER and all(same(a, b, **close) for a, b in zip(given, outcomes, strict=True)):
