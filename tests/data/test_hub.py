@@ -11,8 +11,8 @@ from hub_repositories import course_hub
 
 from loralab.data.assets import asset, assets
 from loralab.data.hub import UNGATED
+from loralab.lessons.start import own_profile
 from loralab.messages import message
-from loralab.profiles import load_profile
 from loralab.train.hardware import detect, resolve
 
 # A way to fetch, and what to fetch by it.
@@ -283,7 +283,7 @@ test_size = 4
 def test_the_report_of_a_t4_from_the_hub_to_the_page(hub, tmp_path):
     path = tmp_path / "small.toml"
     path.write_text(SMALL, encoding="utf-8")
-    profile, device = load_profile(str(path)), detect()
+    profile, device = own_profile(path), detect()
     wanted = [run for track in (profile, profile.generation) for run in (*track.comparison(), *track.rank_comparison())]
     assert {run.model for run in wanted} == {"distilbert-base-uncased", "qwen2.5-0.5b"}
     written = []
