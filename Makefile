@@ -26,7 +26,7 @@ TEST_TOOLS := pytest ipykernel jupytext nbclient
 SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint unit unit-colab unit-lowest lessons test test-all course report study check-results reference sizes readme notebooks solutions wheel clean
+.PHONY: help setup lint unit unit-colab unit-lowest lessons test test-all course report study check-results reference gpu-check sizes readme notebooks solutions wheel clean
 
 # The commands that are told after so many #.
 LISTED = sed -nE 's/^([a-z-]+):.* $(1) (.*)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -105,6 +105,7 @@ lessons: setup ## run every Spanish lesson on tiny data, each one alone
 
 test-all: lint lessons unit-colab unit-lowest $(GRADING) ## the same as test, and the checks that take minutes, with other versions too
 	$(OFFLINE) "$(BIN)/pytest" tests -m 'slow or not slow'
+	$(OFFLINE) "$(BIN)/python" tests/gpu_check.py --tiny --out results/gpu-check-tiny.json
 
 clean: ## remove the virtual environments and what tools left behind; results stay
 	rm -rf "$(VENV)" "$(COLAB)" "$(COLAB)-unit" "$(VENV)-lowest" build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
@@ -132,6 +133,9 @@ readme: setup ### write the READMEs' picture and tables, from lesson 6 and the p
 
 reference: setup ### put the study at hand in place of the published one, data/reference
 	"$(BIN)/python" -m loralab publish
+
+gpu-check: setup ### check the course's paths on this machine's GPU, into data/gpu.json
+	PYTHONPATH="$(CURDIR)/tests/offline" "$(BIN)/python" tests/gpu_check.py
 
 sizes: setup ### plan and measure the memory of some thirty training steps, into data/sizes.json
 	"$(BIN)/python" -m loralab sizes

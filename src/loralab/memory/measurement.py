@@ -74,13 +74,14 @@ def measure(experiment: Experiment, rows: int, length: int, attention: str | Non
     """Plan a training step, and take it: Trainer's, with the course's loss, on texts of random tokens.
 
     The base's values are drawn anew, so that nothing has to be fetched; its size is what counts. One text is a token
-    shorter, so that there is a mask, as with texts. To be called in a process that has done nothing else.
+    shorter, so that there is a mask, as with texts. On a CPU to be called in a process that has done nothing else.
     """
     device = detect()
     planned = plan(experiment, device, rows, length, attention)
     experiment, length = planned.experiment, planned.length
     set_seed(0)
-    base = load_for(experiment) if experiment.weights == "nf4" else empty_base(experiment, attention)
+    with torch.device(device.kind):
+        base = load_for(experiment) if experiment.weights == "nf4" else empty_base(experiment, attention)
     model = apply_method(base, experiment)
     count = rows * experiment.gradient_accumulation_steps
     ids = torch.randint(5, model.config.get_text_config().vocab_size, (count, length))
@@ -99,7 +100,8 @@ def measure(experiment: Experiment, rows: int, length: int, attention: str | Non
         )  # fmt: skip
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-    named = replace(planned, experiment=experiment.but(model=Path(experiment.model).stem))  # no path of this machine
+    # No path of this machine.
+    named = replace(planned, experiment=experiment.but(model=Path(experiment.model).name.removesuffix(".json")))
     result, seconds = peak.result, statistics.median(watch.seconds[UNTIMED:])
     return Size(plan=named, peak=result["peak_bytes"], static=watch.static, method=result["method"], seconds=seconds)
 

@@ -30,10 +30,10 @@ class PeakMemory(TrainerCallback):
     """Measures the peak memory of training, evaluation left out; `result` has `method` and `peak_bytes`.
 
     "cuda": the allocator's own maximum (torch.cuda.max_memory_allocated), the highest of all epochs, also over an
-    interruption, less what is not this run's: an earlier model, say. That model is included in `reserved_bytes`, what
-    the allocator held in all. "profiler": a CPU's allocator keeps no maximum, so one step is profiled (torch.profiler's
-    memory events, plus the bytes that are there between two steps): the step `largest_step` (from 0), which must not be
-    the first, because the optimizer's states are made in that one.
+    interruption, less what is not this run's, such as an earlier model; `reserved_bytes` is all that the allocator
+    held. "profiler": a CPU's allocator keeps no maximum, so one step is profiled (torch.profiler's memory events, plus
+    the bytes that are there between two steps): `largest_step` (from 0), not the first, in which the optimizer's states
+    are made.
     """
 
     def __init__(self, largest_step: int) -> None:
@@ -44,6 +44,9 @@ class PeakMemory(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if args.device.type == "cuda":
+            # From the first product of either pass on cuBLAS keeps workspaces, up to 64 MiB, that are no run's own.
+            once = torch.ones(8, 8, device=args.device, requires_grad=True)
+            nn.functional.linear(once, once, once[0]).sum().backward()
             gc.collect()
             torch.cuda.empty_cache()
             self._others = torch.cuda.memory_allocated() - static_bytes(kwargs["model"], kwargs["optimizer"])

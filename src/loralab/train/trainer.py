@@ -1,5 +1,6 @@
 """Train one model for one experiment with transformers' Trainer: the same function for every method."""
 
+import gc
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -164,6 +165,8 @@ def train(
     is one. `callbacks` are added to Trainer's. Where several processes were launched, all of them have to call this
     with the same arguments, and each gets the same in return but for times and memory, which are its own.
     """
+    if device.kind == "cuda":  # mixed precision leaves an earlier run's model in a ring of references
+        gc.collect()
     tokenizer, objective = load_tokenizer(experiment.model), objective_of(experiment)
     encoded = {name: objective.encode(frame, tokenizer, experiment.max_length) for name, frame in splits.items()}
     lengths = encoded["train"].lengths
