@@ -235,9 +235,9 @@ def full_study(profile: Profile) -> list[Evidence]:
 
 
 def check_one(results: Sequence[Result]) -> None:
-    """Raises ValueError if the results are not of one profile, one recipe, one set of data and weights."""
-    for name in ("profile", "recipe", "data", "weights"):
-        values = {r.experiment.profile if name == "profile" else r.provenance.get(name) for r in results} - {None}
+    """Raises ValueError if the results are not of one recipe, data, weights and device; the profile does not matter."""
+    for name in ("recipe", "data", "weights", "device"):
+        values = {result.provenance.get(name) for result in results} - {None}
         if len(values) > 1:
             raise ValueError(message("mixed_results", what=message(name), found=", ".join(sorted(map(str, values)))))
 
