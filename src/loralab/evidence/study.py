@@ -195,15 +195,16 @@ def with_measured(evidence: Evidence, folder: Path) -> Evidence:
 def recorded(folder: Path) -> Callable[[Experiment], Result]:
     """A stand-in for `run` that only reads results from a folder.
 
-    It raises MissingResult, naming the experiment and its seed, for one that is not there.
+    It raises MissingResult, naming the experiment and its seed, for one in whose place there is none, or another's.
     """
 
     def read(experiment: Experiment) -> Result:
         path = folder / "runs" / experiment.key / "result.json"
-        if not path.exists():
+        result = Result.load(path) if path.exists() else None
+        if result is None or result.experiment.identity() != experiment.identity():
             missing = f"The result of {experiment.key} (seed {experiment.seed}) is missing."
             raise MissingResult(f"{missing} A study that lacks a seed is not used: run make study.")
-        return Result.load(path)
+        return result
 
     return read
 
