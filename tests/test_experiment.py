@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import dataclass, field, fields, replace
 
 import pytest
@@ -20,7 +21,7 @@ def experiment(**changes):
 
 def result(**changes):
     values = {
-        "experiment": experiment(),
+        "experiment": experiment(train_size=4, test_size=2, batch_size=2, epochs=1),
         "test": {"accuracy": 0.5},
         "predictions": [0, 1],
         "labels": [1, 1],
@@ -181,8 +182,8 @@ def test_scale_is_alpha_over_r():
 
 def answers(**changes):
     values = {
-        "experiment": answering(),
-        "test": {"chrf": 12.5, "loss": 2.0},
+        "experiment": answering(train_size=4, test_size=2, batch_size=2, epochs=1),
+        "test": {"chrf": 12.5, "loss": 0.82},
         "predictions": ["¿Sí?", ""],
         "labels": ["Sí.", "No."],
         "questions": ["a?", "b?"],
@@ -238,6 +239,47 @@ def test_a_result_of_another_form_is_damaged(tmp_path, made, change):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(DamagedResult):
         Result.load(path)
+
+
+@pytest.mark.parametrize(
+    ("made", "change", "named"),
+    [
+        (result, {"labels": [1, 1, 1]}, "labels: 3 ≠ 2"), (result, {"predictions": [0]}, "predictions: 1 ≠ 2"),
+        (result, {"predictions": [1, 1]}, "accuracy: 0.5 ≠ 1.0"), (result, {"test": {"accuracy": 0.6}}, "accuracy"),
+        (result, {"test": {"accuracy": "0.5"}}, "str"), (result, {"test": {"accuracy": 0.5, "mcc": 1.5}}, "mcc: 1.5"),
+        (result, {"test": {"accuracy": 0.5, "f1": math.nan}}, "f1: nan"), (result, {"epochs": []}, "epochs: 0 ≠ 1"),
+        (result, {"epochs": [{"loss": -0.1}]}, "loss: -0.1"), (result, {"loss_by_step": [0.3]}, "loss_by_step: 1 ≠ 2"),
+        (result, {"learning_rate_by_step": [1e-3, math.inf]}, "learning_rate_by_step: inf"),
+        (result, {"seconds": {"training": -1.0}}, "training: -1.0"), (result, {"parameters": {"total": None}}, "None"),
+        (answers, {"questions": ["a?"]}, "questions: 1 ≠ 2"), (answers, {"answer_tokens": [5]}, "answer_tokens: 1 ≠ 2"),
+        (answers, {"answer_nats": [4.1, 5.0]}, "loss: 0.82 ≠ 1.8"), (answers, {"answer_tokens": [0, 0]}, "zero"),
+        (answers, {"test": {"chrf": 101.0, "loss": 0.82}}, "chrf: 101.0"), (answers, {"test": {"chrf": 9.0}}, "loss"),
+        (answers, {"tokens": {"left_out": 3}}, "loss_by_step: 2 ≠ 1"),
+    ],
+)  # fmt: skip
+def test_a_result_that_its_experiment_cannot_have_left_is_damaged(tmp_path, made, change, named):
+    path = tmp_path / "result.json"
+    made().save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(DamagedResult, match=named):
+        Result.load(path)
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_training_that_diverged_comes_back_as_it_was(tmp_path, loss):
+    path = tmp_path / "result.json"
+    scores = {"chrf": 12.5, "loss": loss, "perplexity": loss, "other_loss": loss}
+    diverged = answers(test=scores, epochs=[{"loss": loss, "perplexity": loss}], answer_nats=[loss] * 2)
+    replace(diverged, loss_by_step=[0.7, loss]).save(path)
+    assert str(Result.load(path)) == str(replace(diverged, loss_by_step=[0.7, loss]))
+
+
+@pytest.mark.parametrize("accumulated", [1, 2, 3])
+def test_a_last_step_of_fewer_batches_counts(tmp_path, accumulated):
+    run = experiment(train_size=7, test_size=2, batch_size=2, gradient_accumulation_steps=accumulated, epochs=1)
+    steps = [0.5] * {1: 4, 2: 2, 3: 2}[accumulated]
+    result(experiment=run, loss_by_step=steps, learning_rate_by_step=steps).save(tmp_path / "result.json")
+    assert Result.load(tmp_path / "result.json").loss_by_step == steps
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

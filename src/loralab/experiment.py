@@ -6,7 +6,7 @@ import math
 import os
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from typing import Any
 
 from loralab.messages import message, one_of
 
@@ -29,6 +29,10 @@ NUMBERS = (
     ("dropout", 0, 1),
     ("warmup_ratio", 0, 1),
 )
+# Where a result's numbers lie, if not from 0 up. Where training diverged, losses are infinite or no numbers.
+RANGES = dict.fromkeys(("accuracy", "f1", "distinct_1", "distinct_2"), (0, 1)) | {"mcc": (-1, 1), "chrf": (0, 100)}
+DIVERGING = ("loss", "perplexity", "other_loss", "loss_by_step", "answer_nats")
+ROUNDING = 1e-9
 _DATA = {"task", "dataset", "train_size", "validation_size", "test_size", "split_seed", "method"}
 _TRAINING = _DATA | {
     "model", "max_length", "learning_rate", "epochs", "batch_size", "gradient_accumulation_steps",
@@ -246,20 +250,48 @@ class Result(Outcome):
 
     @classmethod
     def load(cls, path: Path) -> "Result":
-        """Read a result. Raises DamagedResult if the file is not a whole one."""
+        """Read a result. Raises DamagedResult if the file is not a whole one, or not what its experiment can leave."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            experiment = Experiment(**content.pop("experiment"))
             content["provenance"].setdefault("recipe", int(content["provenance"].get("code") == FIRST_CODE))
-            result = cls(experiment=experiment, **content)
-            for name, kind in get_type_hints(cls).items():
-                if name != "experiment" and not isinstance(getattr(result, name), get_origin(kind)):
-                    raise TypeError(name)
-            if experiment.examined:
-                result.test[TASKS[experiment.task].always]
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            result = cls(experiment=Experiment(**content.pop("experiment")), **content)
+            result._check()
+        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
             raise DamagedResult(message("damaged_result", path=path.name, error=error)) from error
         return result
+
+    def _check(self) -> None:
+        """Raises ValueError, naming it, for a length or a number that the experiment cannot have left."""
+        run, steps = self.experiment, len(self.loss_by_step)
+        exam, epochs = run.test_size * run.examined, run.epochs * run.trains
+        if run.train_size != ALL:  # else the data alone says how many steps there are
+            batches = math.ceil((int(run.train_size) - self.tokens.get("left_out", 0)) / run.batch_size)
+            steps = epochs * math.ceil(batches / run.gradient_accumulation_steps)
+        asked = exam * (run.task == "generation")
+        told = asked * ("model" in run.reads)
+        lengths = {"predictions labels": exam, "questions": asked, "answer_nats answer_tokens": told, "epochs": epochs}
+        lengths["loss_by_step learning_rate_by_step"] = steps
+        for names, length in lengths.items():
+            for name in names.split():
+                if len(getattr(self, name)) != length:
+                    raise ValueError(f"{name}: {len(getattr(self, name))} ≠ {length}")
+        again = {TASKS[run.task].always: self.test[TASKS[run.task].always]} if exam else {}
+        if told:
+            again["loss"] = sum(self.answer_nats) / sum(self.answer_tokens)
+        elif exam and not asked:
+            again["accuracy"] = sum(a == b for a, b in zip(self.predictions, self.labels, strict=True)) / exam
+        for name, value in again.items():
+            if abs(self.test[name] - value) > ROUNDING:
+                raise ValueError(f"{name}: {self.test[name]} ≠ {value}")
+        tables: list[dict[str, Any]] = [self.parameters, self.seconds, self.tokens, self.test, *self.epochs]
+        numbers = [entry for table in tables for entry in table.items()]
+        for name in ("loss_by_step", "learning_rate_by_step", "answer_nats", "answer_tokens"):
+            numbers += [(name, value) for value in getattr(self, name)]
+        for name, value in numbers:
+            lowest, highest = RANGES.get(name, (0, math.inf))
+            inside = lowest - ROUNDING <= value <= highest + ROUNDING and value < math.inf
+            if not (inside or (name in DIVERGING and not math.isfinite(value))):
+                raise ValueError(f"{name}: {value}")
 
 
 def is_file(dataset: str) -> bool:
@@ -276,10 +308,17 @@ def write_atomically(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".writing-{os.getpid()}-{path.name}"
     try:
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
+        temporary.write_text(text, encoding="utf-8")
+        sync(temporary)
         temporary.replace(path)
+        sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Have a file, or what a folder is made up of, written to the disk; Windows cannot do that for folders."""
+    if path.is_file() or os.name != "nt":
+        descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)

@@ -21,12 +21,12 @@ def evidence(make):
 
     def build(
         full=800, lora=800, ranks=(800, 800, 800), ratio=1.5, full_peak=500, lora_peak=300, full_rate=1e-4,
-        lora_rate=1e-3, trainable=74_498, profile="study", edge=False, root=None,
+        lora_rate=1e-3, trainable=74_498, test_size=1000, edge=False, root=None,
         step=1.3, widest=None,
     ):  # fmt: skip
         def runs(method, right, **changes):
             each = right if isinstance(right, list) else [right + seed % 2 for seed in SEEDS]
-            return [make(method, each[seed], seed=seed, profile=profile, **changes) for seed in SEEDS]
+            return [make(method, each[seed], seed=seed, test_size=test_size, **changes) for seed in SEEDS]
 
         def swept(method, best):
             rates = [best, 2 * best, 4 * best] if edge else [best / step, best, step * best]
@@ -49,7 +49,7 @@ def evidence(make):
             comparison=[*runs("full", full, peak=full_peak), *tuned],
             ranks=by_rank,
             scales=runs("rslora", root, rank=32) if root else [],
-            timing=Timing(task="classification", profile=profile, device="", seconds=seconds, **steps),
+            timing=Timing(task="classification", profile="study", device="", seconds=seconds, **steps),
         )
 
     return build
@@ -114,8 +114,9 @@ def test_a_claim_names_the_range_over_ranks_and_the_runs_that_it_used(evidence):
     assert judged["enough"].behind == "15 runs"
 
 
-def test_smoke_results_are_never_judged(evidence):
-    assert set(verdicts(evidence(profile="smoke")).values()) == {"not_judged"}
+def test_results_of_a_small_test_are_never_judged(evidence):
+    assert set(verdicts(evidence(test_size=99)).values()) == {"not_judged"}
+    assert "not_judged" not in verdicts(evidence(test_size=100)).values()
 
 
 def test_the_table_speaks_both_languages(evidence):

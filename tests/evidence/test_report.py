@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 
 from loralab.evidence.report import write_report
-from loralab.evidence.study import Evidence
+from loralab.evidence.study import Evidence, gather
+from loralab.lessons.start import own_profile
 from loralab.messages import set_language
-from loralab.profiles import load_profile
+from loralab.profiles import load_profile, profiles
 from loralab.show.scores import difference, method_name, own_score
 from loralab.show.sentences import compare, findings, forgetting, margin_verdict, rank_verdict
 from loralab.show.stats import half_width
-from loralab.show.tables import comparison_table, provenance_table, samples_table
+from loralab.show.tables import LEAST_TEST, comparison_table, provenance_table, samples_table
 
 
 def evidence_of(comparison, ranks):
@@ -50,17 +51,37 @@ def test_speed_measured_in_turns_speaks_for_itself(make):
 TURNS = {"faster": [1.2, 1.2, 1.2], "slower": [0.8, 0.8, 0.8], "unclear": [0.5, 2.0, 1.1]}
 
 
-def test_smoke_results_are_marked(make, tmp_path):
-    assert "Smoke profile" in findings([make("full", profile="smoke")], [make("lora", profile="smoke")])[0]
-    smoke_pair = [make(rank=4, profile="smoke"), make()]
-    assert comparison_table(smoke_pair).columns.name == "smoke profile, not a finding"
-    assert rank_verdict(smoke_pair, 8) == margin_verdict(smoke_pair[:1], smoke_pair[1:], 0.01) == "Smoke: no verdict"
-    assert compare(smoke_pair[:1], smoke_pair[1:]).startswith("[smoke profile")
-    assert comparison_table([make()]).columns.name is None
-    assert "Smoke" not in " ".join(findings([make("full")], [make("lora")]))
-    full, lora = make("full", profile="smoke"), make("lora", profile="smoke")
+def test_results_of_a_small_test_are_marked_in_any_profile(make, tmp_path):
+    full, lora, without = make("full", test_size=99), make("lora", test_size=99), "Too few test examples: no verdict"
+    assert "Too few test examples (under 100" in findings([full], [lora])[0]
+    small_pair = [make(rank=4, test_size=99), make()]
+    assert comparison_table(small_pair).columns.name == "too few test examples, not a finding"
+    assert rank_verdict(small_pair, 8) == margin_verdict(small_pair[:1], small_pair[1:], 0.01) == without
+    assert compare(small_pair[:1], small_pair[1:]).startswith("[too few test examples")
+    assert comparison_table([make(test_size=100, profile="smoke")]).columns.name is None
+    assert "Too few" not in " ".join(findings([make("full")], [make("lora")]))
     write_report([evidence_of([full, lora], [lora])], tmp_path)
     assert 'class="banner"' in (tmp_path / "report.html").read_text()
+
+
+def test_a_report_shows_what_another_profile_trained(tmp_path, capsys):
+    sizes = 'base = "smoke"\ntrain_size = 16\nvalidation_size = 4\ntest_size = 8\nranks = [8]\n'
+    found = {}
+    for name, seeds in (("mine", [0]), ("class", [0, 1])):
+        (tmp_path / f"{name}.toml").write_text(f"{sizes}seeds = {seeds}\n")
+        found[name] = gather(own_profile(tmp_path / f"{name}.toml"))
+    assert capsys.readouterr().out.count("done before") > 3
+    assert {result.experiment.profile for result in found["class"].results} == {"mine", "class"}
+    write_report([found["class"]], tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert text.startswith("# LoRA Lab: results of the class profile\n\n") and "| mine " in text
+    assert "Too few test examples" in text.split("\n\n")[1]
+
+
+def test_a_small_test_is_one_of_the_smoke_profile_and_of_no_other():
+    for name, row in profiles().items():
+        for task, sizes in (("classification", row), ("generation", row["generation"])):
+            assert (sizes["test_size"] < LEAST_TEST[task]) == (name == "smoke")
 
 
 def test_the_table_has_the_nine_rows_and_more(make):
@@ -191,7 +212,7 @@ def test_answers_stand_side_by_side(make_answers):
     assert list(table.index) == ["question 0?", "question 1?", "question 2?"] and table.index.name == "question"
     assert list(table.loc["question 1?"]) == ["reference 1", *(f"{r.experiment.method} says 1" for r in results)]
     assert len(samples_table(results)) == 10 and table.columns.name is None
-    assert samples_table([make_answers(profile="smoke")]).columns.name == "smoke profile, not a finding"
+    assert samples_table([make_answers(test_size=15)]).columns.name == "too few test examples, not a finding"
 
 
 def test_forgetting_turns_with_the_results(make_answers):
@@ -205,7 +226,7 @@ def test_forgetting_turns_with_the_results(make_answers):
     assert "does not rise: from 3.500 to 3.250 nats per token (\u22120.250)" in forgetting(
         base, [make_answers(other=3.25)]
     )
-    assert forgetting(base, [make_answers(profile="smoke")]).startswith("[smoke profile")
+    assert forgetting(base, [make_answers(test_size=15)]).startswith("[too few test examples")
 
 
 def test_a_groups_own_interval_holds_both_kinds_of_luck(make):

@@ -34,12 +34,18 @@ def made_up(make, make_answers):
         method = "few-shot" if experiment.method == "few-shot" else method
         result = make(method) if classifies else make_answers(method, nats=40 + 0.01 * experiment.seed)
         random = np.random.default_rng(sum(experiment.key.encode()))
-        luck = {"epochs": [{"accuracy": 0.8, "loss": loss}]} if method == "lora" else {}
+        luck, size = {}, experiment.test_size * experiment.examined
+        if method == "lora":
+            steps = experiment.epochs * experiment.train_size // experiment.batch_size
+            luck = {"epochs": [{"accuracy": 0.8, "loss": loss}] * experiment.epochs}
+            luck |= {"loss_by_step": np.linspace(0.7, 0.6, steps).tolist(), "learning_rate_by_step": [1e-3] * steps}
         if classifies:
-            right = (random.random(1000) < 0.8).astype(int).tolist()
-            luck |= {"predictions": right, "test": result.test | {"accuracy": float(np.mean(right))}}
-        if not experiment.examined:
-            luck |= {"test": {}, "predictions": [], "labels": []}
+            right = (random.random(size) < 0.8).astype(int).tolist()
+            luck |= {"predictions": right, "labels": [1] * size}
+            luck |= {"test": result.test | {"accuracy": float(np.mean(right))} if size else {}}
+        else:
+            exam = ("predictions", "labels", "questions", "answer_nats", "answer_tokens")
+            luck |= {name: (4 * getattr(result, name))[:size] for name in exam} | ({} if size else {"test": {}})
         return replace(result, experiment=experiment, **luck)
 
     return run
@@ -166,7 +172,9 @@ def test_nothing_at_hand_is_a_failure(evidence, tmp_path):
 
 
 def other(result, right):
-    return replace(result, test=result.test | {"accuracy": right / 1000})
+    """The result with so many of 1,000 answers right."""
+    predictions = [int(i % 1000 < right) for i in range(len(result.labels))]
+    return replace(result, predictions=predictions, test=result.test | {"accuracy": float(np.mean(predictions))})
 
 
 def test_a_number_that_is_off_is_named(evidence, results):
@@ -209,12 +217,13 @@ def test_what_differs_in_the_environment_is_said(evidence, results):
 
 def test_mixed_results_are_refused(evidence, tmp_path):
     (first, *rest), *_ = [track.of("lora") for track in evidence]
+    check_one([replace(first, experiment=first.experiment.but(profile="smoke")), *rest])
     for changes, named in (
-        ({"experiment": first.experiment.but(profile="smoke")}, "profile: smoke, study"),
-        ({"provenance": first.provenance | {"recipe": 2}}, "training version: 1, 2"),
-    ):
+        ({"recipe": 2}, "training version: 1, 2"), ({"data": "e"}, "data: d, e"), ({"weights": "v"}, "weights: v, w"),
+        ({"device": "a GPU"}, "device: 2 × CPU, a GPU"),
+    ):  # fmt: skip
         with pytest.raises(ValueError, match=named):
-            check_one([replace(first, **changes), *rest])
+            check_one([replace(first, provenance=first.provenance | changes), *rest])
     mixed = [replace(evidence[0], comparison=[replace(first, provenance={"recipe": 2}), *evidence[0].comparison[1:]])]
     with pytest.raises(ValueError, match="cannot be compared"):
         write_report(mixed, tmp_path)
@@ -225,11 +234,20 @@ def test_a_missing_seed_is_refused(tmp_path):
         gather(load_profile("study"), recorded(tmp_path))
 
 
-def test_a_smoke_study_is_under_a_banner_and_judges_nothing(evidence):
-    smoke = [replace(r, experiment=r.experiment.but(profile="smoke")) for r in evidence[0].comparison]
-    ranks = [replace(r, experiment=r.experiment.but(profile="smoke")) for r in evidence[0].ranks]
-    text = to_markdown(report([replace(evidence[0], comparison=smoke, ranks=ranks)]))
-    assert "Smoke profile" in text.split("\n\n")[1]
+def test_another_experiments_result_in_its_place_is_refused(evidence, results):
+    mine, another = evidence[0].of("lora")[:2]
+    another.save(results / "runs" / mine.experiment.key / "result.json")
+    with pytest.raises(MissingResult, match=mine.experiment.key):
+        recorded(results)(mine.experiment)
+    with pytest.raises(MissingResult, match=mine.experiment.key):
+        check_results(evidence, results)
+
+
+def test_a_study_of_a_small_test_is_under_a_banner_and_judges_nothing(evidence):
+    small = [replace(r, experiment=r.experiment.but(test_size=99)) for r in evidence[0].comparison]
+    ranks = [replace(r, experiment=r.experiment.but(test_size=99)) for r in evidence[0].ranks]
+    text = to_markdown(report([replace(evidence[0], comparison=small, ranks=ranks)]))
+    assert "Too few test examples" in text.split("\n\n")[1]
     assert "confirmed" not in text and "refuted" not in text and "not judged" in text
 
 

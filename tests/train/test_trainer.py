@@ -186,14 +186,115 @@ def test_so_it_is_with_full_fine_tuning(smoke, monkeypatch, tmp_path, capsys):
 
 def test_a_torn_checkpoint_is_not_resumed(lora, interrupted, capsys):
     path = run_folder(lora) / "checkpoint-4" / training.STAMP
-    assert [stamp["seconds"] > 0 for _, stamp in training.whole_checkpoints(path.parent.parent)] == [True]
-    for stamp in ("", "{}"):
+    assert [stamp["seconds"] > 0 for _, stamp in training.checkpoints(path.parent.parent, lora.key)] == [True]
+    for stamp in ("", "{}", "3", '["a", 3]', '["{}", "b"]', "[null, null]"):
         path.write_text(stamp)
-        assert not list(training.whole_checkpoints(path.parent.parent))
+        assert [stamp for _, stamp in training.checkpoints(path.parent.parent, lora.key)] == [{}]
     path.unlink()
     with pytest.raises(KeyboardInterrupt):  # it begins anew
         run(lora, callbacks=(PullThePlug(step=0),))
-    assert "resuming" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "resuming" not in said and f"{lora.key}: checkpoint-4 is damaged, unfinished or" in said
+
+
+@pytest.fixture(scope="module")
+def longer(lora, tmp_path_factory):
+    """A run of a third epoch that was interrupted in it, with two checkpoints; and its result without interruption."""
+    folder, experiment = tmp_path_factory.mktemp("longer"), lora.but(epochs=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORALAB_RESULTS", str(folder / "whole"))
+        result = run(experiment)
+        patch.setenv("LORALAB_RESULTS", str(folder / "interrupted"))
+        with pytest.raises(KeyboardInterrupt):
+            run(experiment, callbacks=(PullThePlug(step=10),))
+    return folder / "interrupted", experiment, result
+
+
+def cut(path, another):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def flip(path, another):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def lose(path, another):
+    path.unlink()
+
+
+def swap(path, another):
+    shutil.copy(another / path.name, path)
+
+
+def add(path, another):
+    shutil.copy(path, path.with_name(f"{path.stem}-2{path.suffix}"))
+
+
+DAMAGES = (cut, flip, lose, swap, add)
+
+
+@pytest.fixture
+def two(longer, kept, lora, results):
+    """The folder of `longer` with its two checkpoints, and one of another experiment."""
+    shutil.copytree(longer[0], results)
+    return run_folder(longer[1]), kept[0] / "interrupted" / "runs" / lora.key / "checkpoint-4"
+
+
+def test_whatever_is_wrong_with_a_checkpoint_it_is_passed_over(longer, two, capsys):
+    (folder, another), key = two, longer[1].key
+    assert training.last_whole(folder, key)[0].name == "checkpoint-8" and not capsys.readouterr().out
+    shutil.copytree(folder / "checkpoint-8", folder.parent / "whole")
+    names = sorted(path.name for path in (folder / "checkpoint-8").iterdir())
+    assert {"adapter_model.safetensors", "optimizer.pt", "rng_state.pth", "scheduler.pt", training.STAMP} < set(names)
+    for name in names:
+        for damage in DAMAGES:
+            path = folder / "checkpoint-8" / name
+            damage(path, another)
+            if path.exists() and damage != add and path.read_bytes() == (folder.parent / "whole" / name).read_bytes():
+                continue  # the other experiment's is the same
+            assert training.last_whole(folder, key)[0].name == "checkpoint-4", (name, damage)
+            assert not path.parent.exists() and f"{key}: checkpoint-8 is damaged" in capsys.readouterr().out
+            shutil.copytree(folder.parent / "whole", path.parent)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("optimizer.pt", cut),
+        ("rng_state.pth", flip),
+        ("adapter_model.safetensors", lose),
+        ("trainer_state.json", swap),
+        ("scheduler.pt", add),
+    ],
+)
+def test_a_run_with_a_damaged_checkpoint_ends_the_same_from_an_older_one(longer, two, capsys, name, damage):
+    damage(two[0] / "checkpoint-8" / name, two[1])
+    resumed, said = run(longer[1]), capsys.readouterr().out
+    check_resumed(resumed, longer[2], said)
+    assert "checkpoint-8 is damaged" in said and "resuming from checkpoint-4" in said
+    assert resumed.predictions == longer[2].predictions and not list(two[0].glob("checkpoint-*"))
+
+
+def test_with_no_whole_checkpoint_it_begins_anew_and_another_experiments_is_none(longer, two, capsys):
+    for name in ("checkpoint-4", "checkpoint-8"):
+        shutil.rmtree(two[0] / name)
+        shutil.copytree(two[1], two[0] / name)
+    resumed, said = run(longer[1]), capsys.readouterr().out
+    assert said.count("of another experiment; it is passed over") == 2 and "resuming" not in said
+    assert resumed.loss_by_step == longer[2].loss_by_step and resumed.test == longer[2].test
+
+
+def test_what_a_killed_process_left_is_swept_when_the_run_is_loaded(lora, whole, kept, capsys):
+    folder, gone = run_folder(lora), subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    shutil.copytree(kept[0] / "interrupted" / "runs" / lora.key / "checkpoint-4", folder / "checkpoint-4")
+    for process in (gone.pid, os.getpid()):
+        (folder / f".writing-{process}-result.json").write_text("{")
+    assert run(lora) == whole and "done before" in capsys.readouterr().out
+    assert not list(folder.glob("checkpoint-*"))
+    assert [path.name for path in folder.glob(".writing-*")] == [f".writing-{os.getpid()}-result.json"]
 
 
 def test_a_checkpoint_of_another_recipe_is_moved_aside(lora, interrupted, results, monkeypatch, capsys):
@@ -232,6 +333,28 @@ def test_a_damaged_result_is_named_kept_and_made_again(smoke, results, capsys):
     assert "is damaged" in capsys.readouterr().out
     assert again.predictions == first.predictions
     assert len(next((results / "aside").glob("*/result.json")).read_text()) == 100
+
+
+def test_another_experiments_result_is_named_kept_and_made_again(smoke, results, capsys):
+    asked, other = smoke.experiment("tfidf", split_seed=1), smoke.experiment("tfidf")
+    first = run(asked)
+    run(other)
+    shutil.copy(run_folder(other) / "result.json", run_folder(asked) / "result.json")
+    again = run(asked)
+    assert "the result is of another experiment (split_seed=0); moved to aside/" in capsys.readouterr().out
+    assert again.predictions == first.predictions and again.experiment == asked
+    assert Result.load(next((results / "aside").glob("*/result.json"))).experiment == other
+
+
+def test_an_edited_result_is_named_kept_and_made_again(smoke, results, capsys):
+    experiment = smoke.experiment("majority")
+    first = run(experiment)
+    path = run_folder(experiment) / "result.json"
+    content = json.loads(path.read_text())
+    content["test"]["accuracy"] = 0.99
+    path.write_text(json.dumps(content))
+    assert run(experiment).test == first.test
+    assert f"is damaged (accuracy: 0.99 ≠ {first.test['accuracy']}); moved to" in capsys.readouterr().out
 
 
 def test_methods_with_one_seed_train_on_the_same_batches(smoke, monkeypatch):
@@ -293,10 +416,11 @@ def test_the_frozen_baseline_learns(smoke):
     assert result.test["accuracy"] > 0.6
 
 
-def test_a_diverged_run_does_not_look_like_a_perfect_one(smoke):
+def test_a_diverged_run_does_not_look_like_a_perfect_one_and_is_loaded(smoke, capsys):
     sizes = {"train_size": 16, "validation_size": 4, "batch_size": 4}
-    losses = run(smoke.experiment("full", learning_rate=1e30, examined=False, **sizes)).loss_by_step
-    assert any(math.isnan(loss) or loss > 100 for loss in losses)
+    result = run(smoke.experiment("full", learning_rate=1e30, test_size=4, **sizes))
+    assert any(math.isnan(loss) or loss > 100 for loss in result.loss_by_step) and math.isnan(result.test["loss"])
+    assert str(run(result.experiment)) == str(result) and "done before" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("place", ["process", "child"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from loralab.evidence.study import Evidence
+from loralab.evidence.study import Evidence, recorded
 from loralab.experiment import Result
 from loralab.messages import number
 from loralab.show.scores import method_name, score_of
@@ -116,9 +116,8 @@ def check_results(evidence: Sequence[Evidence], folder: Path) -> tuple[str, int]
 
     0 if every number at hand is the same or within the published interval; 1 if one is different, or none is at hand.
     """
-    theirs = [result for track in evidence for result in track.results]
-    paths = {r.experiment.key: folder / "runs" / r.experiment.key / "result.json" for r in theirs}
-    mine = [Result.load(path) for path in paths.values() if path.exists()]
+    theirs, read = [result for track in evidence for result in track.results], recorded(folder)
+    mine = [read(r.experiment) for r in theirs if (folder / "runs" / r.experiment.key / "result.json").exists()]
     if not mine:
         text = f"None of the {len(theirs)} published results is here. Run them with make study (it may be interrupted)"
         return f"{text}, and check again.", 1

@@ -12,7 +12,7 @@ from loralab.messages import message, number, percent
 from loralab.show.scores import Score, difference
 from loralab.show.sentences import times
 from loralab.show.stats import Difference, ratio_interval
-from loralab.show.tables import is_smoke, peak_bytes
+from loralab.show.tables import peak_bytes, too_small
 
 # What the claims say, in numbers.
 ABOUT_ONE_PERCENT = (0.005, 0.02)
@@ -57,10 +57,10 @@ def judge(low: float, high: float, least: float, most: float = math.inf) -> str:
 
 
 def judge_claims(evidence: Evidence) -> list[Claim]:
-    """Every claim that a track's evidence has something to say about, judged. Smoke results are never judged."""
+    """Every claim that a track's evidence has something to say about, judged. Results of too small a test are not."""
     claims = [_share(evidence), *_speed(evidence), _memory(evidence), _same(evidence)]
     claims += [*_rank(evidence), *_rate(evidence), *_enough(evidence), _small(evidence)]
-    return [replace(claim, judged=NOT_JUDGED) for claim in claims] if is_smoke(evidence.comparison) else claims
+    return [replace(claim, judged=NOT_JUDGED) for claim in claims] if too_small(evidence.comparison) else claims
 
 
 def _claim(name: str, evidence: Evidence, judged: str, measured: str, behind: str) -> Claim:

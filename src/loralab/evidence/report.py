@@ -22,7 +22,7 @@ from loralab.show.figures import comparison_panel, gained_and_forgotten, loss_cu
 from loralab.show.plotting import Picture
 from loralab.show.scores import difference
 from loralab.show.sentences import compare, findings, forgetting, margin_verdict, rank_verdict
-from loralab.show.tables import comparison_table, is_smoke, provenance_table, samples_table, size_text
+from loralab.show.tables import comparison_table, provenance_table, samples_table, size_text, too_small
 
 PAGE = Template(files("loralab.evidence").joinpath("page.html").read_text(encoding="utf-8"))
 
@@ -71,23 +71,19 @@ def write_report(evidence: Sequence[Evidence], folder: Path) -> None:
         check_one(track.results)
     blocks = report(evidence)
     body = "\n".join(map(_to_html, blocks))
-    title = html.escape(_title_of(evidence))
+    title = html.escape(message("report_title", profile=evidence[0].track.name))
     write_atomically(folder / "report.html", PAGE.substitute(language=language(), title=title, body=body))
     write_atomically(folder / "report.md", to_markdown(blocks))
     rows = tables.results_frame([result for track in evidence for result in track.results])
     write_atomically(folder / "report.csv", rows.to_csv(index=False))
 
 
-def _title_of(evidence: Sequence[Evidence]) -> str:
-    return message("report_title", profile=evidence[0].comparison[0].experiment.profile)
-
-
 def report(evidence: Sequence[Evidence]) -> list[Block]:
     """The report's headings, paragraphs, tables and figures, in order."""
     every = [result for track in evidence for result in track.results]
-    blocks: list[Block] = [Heading(_title_of(evidence), 1)]
-    if is_smoke(every):
-        blocks.append(Text(message("smoke_banner"), "banner"))
+    blocks: list[Block] = [Heading(message("report_title", profile=evidence[0].track.name), 1)]
+    if too_small(every):
+        blocks.append(Text(message("small_banner"), "banner"))
     for track in evidence:
         blocks += _track(track)
     if any(track.sweeps for track in evidence):

@@ -195,15 +195,16 @@ def with_measured(evidence: Evidence, folder: Path) -> Evidence:
 def recorded(folder: Path) -> Callable[[Experiment], Result]:
     """A stand-in for `run` that only reads results from a folder.
 
-    It raises MissingResult, naming the experiment and its seed, for one that is not there.
+    It raises MissingResult, naming the experiment and its seed, for one in whose place there is none, or another's.
     """
 
     def read(experiment: Experiment) -> Result:
         path = folder / "runs" / experiment.key / "result.json"
-        if not path.exists():
+        result = Result.load(path) if path.exists() else None
+        if result is None or result.experiment.identity() != experiment.identity():
             missing = f"The result of {experiment.key} (seed {experiment.seed}) is missing."
             raise MissingResult(f"{missing} A study that lacks a seed is not used: run make study.")
-        return Result.load(path)
+        return result
 
     return read
 
@@ -235,9 +236,9 @@ def full_study(profile: Profile) -> list[Evidence]:
 
 
 def check_one(results: Sequence[Result]) -> None:
-    """Raises ValueError if the results are not of one profile, one recipe, one set of data and weights."""
-    for name in ("profile", "recipe", "data", "weights"):
-        values = {r.experiment.profile if name == "profile" else r.provenance.get(name) for r in results} - {None}
+    """Raises ValueError if the results are not of one recipe, data, weights and device; the profile does not matter."""
+    for name in ("recipe", "data", "weights", "device"):
+        values = {result.provenance.get(name) for result in results} - {None}
         if len(values) > 1:
             raise ValueError(message("mixed_results", what=message(name), found=", ".join(sorted(map(str, values)))))
 

@@ -7,7 +7,7 @@ from loralab.experiment import Result
 from loralab.messages import message, number, percent
 from loralab.show.scores import difference, method_name, score_of, seeded
 from loralab.show.stats import ratio_interval, verdict
-from loralab.show.tables import is_smoke, marked, peak_bytes, training_seconds
+from loralab.show.tables import marked, peak_bytes, too_small, training_seconds
 
 # One timing of each method says nothing below this: ranks 8 and 16, which do almost the same work, differed by 12 %.
 TIMING_NOISE = 0.15
@@ -51,10 +51,10 @@ def _runs(*groups: Sequence[Result]) -> str:
 def margin_verdict(a: Sequence[Result], b: Sequence[Result], margin: float) -> str:
     """One sentence: equivalent within the margin (share or nats), different, different but negligible, or cannot tell.
 
-    Smoke results get no verdict. Raises what `difference` raises.
+    Results of too small a test get no verdict. Raises what `difference` raises.
     """
-    if is_smoke((*a, *b)):
-        return message("smoke_no_verdict")
+    if too_small((*a, *b)):
+        return message("small_no_verdict")
     key, names = VERDICTS[verdict(difference(a, b), margin)], {"a": method_name(a[0]), "b": method_name(b[0])}
     return message(key, margin=score_of(a).with_unit(margin), runs=_runs(a, b), **names)
 
@@ -62,11 +62,11 @@ def margin_verdict(a: Sequence[Result], b: Sequence[Result], margin: float) -> s
 def rank_verdict(results: Sequence[Result], reference: int) -> str:
     """The title of the rank comparison: whether any rank's score stands out from the reference rank's.
 
-    Smoke results get no verdict. With m ranks beside the reference, each interval is at 1 - 0.05/m, so that all
-    together err in 5 % of studies at most (Bonferroni).
+    Results of too small a test get no verdict. With m ranks beside the reference, each interval is at 1 - 0.05/m, so
+    that all together err in 5 % of studies at most (Bonferroni).
     """
-    if is_smoke(results):
-        return message("smoke_no_verdict")
+    if too_small(results):
+        return message("small_no_verdict")
     by_rank: dict[int, list[Result]] = {}
     for result in results:
         by_rank.setdefault(result.experiment.rank, []).append(result)
@@ -98,7 +98,7 @@ def findings(full: Sequence[Result], lora: Sequence[Result], ratios: Sequence[fl
         speed_in_turns(ratios) if ratios else _speed_in_sequence(full, lora),
         message("memory_less" if saved > 0 else "memory_more", saved=percent(abs(saved)), method=how),
     ]
-    return [message("smoke_banner"), *text] if is_smoke((*full, *lora)) else text
+    return [message("small_banner"), *text] if too_small((*full, *lora)) else text
 
 
 def speed_in_turns(ratios: Sequence[float]) -> str:

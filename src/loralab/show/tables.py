@@ -13,6 +13,8 @@ COSTS = (
     "trainable", "trainable_adapter", "trainable_share", "seconds", "minutes", "peak_memory", "speedup", "memory_saved",
     "test_examples", "seeds",
 )  # fmt: skip
+# The fewest test examples of a finding: ± 10 points of accuracy (1.96·√(¼/n)); ± 0.16 nats, twice what 64 answers give.
+LEAST_TEST = {"classification": 100, "generation": 16}
 
 
 def by_method(results: Sequence[Result]) -> dict[str, list[Result]]:
@@ -23,14 +25,14 @@ def by_method(results: Sequence[Result]) -> dict[str, list[Result]]:
     return groups
 
 
-def is_smoke(results: Sequence[Result]) -> bool:
-    """Whether any of the results comes from the smoke profile, whose numbers are no findings."""
-    return any(result.experiment.profile == "smoke" for result in results)
+def too_small(results: Sequence[Result]) -> bool:
+    """Whether any of the results comes from so small a test that its numbers are no findings."""
+    return any(result.experiment.test_size < LEAST_TEST[result.experiment.task] for result in results)
 
 
 def marked(text: str, results: Sequence[Result]) -> str:
-    """The text, with a mark if it comes from the smoke profile."""
-    return f"[{message('smoke_mark')}] {text}" if is_smoke(results) else text
+    """The text, with a mark if its results are `too_small`."""
+    return f"[{message('small_mark')}] {text}" if too_small(results) else text
 
 
 def comparison_table(results: Sequence[Result]) -> pd.DataFrame:
@@ -43,7 +45,7 @@ def comparison_table(results: Sequence[Result]) -> pd.DataFrame:
     full = next((group for group in groups.values() if group[0].experiment.method == "full"), None)
     rows = score_of(results).rows
     table = pd.DataFrame({name: {**rows(group), **_cost_rows(group, full)} for name, group in groups.items()})
-    table.columns.name = message("smoke_mark") if is_smoke(results) else None
+    table.columns.name = message("small_mark") if too_small(results) else None
     return table[(table != "–").any(axis=1)]
 
 
@@ -93,7 +95,7 @@ def samples_table(results: Sequence[Result], count: int = 10) -> pd.DataFrame:
         | {name: [" ".join(text.split()) for text in r.predictions[:count]] for name, r in firsts.items()},
         index=pd.Index(asked[:count], name=message("question")),
     )
-    table.columns.name = message("smoke_mark") if is_smoke(results) else None
+    table.columns.name = message("small_mark") if too_small(results) else None
     return table
 
 

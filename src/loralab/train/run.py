@@ -6,14 +6,14 @@ import os
 import platform
 import shlex
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+import psutil
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
 from torch import nn
 from transformers import TrainerCallback
 
@@ -24,7 +24,7 @@ from loralab.train.baselines import run_baseline
 from loralab.train.hardware import Device, detect, resolve
 from loralab.train.models import least_bytes, save_trained, weights_fingerprint
 from loralab.train.objectives import objective_of
-from loralab.train.trainer import train, whole_checkpoints
+from loralab.train.trainer import checkpoints, from_main, train
 
 VERSIONED = ("accelerate", "datasets", "peft", "sacrebleu", "scikit-learn", "torch", "transformers")
 # The fields that decide how much memory training takes.
@@ -34,7 +34,6 @@ SIZED = (
 )  # fmt: skip
 # How long processes wait for the main one, which alone runs baselines: torch's 10 minutes do not do for a large model.
 PATIENCE = datetime.timedelta(hours=12)
-T = TypeVar("T")
 
 
 def results_dir() -> Path:
@@ -94,7 +93,7 @@ def plan_command(experiment: Experiment) -> str:
 def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> Result:
     """The experiment's result: loaded if it is there, else trained, from the last whole epoch if one was saved.
 
-    A result of another recipe, other data or weights, or one that cannot be read, is named and moved aside first.
+    A result of another recipe, experiment, data or weights, or a damaged one, is named and moved aside first.
     Where several processes were launched all of them call this: they train together, the main one alone prints and
     writes, and each gets the same result. On several machines the results folder has to be a shared one. `callbacks`
     are handed to Trainer. Raises ValueError for an experiment that this machine, the data or the number of processes
@@ -104,7 +103,7 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     folder = run_folder(experiment)
     with processes().local_main_process_first():  # so that what has to be fetched is fetched once
         provenance = fingerprints(experiment)
-    known = from_main(lambda: existing_result(folder, provenance))
+    known = from_main(lambda: existing_result(experiment, folder, provenance))
     if known is not None:
         return known
     check_weights_fit(experiment, device)  # what was there may have been of no use
@@ -125,11 +124,6 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
             raise
         raise MemoryError(message("out_of_memory", command=plan_command(experiment))) from error
     return from_main(lambda: keep(experiment, outcome, model, folder, about))
-
-
-def from_main(make: Callable[[], T]) -> T:
-    """What `make` returns on the main process, which alone calls it, on all processes."""
-    return broadcast_object_list([make() if processes().is_main_process else None])[0]
 
 
 def keep(
@@ -163,21 +157,28 @@ def run_all(experiments: Sequence[Experiment]) -> list[Result]:
     return [run(experiment) for experiment in experiments]
 
 
-def existing_result(folder: Path, provenance: dict[str, Any]) -> Result | None:
-    """The folder's result if it is whole and current, saying so; what is damaged or stale is named and moved aside."""
+def existing_result(experiment: Experiment, folder: Path, provenance: dict[str, Any]) -> Result | None:
+    """The folder's result if it is whole, current and the experiment's, saying so; else it is named and moved aside."""
     result, reason = None, ""
-    stamps = [stamp["provenance"] for _, stamp in whole_checkpoints(folder)]
+    stamps = [stamp["provenance"] for _, stamp in checkpoints(folder, experiment.key) if stamp]
     if (folder / "result.json").exists():
         try:
             result = Result.load(folder / "result.json")
-            stamps = [result.provenance]
+            stamps, ran = [result.provenance], vars(result.experiment)
+            other = [f"{name}={ran[name]}" for name, asked in experiment.identity().items() if ran[name] != asked]
+            reason = message("other_experiment", what=", ".join(other)) if other else ""
         except DamagedResult as error:
             reason = str(error)
-    other = {name for stamp in stamps for name, value in provenance.items() if stamp.get(name) != value}
-    if other:
-        reason = message("stale_because", what=", ".join(message(name) for name in sorted(other)))
+    stale = {name for stamp in stamps for name, value in provenance.items() if stamp.get(name) != value}
+    if stale and not reason:
+        reason = message("stale_because", what=", ".join(message(name) for name in sorted(stale)))
     if not reason:
+        for path in folder.rglob(".writing-[0-9]*-*"):  # by write_atomically
+            if not psutil.pid_exists(int(path.name.split("-")[1])):
+                path.unlink()
         if result is not None:
+            for checkpoint in folder.glob("checkpoint-*"):  # if it was killed between the result and their removal
+                shutil.rmtree(checkpoint)
             print(message("loaded", name=folder.name, headline=headline(result)))
         return result
     moment = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S-%f")

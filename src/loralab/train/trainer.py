@@ -1,22 +1,25 @@
 """Train one model for one experiment with transformers' Trainer: the same function for every method."""
 
 import gc
+import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate import PartialState
 from accelerate.data_loader import prepare_data_loader
+from accelerate.utils import broadcast_object_list
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from loralab.data.splits import Splits
-from loralab.experiment import Experiment, Outcome, write_atomically
+from loralab.experiment import Experiment, Outcome, sync, write_atomically
 from loralab.messages import clock, message
 from loralab.train.chat import IGNORED
 from loralab.train.hardware import Device
@@ -26,6 +29,7 @@ from loralab.train.peak import PeakMemory
 from loralab.train.tokens import BatchesByLength, Encoded, batches_by_length, count_tokens
 
 STAMP = "loralab.json"
+T = TypeVar("T")
 
 
 def share(rows: list[Any], collate: Callable[[Any], Any], process: int, processes: int) -> dict[str, torch.Tensor]:
@@ -79,7 +83,7 @@ class Clock(TrainerCallback):
     """Times training, reports progress and the time left now and then, and stamps each checkpoint as whole.
 
     Evaluation and saving, which come after an epoch's end, are not timed. The stamp is written last and holds where the
-    checkpoint comes from, so that a torn checkpoint, or one of another recipe, data or weights, is never resumed.
+    checkpoint comes from and each file's hash, so that one that is torn, damaged or another's is never resumed.
     """
 
     def __init__(self, name: str, provenance: dict[str, Any], memory: PeakMemory) -> None:
@@ -106,8 +110,11 @@ class Clock(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         PartialState().wait_for_everyone()  # until every process has written its part
         if state.is_world_process_zero:
-            stamp = {"provenance": self.provenance, "seconds": self.seconds, "memory": self.memory.result}
-            write_atomically(Path(args.output_dir) / f"checkpoint-{state.global_step}" / STAMP, json.dumps(stamp))
+            checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            stamp = {"key": self.name, "provenance": self.provenance, "files": file_hashes(checkpoint)}
+            text = json.dumps(stamp | {"seconds": self.seconds, "memory": self.memory.result})
+            sync(checkpoint)
+            write_atomically(checkpoint / STAMP, json.dumps([text, hashlib.sha256(text.encode()).hexdigest()]))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero:
@@ -144,15 +151,40 @@ def largest_step(lengths: list[int], experiment: Experiment) -> int:
     return max(range(min(1, len(sizes) - 1), len(sizes)), key=sizes.__getitem__)
 
 
-def whole_checkpoints(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Checkpoints with their stamps, the newest first; one without a stamp that can be read may be torn."""
+def from_main(make: Callable[[], T]) -> T:
+    """What `make` returns on the main process, which alone calls it, on all processes."""
+    return broadcast_object_list([make() if PartialState().is_main_process else None])[0]
+
+
+def file_hashes(checkpoint: Path) -> dict[str, str]:
+    """The SHA-256 of each file of a checkpoint but its stamp, by path; each is on the disk by then."""
+    hashes = {}
+    for path in (p for p in checkpoint.rglob("*") if p.is_file() and p.name != STAMP):
+        sync(path)
+        with path.open("rb") as stream:
+            hashes[str(path.relative_to(checkpoint))] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashes
+
+
+def checkpoints(folder: Path, key: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Checkpoints, newest first, each with its stamp: {} if there is none that is whole and of that experiment."""
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]), reverse=True):
         try:
-            stamp = json.loads((checkpoint / STAMP).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if {"provenance", "seconds", "memory"} <= set(stamp):
-            yield checkpoint, stamp
+            text, seal = json.loads((checkpoint / STAMP).read_text(encoding="utf-8"))
+            stamp = json.loads(text) if hashlib.sha256(text.encode()).hexdigest() == seal else {}
+        except (OSError, ValueError, TypeError, AttributeError):
+            stamp = {}
+        yield checkpoint, stamp if stamp.get("key") == key else {}
+
+
+def last_whole(folder: Path, key: str) -> tuple[Path, dict[str, Any]] | None:
+    """The newest checkpoint that is as its stamp says, with that; newer ones, which are not, are named and removed."""
+    for checkpoint, stamp in checkpoints(folder, key):
+        if stamp and stamp["files"] == file_hashes(checkpoint):
+            return checkpoint, stamp
+        print(message("checkpoint_not_whole", name=key, checkpoint=checkpoint.name))
+        shutil.rmtree(checkpoint)  # Trainer keeps two, and would take it for one of them
+    return None
 
 
 def train(
@@ -174,7 +206,7 @@ def train(
     parameters = count_parameters(model)
     memory = PeakMemory(largest_step(lengths, experiment))
     timer = Clock(experiment.key, provenance, memory)
-    resume = next((found for found in whole_checkpoints(folder) if found[1]["provenance"] == provenance), None)
+    resume = from_main(lambda: last_whole(folder, experiment.key))
     if resume:
         timer.seconds, memory.result = resume[1]["seconds"], resume[1]["memory"]
     trainer = LengthTrainer(
