@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import shutil
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -37,7 +38,7 @@ SIZED = (
 )  # fmt: skip
 # How long processes wait for the main one, which alone runs baselines: torch's 10 minutes do not do for a large model.
 PATIENCE = datetime.timedelta(hours=12)
-USE = {"head": "card_use_head", "full": "card_use_full"}  # messages: how a card loads what is no adapter
+USE = tomllib.loads(Path(__file__).with_name("use.toml").read_text(encoding="utf-8"))
 T = TypeVar("T")
 
 
@@ -163,20 +164,19 @@ def share(model: nn.Module, result: Result, folder: Path) -> None:
     if (place := save_trained(model, experiment, folder)) is None:
         return
     load_tokenizer(experiment.model).save_pretrained(place)
+    kind, name = ("SequenceClassification", "accuracy") if labels else ("CausalLM", "loss")
     if test:  # drawn anew: which examples the test holds (Efron 1979), and nothing else
-        name = "loss" if result.answer_nats else "accuracy"
         right = [p == y for p, y in zip(result.predictions, result.labels, strict=True)]
         interval = bootstrap(
             (result.answer_nats or right, result.answer_tokens or [1] * len(right)), paired=True, method="percentile",
             statistic=lambda values, weights, axis: values.sum(axis) / weights.sum(axis), batch=100, random_state=0,
         ).confidence_interval  # fmt: skip
         score = f"{name} {number(test[name], 3)} [{number(interval.low, 3)}; {number(interval.high, 3)}]"
-    auto = "AutoModelForSequenceClassification" if labels else "AutoModelForCausalLM"
     write_atomically(place / "README.md", message(
         "card", experiment=experiment, about=about, score=score, data=Path(experiment.dataset).name,
         licence=message("card_own") if is_file(experiment.dataset) else asset("dataset", experiment.dataset)["licence"],
         copy=message("card_copy") if "dequantized" in about["base"] else "",
-        use=message(USE.get(experiment.method, "card_use_adapter"), auto=auto, **about["base"]),
+        use=USE.get(experiment.method, USE["adapter"]).format(kind=kind, **about["base"]),
         values=json.dumps({"experiment": experiment.identity(), **about, "test": test}, indent=1, ensure_ascii=False),
     ))  # fmt: skip
 
