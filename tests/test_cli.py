@@ -26,7 +26,7 @@ def test_a_whole_profile_from_nothing_to_the_report(results, monkeypatch, capsys
     ]
     for text in names:
         assert text in page
-    assert "Perfil smoke" in page
+    assert "Muy pocos ejemplos de test" in page
     capsys.readouterr()
     assert main(["run"]) == 0
     assert "done in" not in capsys.readouterr().out

@@ -822,7 +822,8 @@ print(percent(probability), message("favourable"))
 
 # %%
 my_folder = tempfile.mkdtemp()  # or any folder of yours
-classifier.save_pretrained(my_folder)
+# False: the vocabulary is the base's; left to itself, peft asks the hub about it.
+classifier.save_pretrained(my_folder, save_embedding_layers=False)
 copy = load_classifier(my_folder)
 
 some = list(load_splits(experiment).test["text"].head(32))

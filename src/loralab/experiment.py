@@ -5,6 +5,7 @@ import json
 import math
 import os
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -177,8 +178,9 @@ class Experiment:
         return "learning_rate" in self.reads
 
     def identity(self) -> dict[str, Any]:
-        """The fields that can change the outcome of this method, by name."""
-        return {name: value for name, value in asdict(self).items() if name in self.reads}
+        """The fields that can change the outcome of this method, by name; of a file of one's own its `content_name`."""
+        values = asdict(self) | {"dataset": content_name(self.dataset)}
+        return {name: value for name, value in values.items() if name in self.reads}
 
     @property
     def key(self) -> str:
@@ -245,8 +247,9 @@ class Result(Outcome):
     provenance: dict[str, Any]
 
     def save(self, path: Path) -> None:
-        """Write the result as JSON, all or nothing."""
-        write_atomically(path, json.dumps(asdict(self), ensure_ascii=False))
+        """Write the result as JSON, all or nothing; a file of one's own stands in it as its `content_name`."""
+        named = self.experiment.but(dataset=content_name(self.experiment.dataset))
+        write_atomically(path, json.dumps(asdict(replace(self, experiment=named)), ensure_ascii=False))
 
     @classmethod
     def load(cls, path: Path) -> "Result":
@@ -297,6 +300,18 @@ class Result(Outcome):
 def is_file(dataset: str) -> bool:
     """Whether an experiment's data set is a file of one's own and not a name in data/assets.toml."""
     return dataset.endswith((".csv", ".jsonl"))
+
+
+def content_name(dataset: str) -> str:
+    """A data set's name on any machine: in data/assets.toml, or of a file the hash of its content, with its ending."""
+    path = Path(dataset)
+    there = is_file(dataset) and path.is_file()
+    return _hash_of(path, path.stat().st_mtime_ns, path.stat().st_size) + path.suffix if there else path.name
+
+
+@lru_cache(maxsize=64)
+def _hash_of(path: Path, changed: int, size: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 class DamagedResult(ValueError):

@@ -146,7 +146,8 @@ def test_what_a_result_holds(lora, kept):
     # fp32 weights of 4 bytes are there in any case; with gradient and two Adam states a trained one takes 16
     assert result.memory["peak_bytes"] > 4 * result.parameters["total"] + 12 * result.parameters["trainable"]
     assert result.memory["method"] == "profiler"
-    assert set(result.provenance) == {"data", "recipe", "weights", "device", "processes", "date", "versions"}
+    about = {"data", "recipe", "weights", "base", "labels", "device", "processes", "date", "versions"}
+    assert set(result.provenance) == about
 
 
 def test_accuracy_after_reload_is_identical(lora, whole):

@@ -34,6 +34,12 @@ def asset(kind: str, name: str) -> dict[str, Any]:
     return rows[name]
 
 
+def on_the_hub(model: str) -> dict[str, Any]:
+    """Where others get a model: `hub`, `revision`, and `dequantized` if ours is a copy of that from fewer bits."""
+    row = asset("model", model)
+    return row.get("nearest") or {"hub": row["hub"], "revision": row["revision"]}
+
+
 def cache_dir() -> Path:
     """Where assets are kept: LORALAB_CACHE, else the user's cache folder."""
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "loralab"

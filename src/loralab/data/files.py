@@ -16,12 +16,6 @@ INSTRUCTION = "Answer the question."
 CLASSES = 2
 
 
-def last_change(dataset: str) -> float:
-    """When the file of that path was last written, so that what was read before is known to be old; 0 if none is."""
-    path = Path(dataset)
-    return path.stat().st_mtime if path.is_file() else 0.0
-
-
 def read_table(path: Path) -> pd.DataFrame:
     """A file's rows as text, numbered from 1; missing values are None.
 

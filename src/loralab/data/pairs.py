@@ -9,9 +9,9 @@ from sklearn.model_selection import GroupShuffleSplit
 
 from loralab.data.assets import asset
 from loralab.data.duplicates import find_duplicates, words
-from loralab.data.files import check_texts, last_change, read_pairs
+from loralab.data.files import check_texts, read_pairs
 from loralab.data.hub import load_dataset
-from loralab.experiment import ALL, is_file
+from loralab.experiment import ALL, content_name, is_file
 from loralab.messages import message
 
 COLUMNS = ["instruction", "input", "output", "topic"]
@@ -47,11 +47,11 @@ def load_pairs(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
     but an address, are incomplete and left out. Raises ValueError, naming what is missing or the row, if a column is
     missing or a value no text, AssetError if the data set cannot be had.
     """
-    return _load(dataset, last_change(dataset))
+    return _load(dataset, content_name(dataset))
 
 
 @lru_cache(maxsize=4)
-def _load(dataset: str, changed: float) -> tuple[pd.DataFrame, dict[str, float]]:
+def _load(dataset: str, content: str) -> tuple[pd.DataFrame, dict[str, float]]:
     frame = _read(dataset)
     missing = [name for name in COLUMNS[:3] if name not in frame]
     if missing:

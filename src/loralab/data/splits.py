@@ -13,10 +13,10 @@ from sklearn.model_selection import train_test_split
 
 from loralab.data.assets import asset, fetch
 from loralab.data.duplicates import find_duplicates, find_near_duplicates
-from loralab.data.files import CLASSES, check_rows, last_change, read_labelled
+from loralab.data.files import CLASSES, check_rows, read_labelled, read_table
 from loralab.data.hub import load_dataset
 from loralab.data.pairs import question_answer_splits
-from loralab.experiment import Experiment, is_file
+from loralab.experiment import Experiment, content_name, is_file
 from loralab.messages import message
 
 
@@ -97,7 +97,7 @@ def load_splits(experiment: Experiment) -> Splits:
         sizes = (experiment.train_size, experiment.validation_size, experiment.test_size)
         return Splits(*question_answer_splits(experiment.dataset, sizes, experiment.split_seed))
     seed = experiment.split_seed
-    frame, report = _clean(experiment.dataset, seed, *_rows_needed(experiment), last_change(experiment.dataset))
+    frame, report = _clean(experiment.dataset, seed, *_rows_needed(experiment), content_name(experiment.dataset))
     at_hand, held_out = frame[frame["part"] != "test"], frame[frame["part"] == "test"]
     rest, test = _draw(at_hand if held_out.empty else held_out, experiment.test_size, "test", seed)
     at_hand = rest if held_out.empty else at_hand
@@ -112,7 +112,7 @@ def load_splits(experiment: Experiment) -> Splits:
 
 @lru_cache(maxsize=4)
 def _clean(
-    dataset: str, seed: int, train: int | None, test: int, changed: float
+    dataset: str, seed: int, train: int | None, test: int, content: str
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """The rows that may be drawn, without copies, and what was counted.
 
@@ -166,6 +166,13 @@ def load_rows(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
     frame, report = _load_known(dataset)
     check_rows(frame)
     return frame, report
+
+
+def label_names(dataset: str) -> list[str]:
+    """What the classes of a classification data set are called, in the order of their numbers."""
+    if is_file(dataset):
+        return sorted({str(label).strip() for label in read_table(Path(dataset))["label"]})
+    return list(asset("dataset", dataset)["labels"])
 
 
 @lru_cache(maxsize=2)

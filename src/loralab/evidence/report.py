@@ -184,9 +184,8 @@ def _ranks(evidence: Evidence) -> list[Block]:
 
 
 def title_of(experiment: Experiment) -> str:
-    """A track's title: the task, the data and the model."""
-    data = Path(experiment.dataset).name  # of a file of one's own, not where it lies
-    return f"{message(experiment.task)}: {data} · {experiment.model}"
+    """A track's title: the task, the data (of a file of one's own its name, not where it lies) and the model."""
+    return f"{message(experiment.task)}: {Path(experiment.dataset).name} · {experiment.model}"
 
 
 def _to_html(block: Block) -> str:

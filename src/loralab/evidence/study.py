@@ -236,8 +236,8 @@ def full_study(profile: Profile) -> list[Evidence]:
 
 
 def check_one(results: Sequence[Result]) -> None:
-    """Raises ValueError if the results are not of one recipe, data, weights and device; the profile does not matter."""
-    for name in ("recipe", "data", "weights", "device"):
+    """Raises ValueError if the results are not of one recipe, data and weights; who asked for them does not matter."""
+    for name in ("recipe", "data", "weights"):
         values = {result.provenance.get(name) for result in results} - {None}
         if len(values) > 1:
             raise ValueError(message("mixed_results", what=message(name), found=", ".join(sorted(map(str, values)))))

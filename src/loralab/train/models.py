@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any
 import peft
 import torch
 import transformers
+from huggingface_hub import ModelCard
 from huggingface_hub.errors import StrictDataclassError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from loralab.data.assets import asset
+from loralab.data.assets import asset, on_the_hub
 from loralab.data.files import CLASSES
 from loralab.data.hub import locate
 from loralab.experiment import LORA_METHODS, PEFT_METHODS, Experiment
@@ -282,20 +284,37 @@ def count_parameters(model: nn.Module) -> dict[str, int]:
     }
 
 
-def save_trained(model: nn.Module, experiment: Experiment, folder: Path) -> None:
-    """Write what was trained: an adapter with its head in peft's format, a head alone, or all weights up to 512 MiB."""
-    trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+def save_trained(model: nn.Module, experiment: Experiment, folder: Path) -> Path | None:
+    """Write what was trained: an adapter with its head in peft's format, a head alone, or all weights up to 512 MiB.
+
+    With the model's configuration. Returns the folder that it is in (None: too large). An adapter's base is the hub's.
+    """
     if experiment.method in PEFT_METHODS:
-        model.save_pretrained(str(folder / ADAPTER))
-    elif sum(p.numel() * p.element_size() for p in trained.values()) <= KEPT_BYTES:
-        save_file(trained, folder / KEPT[experiment.method])
+        config, base, folder = model.active_peft_config, on_the_hub(experiment.model), folder / ADAPTER
+        config.base_model_name_or_path, config.revision = base["hub"], base["revision"]
+        # Left to itself, peft asks the hub whether the vocabulary grew; the course never changes it.
+        model.save_pretrained(str(folder), save_embedding_layers=False)
+    else:
+        trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+        if sum(p.numel() * p.element_size() for p in trained.values()) > KEPT_BYTES:
+            return None
+        save_file(trained, folder / KEPT[experiment.method], metadata={"format": "pt"})
+    model.config.save_pretrained(folder)
+    return folder
 
 
 def load_trained(experiment: Experiment, folder: Path) -> nn.Module:
-    """The base with what `save_trained` kept. Raises FileNotFoundError if nothing was, ValueError if another's."""
+    """The base with what `save_trained` kept. Raises FileNotFoundError if nothing was, ValueError if another's.
+
+    Warns if by its card it was trained on other weights than the base's.
+    """
     base, kept = load_for(experiment), folder / KEPT.get(experiment.method, ADAPTER)
     if not kept.exists():
         raise FileNotFoundError(message("nothing_saved", folder=folder.name))
+    card, here = (kept if kept.is_dir() else folder) / "README.md", weights_fingerprint(experiment.model)
+    trained_on = ModelCard.load(card).data.get("base_fingerprint", here) if card.exists() else here
+    if trained_on != here:
+        warnings.warn(message("other_base", folder=folder.name, given=here, expected=trained_on), stacklevel=2)
     if experiment.method in PEFT_METHODS:
         base = peft.PeftModel.from_pretrained(base, str(kept))
     else:

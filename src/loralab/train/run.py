@@ -6,7 +6,9 @@ import os
 import platform
 import shlex
 import shutil
+import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,15 +16,17 @@ from typing import Any
 import psutil
 import torch
 from accelerate import PartialState
+from scipy.stats import bootstrap
 from torch import nn
 from transformers import TrainerCallback
 
-from loralab.data.splits import load_splits
-from loralab.experiment import RECIPE, DamagedResult, Experiment, Outcome, Result
+from loralab.data.assets import asset, on_the_hub
+from loralab.data.splits import label_names, load_splits
+from loralab.experiment import RECIPE, DamagedResult, Experiment, Outcome, Result, is_file, write_atomically
 from loralab.messages import gibibytes, message, number
 from loralab.train.baselines import run_baseline
 from loralab.train.hardware import Device, detect, resolve
-from loralab.train.models import least_bytes, save_trained, weights_fingerprint
+from loralab.train.models import least_bytes, load_tokenizer, save_trained, weights_fingerprint
 from loralab.train.objectives import objective_of
 from loralab.train.trainer import checkpoints, from_main, train
 
@@ -34,6 +38,7 @@ SIZED = (
 )  # fmt: skip
 # How long processes wait for the main one, which alone runs baselines: torch's 10 minutes do not do for a large model.
 PATIENCE = datetime.timedelta(hours=12)
+USE = tomllib.loads(Path(__file__).with_name("use.toml").read_text(encoding="utf-8"))
 
 
 def results_dir() -> Path:
@@ -104,12 +109,14 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     with processes().local_main_process_first():  # so that what has to be fetched is fetched once
         provenance = fingerprints(experiment)
     known = from_main(lambda: existing_result(experiment, folder, provenance))
-    if known is not None:
-        return known
+    if known is not None:  # where a file of one's own lies is not in it
+        return replace(known, experiment=known.experiment.but(dataset=experiment.dataset))
     check_weights_fit(experiment, device)  # what was there may have been of no use
     splits = load_splits(experiment)
     about = {
         **provenance,
+        **({"base": on_the_hub(experiment.model)} if "model" in experiment.reads else {}),
+        **({"labels": label_names(experiment.dataset)} if experiment.task == "classification" else {}),
         "device": device.name,
         "processes": processes().num_processes,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -131,15 +138,41 @@ def keep(
 ) -> Result:
     """Write the result and what was trained, and remove the checkpoints, which are of no more use."""
     folder.mkdir(parents=True, exist_ok=True)
-    if model is not None:
-        save_trained(model, experiment, folder)
     result = Result(experiment=experiment, provenance=provenance, **vars(outcome))
+    if model is not None:
+        save_for_others(model, result, folder)
     result.save(folder / "result.json")
     for checkpoint in folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
     seconds = number(sum(result.seconds.values()), 0)
     print(message("trained", name=experiment.key, seconds=seconds, headline=headline(result)))
     return result
+
+
+def save_for_others(model: nn.Module, result: Result, folder: Path) -> None:
+    """Write what was trained, and beside it what others need to use it: label names, tokenizer and card."""
+    experiment, about, test, score = result.experiment, result.provenance, result.test, "–"
+    if labels := about.get("labels"):
+        model.config.id2label = dict(enumerate(labels))
+        model.config.label2id = {name: label for label, name in enumerate(labels)}
+    if (place := save_trained(model, experiment, folder)) is None:
+        return
+    load_tokenizer(experiment.model).save_pretrained(place)
+    kind, name = ("SequenceClassification", "accuracy") if labels else ("CausalLM", "loss")
+    if test:  # drawn anew: which examples the test holds (Efron 1979), and nothing else
+        right = [p == y for p, y in zip(result.predictions, result.labels, strict=True)]
+        interval = bootstrap(
+            (result.answer_nats or right, result.answer_tokens or [1] * len(right)), paired=True, method="percentile",
+            statistic=lambda values, weights, axis: values.sum(axis) / weights.sum(axis), batch=100, random_state=0,
+        ).confidence_interval  # fmt: skip
+        score = f"{name} {number(test[name], 3)} [{number(interval.low, 3)}; {number(interval.high, 3)}]"
+    write_atomically(place / "README.md", message(
+        "card", experiment=experiment, about=about, score=score, data=Path(experiment.dataset).name,
+        licence=message("card_own") if is_file(experiment.dataset) else asset("dataset", experiment.dataset)["licence"],
+        copy=message("card_copy") if "dequantized" in about["base"] else "",
+        use=USE.get(experiment.method, USE["adapter"]).format(kind=kind, **about["base"]),
+        values=json.dumps({"experiment": experiment.identity(), **about, "test": test}, indent=1, ensure_ascii=False),
+    ))  # fmt: skip
 
 
 def headline(result: Result) -> str:
