@@ -26,7 +26,7 @@ TEST_TOOLS := pytest ipykernel jupytext nbclient
 SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint unit unit-colab unit-lowest lessons test test-all course report study check-results reference gpu-check sizes readme notebooks solutions wheel clean
+.PHONY: help setup lint unit unit-colab unit-lowest lessons test test-all course report study check-results reference gpu-check sizes bench readme notebooks solutions wheel clean
 
 # The commands that are told after so many #.
 LISTED = sed -nE 's/^([a-z-]+):.* $(1) (.*)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -75,6 +75,14 @@ $(MARKED)-lowest/.ready: requirements.txt pyproject.toml constraints.txt
 	"$(VENV)-lowest/bin/pip" install --quiet --constraint "$(VENV)-lowest/versions.txt" --editable '.[embedded]' $(TEST_TOOLS)
 	@touch "$@"
 
+# TRL beside the course, for the bench alone.
+$(MARKED)-trl/.ready: $(READY)
+	rm -rf "$(VENV)-trl"
+	"$(PYTHON)" -m venv --without-pip "$(VENV)-trl"
+	"$(BIN)/python" $(SITE) | sed "s/.*/import site; site.addsitedir('&')/" > "$$("$(VENV)-trl/bin/python" $(SITE))/course.pth"
+	"$(VENV)-trl/bin/python" -m pip install --quiet --no-deps trl==1.16.0
+	@touch "$@"
+
 course: setup ## run the six lessons on real data (PROFILE) and write results/PROFILE/report.html
 	LORALAB_PROFILE="$(PROFILE)" "$(BIN)/python" notebooks/execute.py es
 	LORALAB_PROFILE="$(PROFILE)" "$(BIN)/python" -m loralab report --language es
@@ -108,7 +116,7 @@ test-all: lint lessons unit-colab unit-lowest $(GRADING) ## the same as test, an
 	$(OFFLINE) "$(BIN)/python" tests/gpu_check.py --tiny --out results/gpu-check-tiny.json
 
 clean: ## remove the virtual environments and what tools left behind; results stay
-	rm -rf "$(VENV)" "$(COLAB)" "$(COLAB)-unit" "$(VENV)-lowest" build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf "$(VENV)" "$(COLAB)" "$(COLAB)-unit" "$(VENV)-lowest" "$(VENV)-trl" build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 lint: setup ### check style and types
 	"$(BIN)/ruff" format --check .
@@ -139,3 +147,6 @@ gpu-check: setup ### check the course's paths on this machine's GPU, into data/g
 
 sizes: setup ### plan and measure the memory of some thirty training steps, into data/sizes.json
 	"$(BIN)/python" -m loralab sizes
+
+bench: setup $(MARKED)-trl/.ready ### time training beside Trainer, TRL and the original recipe (40 minutes), into results/bench.json
+	CUDA_VISIBLE_DEVICES= "$(BIN)/python" tests/bench.py --trl "$(VENV)-trl/bin/python"
