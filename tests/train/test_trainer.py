@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,17 +67,24 @@ class PullThePlug(TrainerCallback):
             raise KeyboardInterrupt
 
 
+class AtTheEnd(TrainerCallback):
+    """Which checkpoints there are when training ends."""
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self.checkpoints = [path.name for path in Path(args.output_dir).glob("checkpoint-*")]
+
+
 @pytest.fixture(scope="module")
 def kept(lora, tmp_path_factory):
-    """What a run of it leaves when it is whole, and when it was interrupted in its second epoch; and its result."""
-    folder = tmp_path_factory.mktemp("kept")
+    """What a run of it leaves when it is whole, and interrupted in its second epoch; its result, and its end."""
+    folder, end = tmp_path_factory.mktemp("kept"), AtTheEnd()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LORALAB_RESULTS", str(folder / "whole"))
-        result = run(lora)
+        result = run(lora, callbacks=(end,))
         patch.setenv("LORALAB_RESULTS", str(folder / "interrupted"))
         with pytest.raises(KeyboardInterrupt):
             run(lora, callbacks=(PullThePlug(step=6),))
-    return folder, result
+    return folder, result, end
 
 
 @pytest.fixture
@@ -133,7 +141,7 @@ def test_a_run_is_loaded_the_second_time(lora, whole, capsys):
 
 
 def test_what_a_result_holds(lora, kept):
-    _, result = kept
+    _, result, _ = kept
     assert len(result.loss_by_step) == 2 * 4 and len(result.epochs) == 2
     assert abs(result.loss_by_step[0] - np.log(2)) < 0.1
     assert result.parameters["trainable"] == result.parameters["adapter"] + result.parameters["head"]
@@ -183,6 +191,10 @@ def test_so_it_is_with_full_fine_tuning(smoke, monkeypatch, tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt):
         run(experiment, callbacks=(PullThePlug(step=3),))
     check_resumed(run(experiment), whole, capsys.readouterr().out)
+
+
+def test_there_is_no_checkpoint_of_the_last_epoch(kept):
+    assert kept[2].checkpoints == ["checkpoint-4"]
 
 
 def test_a_torn_checkpoint_is_not_resumed(lora, interrupted, capsys):

@@ -20,9 +20,9 @@ from loralab.experiment import Experiment, content_name, is_file
 from loralab.messages import message
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Splits:
-    """Three disjoint tables, and how they came about.
+    """Three disjoint tables, and how they came about. Equal if their rows are.
 
     Classification: columns `text`, `text_pair` where there are two texts, and `label`; `report` counts rows: read, left
     out for a zero rating, duplicates and near-duplicates left out, and the rows and the share of positives of each
@@ -37,6 +37,12 @@ class Splits:
     def items(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """The splits by name, in order."""
         yield from (("train", self.train), ("validation", self.validation), ("test", self.test))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Splits) and self.fingerprint() == other.fingerprint()
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint())
 
     def fingerprint(self) -> str:
         """A hash of every value of every row, in order."""

@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from loralab.messages import clock, message
 from loralab.train.chat import IGNORED
 from loralab.train.hardware import Device
 from loralab.train.models import CHECKPOINTING, apply_method, count_parameters, load_for, load_tokenizer
-from loralab.train.objectives import objective_of
+from loralab.train.objectives import Objective, objective_of
 from loralab.train.peak import PeakMemory
 from loralab.train.tokens import BatchesByLength, Encoded, batches_by_length, count_tokens
 
@@ -99,6 +99,7 @@ class Clock(TrainerCallback):
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.seconds += time.perf_counter() - self._epoch_started
+        control.should_save &= state.global_step < state.max_steps  # the result comes in a moment
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero and state.global_step % max(1, state.max_steps // 50) == 0:
@@ -187,6 +188,13 @@ def last_whole(folder: Path, key: str) -> tuple[Path, dict[str, Any]] | None:
     return None
 
 
+@lru_cache(maxsize=2)  # one of each task: a lesson's runs share their texts
+def encode_splits(splits: Splits, objective: Objective, model: str, max_length: int | None) -> dict[str, Encoded]:
+    """The splits' rows as a model reads them, by the splits' names."""
+    tokenizer = load_tokenizer(model)
+    return {name: objective.encode(frame, tokenizer, max_length) for name, frame in splits.items()}
+
+
 def train(
     experiment: Experiment, splits: Splits, device: Device, folder: Path, provenance: dict[str, Any],
     callbacks: tuple[TrainerCallback, ...] = (),
@@ -200,8 +208,8 @@ def train(
     if device.kind == "cuda":  # mixed precision leaves an earlier run's model in a ring of references
         gc.collect()
     tokenizer, objective = load_tokenizer(experiment.model), objective_of(experiment)
-    encoded = {name: objective.encode(frame, tokenizer, experiment.max_length) for name, frame in splits.items()}
-    lengths = encoded["train"].lengths
+    rows = encode_splits(splits, objective, experiment.model, experiment.max_length)
+    lengths = rows["train"].lengths
     model = apply_method(load_for(experiment), experiment)
     parameters = count_parameters(model)
     memory = PeakMemory(largest_step(lengths, experiment))
@@ -213,8 +221,8 @@ def train(
         lengths=lengths,
         model=model,
         args=training_arguments(experiment, device, folder),
-        train_dataset=encoded["train"].dataset,
-        eval_dataset=encoded["validation"].by_length()[0],
+        train_dataset=rows["train"].dataset,
+        eval_dataset=rows["validation"].by_length()[0],
         data_collator=objective.collator(experiment, tokenizer),
         compute_loss_func=objective.loss,
         compute_metrics=objective.scores,
@@ -230,7 +238,7 @@ def train(
     started = time.perf_counter()
     exam: dict[str, Any] = {"test": {}, "predictions": [], "labels": []}
     if experiment.examined:
-        exam = objective.examine(trainer, tokenizer, experiment, splits, encoded["test"])
+        exam = objective.examine(trainer, tokenizer, experiment, splits, rows["test"])
     evaluation_seconds = sum(entry["eval_runtime"] for entry in evaluations) + time.perf_counter() - started
     return model, Outcome(
         **exam,
@@ -240,7 +248,7 @@ def train(
         parameters=parameters,
         seconds={"training": timer.seconds, "evaluation": evaluation_seconds},
         memory=memory.result,
-        tokens=tokens_of_training(experiment, encoded["train"], tokenizer),
+        tokens=tokens_of_training(experiment, rows["train"], tokenizer),
     )
 
 
