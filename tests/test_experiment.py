@@ -203,7 +203,7 @@ def test_a_result_of_an_earlier_course_still_loads(tmp_path):
     path = tmp_path / "result.json"
     result().save(path)
     content = json.loads(path.read_text())
-    for name in ("questions", "answer_nats", "answer_tokens"):
+    for name in ("questions", "answer_nats", "answer_tokens", "seal"):
         del content[name]
     for name in ("weights", "loss_on", "padding", "activation_checkpointing"):
         del content["experiment"][name]
@@ -236,7 +236,9 @@ def test_half_a_result_is_damaged(tmp_path, cut):
 def test_a_result_of_another_form_is_damaged(tmp_path, made, change):
     path = tmp_path / "result.json"
     made().save(path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    content = json.loads(path.read_text()) | change
+    del content["seal"]
+    path.write_text(json.dumps(content))
     with pytest.raises(DamagedResult):
         Result.load(path)
 
@@ -246,21 +248,23 @@ def test_a_result_of_another_form_is_damaged(tmp_path, made, change):
     [
         (result, {"labels": [1, 1, 1]}, "labels: 3 ≠ 2"), (result, {"predictions": [0]}, "predictions: 1 ≠ 2"),
         (result, {"predictions": [1, 1]}, "accuracy: 0.5 ≠ 1.0"), (result, {"test": {"accuracy": 0.6}}, "accuracy"),
-        (result, {"test": {"accuracy": "0.5"}}, "str"), (result, {"test": {"accuracy": 0.5, "mcc": 1.5}}, "mcc: 1.5"),
-        (result, {"test": {"accuracy": 0.5, "f1": math.nan}}, "f1: nan"), (result, {"epochs": []}, "epochs: 0 ≠ 1"),
-        (result, {"epochs": [{"loss": -0.1}]}, "loss: -0.1"), (result, {"loss_by_step": [0.3]}, "loss_by_step: 1 ≠ 2"),
-        (result, {"learning_rate_by_step": [1e-3, math.inf]}, "learning_rate_by_step: inf"),
-        (result, {"seconds": {"training": -1.0}}, "training: -1.0"), (result, {"parameters": {"total": None}}, "None"),
+        (result, {"test": {"accuracy": "0.5"}}, "str"), (result, {"epochs": []}, "epochs: 0 ≠ 1"),
+        (result, {"loss_by_step": [0.3]}, "loss_by_step: 1 ≠ 2"), (result, {"test": {}}, "accuracy"),
         (answers, {"questions": ["a?"]}, "questions: 1 ≠ 2"), (answers, {"answer_tokens": [5]}, "answer_tokens: 1 ≠ 2"),
         (answers, {"answer_nats": [4.1, 5.0]}, "loss: 0.82 ≠ 1.8"), (answers, {"answer_tokens": [0, 0]}, "zero"),
-        (answers, {"test": {"chrf": 101.0, "loss": 0.82}}, "chrf: 101.0"), (answers, {"test": {"chrf": 9.0}}, "loss"),
+        (answers, {"test": {"chrf": 9.0}}, "loss"),
         (answers, {"tokens": {"left_out": 3}}, "loss_by_step: 2 ≠ 1"),
     ],
 )  # fmt: skip
 def test_a_result_that_its_experiment_cannot_have_left_is_damaged(tmp_path, made, change, named):
     path = tmp_path / "result.json"
     made().save(path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    content = json.loads(path.read_text()) | change
+    path.write_text(json.dumps(content))
+    with pytest.raises(DamagedResult, match="not what was saved"):
+        Result.load(path)
+    del content["seal"]  # the first results were saved without
+    path.write_text(json.dumps(content))
     with pytest.raises(DamagedResult, match=named):
         Result.load(path)
 

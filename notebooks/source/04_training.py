@@ -216,18 +216,17 @@ pairs
 # %% [markdown] lang="es"
 # ## Interrumpir y reanudar
 #
-# En Colab las sesiones se cortan. `run` guarda un punto de control al final de cada época, salvo la última; si algo lo
-# interrumpe, la siguiente llamada sigue desde el último que esté entero. Borramos el resultado, desenchufamos en el
-# paso 6 de 8 y volvemos a llamar. En una CPU la curva tiene que ser la misma, hasta la última cifra. Y si lo pedimos
-# otra vez, se carga: nada se entrena dos veces.
+# En Colab las sesiones se cortan. `run` guarda un punto de control al final de cada época; si algo lo interrumpe, la
+# siguiente llamada sigue desde el último que esté entero. Borramos el resultado, desenchufamos en el paso 6 de 8 y
+# volvemos a llamar. En una CPU la curva tiene que ser la misma, hasta la última cifra. Y si lo pedimos otra vez, se
+# carga: nada se entrena dos veces.
 
 # %% [markdown] lang="en"
 # ## Stop and resume
 #
-# In Colab, sessions get cut off. `run` saves a checkpoint at the end of each epoch but the last; if something
-# interrupts it, the next call goes on from the last whole one. We delete the result, pull the plug at step 6 of 8, and
-# call again. On a CPU the curve has to be the same, to the last digit. And if we ask once more, it is loaded: nothing
-# is trained twice.
+# In Colab, sessions get cut off. `run` saves a checkpoint at the end of each epoch; if something interrupts it, the
+# next call goes on from the last whole one. We delete the result, pull the plug at step 6 of 8, and call again. On a
+# CPU the curve has to be the same, to the last digit. And if we ask once more, it is loaded: nothing is trained twice.
 
 # %%
 import shutil

@@ -927,17 +927,17 @@ pd.DataFrame(rows, index=list(plans), columns=columns)
 # %% [markdown] lang="es"
 # El completo no cabe ni de lejos; tampoco en una GPU de 40 GB. Con la base en `bf16` cabría, pero una T4 no tiene
 # unidades de `bf16`, y en `float16` Gemma 3 se desborda: sus activaciones pasan de 65 504. Por eso en una T4 el camino
-# es la última fila, con los cálculos en `float32`. Es la variante `t4` del perfil `large`. (Esa variante no la hemos
-# ejecutado: al hacer el curso no teníamos GPU.) En las filas de LoRA, lo que va de la primera columna a la segunda son
-# sobre todo los *logits*, que en un vocabulario de 262 208 son muchos. `python -m loralab plan` dice lo mismo de
-# cualquier modelo y de otras GPU.
+# es la última fila, con los cálculos en `float32`. Es la variante `t4` del perfil `large`. (No la hemos ejecutado en
+# una T4 ni con Gemma.) En las filas de LoRA, lo que va de la primera columna a la segunda son sobre todo los *logits*,
+# que en un vocabulario de 262 208 son muchos. `python -m loralab plan` dice lo mismo de cualquier modelo y de otras
+# GPU.
 
 # %% [markdown] lang="en"
 # Full fine-tuning is far from fitting, even on a 40 GB GPU. With the base in `bf16` it would, but a T4 has no `bf16`
 # units, and in `float16` Gemma 3 overflows: its activations exceed 65,504. So on a T4 the way is the last row, with
-# computations in `float32`. It is the variant `t4` of the profile `large`. (We have not run that variant: we had no GPU
-# when the course was made.) In LoRA's rows, what lies between the first column and the second is above all the logits,
-# which for a vocabulary of 262,208 are many. `python -m loralab plan` says the same of any model and of other GPUs.
+# computations in `float32`. It is the variant `t4` of the profile `large`. (We have not run it on a T4, nor with
+# Gemma.) In LoRA's rows, what lies between the first column and the second is above all the logits, which for a
+# vocabulary of 262,208 are many. `python -m loralab plan` says the same of any model and of other GPUs.
 
 # %% [markdown] lang="es"
 # ## Lo que dicen los números

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -30,10 +31,6 @@ NUMBERS = (
     ("dropout", 0, 1),
     ("warmup_ratio", 0, 1),
 )
-# Where a result's numbers lie, if not from 0 up. Where training diverged, losses are infinite or no numbers.
-RANGES = dict.fromkeys(("accuracy", "f1", "distinct_1", "distinct_2"), (0, 1)) | {"mcc": (-1, 1), "chrf": (0, 100)}
-DIVERGING = ("loss", "perplexity", "other_loss", "loss_by_step", "answer_nats")
-ROUNDING = 1e-9
 _DATA = {"task", "dataset", "train_size", "validation_size", "test_size", "split_seed", "method"}
 _TRAINING = _DATA | {
     "model", "max_length", "learning_rate", "epochs", "batch_size", "gradient_accumulation_steps",
@@ -247,15 +244,17 @@ class Result(Outcome):
     provenance: dict[str, Any]
 
     def save(self, path: Path) -> None:
-        """Write the result as JSON, all or nothing; a file of one's own stands in it as its `content_name`."""
-        named = self.experiment.but(dataset=content_name(self.experiment.dataset))
-        write_atomically(path, json.dumps(asdict(replace(self, experiment=named)), ensure_ascii=False))
+        """Write the result as JSON, all or nothing."""
+        content = asdict(self)
+        write_atomically(path, json.dumps(content | {"seal": seal(content)}, ensure_ascii=False))
 
     @classmethod
     def load(cls, path: Path) -> "Result":
         """Read a result. Raises DamagedResult if the file is not a whole one, or not what its experiment can leave."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
+            if content.pop("seal", None) not in (None, seal(content)):  # the first results have none
+                raise ValueError(message("result_edited"))
             content["provenance"].setdefault("recipe", int(content["provenance"].get("code") == FIRST_CODE))
             result = cls(experiment=Experiment(**content.pop("experiment")), **content)
             result._check()
@@ -264,7 +263,7 @@ class Result(Outcome):
         return result
 
     def _check(self) -> None:
-        """Raises ValueError, naming it, for a length or a number that the experiment cannot have left."""
+        """Raises ValueError, naming it, for a length or a main score that the experiment cannot have left."""
         run, steps = self.experiment, len(self.loss_by_step)
         exam, epochs = run.test_size * run.examined, run.epochs * run.trains
         if run.train_size != ALL:  # else the data alone says how many steps there are
@@ -278,23 +277,20 @@ class Result(Outcome):
             for name in names.split():
                 if len(getattr(self, name)) != length:
                     raise ValueError(f"{name}: {len(getattr(self, name))} ≠ {length}")
-        again = {TASKS[run.task].always: self.test[TASKS[run.task].always]} if exam else {}
-        if told:
-            again["loss"] = sum(self.answer_nats) / sum(self.answer_tokens)
-        elif exam and not asked:
-            again["accuracy"] = sum(a == b for a, b in zip(self.predictions, self.labels, strict=True)) / exam
-        for name, value in again.items():
-            if abs(self.test[name] - value) > ROUNDING:
+        if exam:
+            name = "loss" if told else TASKS[run.task].always
+            value = self.test[name]
+            if told:
+                value = sum(self.answer_nats) / sum(self.answer_tokens)
+            elif not asked:
+                value = sum(a == b for a, b in zip(self.predictions, self.labels, strict=True)) / exam
+            if abs(self.test[name] - value) > 1e-9:
                 raise ValueError(f"{name}: {self.test[name]} ≠ {value}")
-        tables: list[dict[str, Any]] = [self.parameters, self.seconds, self.tokens, self.test, *self.epochs]
-        numbers = [entry for table in tables for entry in table.items()]
-        for name in ("loss_by_step", "learning_rate_by_step", "answer_nats", "answer_tokens"):
-            numbers += [(name, value) for value in getattr(self, name)]
-        for name, value in numbers:
-            lowest, highest = RANGES.get(name, (0, math.inf))
-            inside = lowest - ROUNDING <= value <= highest + ROUNDING and value < math.inf
-            if not (inside or (name in DIVERGING and not math.isfinite(value))):
-                raise ValueError(f"{name}: {value}")
+
+
+def seal(content: Any) -> str:
+    """A hash of what JSON can hold: of a file's content, so that an edited one is known."""
+    return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
 
 def is_file(dataset: str) -> bool:
@@ -333,7 +329,11 @@ def write_atomically(path: Path, text: str) -> None:
 
 def sync(path: Path) -> None:
     """Have a file, or what a folder is made up of, written to the disk; Windows cannot do that for folders."""
-    if path.is_file() or os.name != "nt":
-        descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
-        os.fsync(descriptor)
+    if path.is_file():
+        with path.open("rb+") as stream:
+            os.fsync(stream.fileno())
+    elif os.name != "nt":
+        descriptor = os.open(path, os.O_RDONLY)
+        with suppress(OSError):  # some file systems cannot either; the file itself is on the disk
+            os.fsync(descriptor)
         os.close(descriptor)

@@ -70,6 +70,7 @@ SHARP = "classification-lora"
 def small(monkeypatch):
     assert not torch.cuda.is_available(), "the golden runs are a CPU's: set CUDA_VISIBLE_DEVICES= as `make unit` does"
     few_layers(monkeypatch, 4)
+    training.encode_splits.cache_clear()  # what a test changes of it is not for the next
 
 
 @cache

@@ -7,12 +7,14 @@ import shutil
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from huggingface_hub import ModelCard
 from small import few_layers
+from transformers import TrainerCallback
 
 from loralab.data.assets import assets, cache_dir
 from loralab.data.hub import locate
@@ -26,7 +28,7 @@ from loralab.show.tables import provenance_table
 from loralab.train import models
 from loralab.train.chat import conversation, prompt_ids
 from loralab.train.models import load_tokenizer, load_trained
-from loralab.train.run import run, run_folder
+from loralab.train.run import interval, run, run_folder
 
 TEXTS = ["A warm, funny film.", "Two hours that nobody will give me back, ever."]
 SIZES = {"train_size": 8, "validation_size": 4, "test_size": 8, "batch_size": 8, "epochs": 1}
@@ -122,13 +124,13 @@ def test_a_card_says_data_recipe_and_score_with_its_interval(smoke, language):
     result = run(experiment)
     text = (place_of(experiment) / "README.md").read_text(encoding="utf-8")
     assert assets("dataset")["film-reviews"]["licence"] in text and experiment.key in text
-    score, low, high = (
-        float(value.replace(",", ".")) for value in re.search(r"accuracy (\S+) \[(\S+); (\S+)\]", text).groups()
-    )
-    accuracy = result.test["accuracy"]
-    assert score == pytest.approx(accuracy, abs=1e-3)
-    half = 1.96 * (accuracy * (1 - accuracy) / 64) ** 0.5
-    assert (low, high) == (pytest.approx(accuracy - half, abs=0.03), pytest.approx(accuracy + half, abs=0.03))
+    shown = re.search(r"(\S+)\s?% (?:on|en) .* \[(\S+)\s?%; (\S+)\s?%\]", text).groups()
+    score, low, high = (float(value.replace(",", ".")) for value in shown)
+    assert not interval(replace(result, predictions=[1], labels=[1]))  # of one example there is none
+    accuracy = 100 * result.test["accuracy"]
+    assert score == pytest.approx(accuracy, abs=0.1)
+    half = 1.96 * (accuracy * (100 - accuracy) / 64) ** 0.5
+    assert (low, high) == (pytest.approx(accuracy - half, abs=3), pytest.approx(accuracy + half, abs=3))
     (values,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
     values = json.loads(values)
     assert values["experiment"] == experiment.identity() and values["test"] == result.test
@@ -185,3 +187,22 @@ def test_a_file_of_ones_own_is_its_content(smoke, tmp_path, results, capsys):
     assert again.experiment == moved and again.predictions == result.predictions
     write_reviews(there, first="other words")
     assert moved.key != key
+
+
+class Edit(TrainerCallback):
+    """Somebody changes the file while it is trained on."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        write_reviews(self.path, first="other words")
+
+
+def test_a_file_that_changes_meanwhile_leaves_the_result_what_was_read(smoke, tmp_path, results):
+    path = tmp_path / "own" / "hotel.csv"
+    write_reviews(path)
+    experiment = smoke.on(str(path)).experiment("lora", **SIZES)
+    key = experiment.key
+    run(experiment, callbacks=(Edit(path),))
+    assert experiment.key != key == Result.load(results / "runs" / key / "result.json").experiment.key

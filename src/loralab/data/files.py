@@ -83,14 +83,18 @@ def read_labelled(path: Path) -> pd.DataFrame:
     Raises ValueError, naming row and field, for a value that is missing or no text, or a third label.
     """
     frame = _checked(path, "classification")
-    labels = frame["label"].map(lambda label: str(label).strip())
-    classes = sorted(labels.unique())
+    labels, classes = frame["label"].astype(str).str.strip(), classes_of(frame)
     if len(classes) != CLASSES:
         extra = labels[~labels.isin(list(dict.fromkeys(labels))[:CLASSES])]
         row = extra.index[0] if len(extra) else frame.index[0]
         listed = ", ".join(classes[:10])
         raise ValueError(message("file_labels", path=path.name, row=row, given=labels[row], listed=listed))
     return frame.assign(label=labels.map(classes.index))
+
+
+def classes_of(frame: pd.DataFrame) -> list[str]:
+    """The names of a file's classes, in the order of their numbers."""
+    return sorted(frame["label"].astype(str).str.strip().unique())
 
 
 def read_pairs(path: Path) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 
 from loralab.data.assets import asset, fetch
 from loralab.data.duplicates import find_duplicates, find_near_duplicates
-from loralab.data.files import CLASSES, check_rows, read_labelled, read_table
+from loralab.data.files import CLASSES, check_rows, classes_of, read_labelled, read_table
 from loralab.data.hub import load_dataset
 from loralab.data.pairs import question_answer_splits
 from loralab.experiment import Experiment, content_name, is_file
@@ -177,7 +177,7 @@ def load_rows(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
 def label_names(dataset: str) -> list[str]:
     """What the classes of a classification data set are called, in the order of their numbers."""
     if is_file(dataset):
-        return sorted({str(label).strip() for label in read_table(Path(dataset))["label"]})
+        return classes_of(read_table(Path(dataset)))
     return list(asset("dataset", dataset)["labels"])
 
 

@@ -22,7 +22,7 @@ from loralab.show.figures import comparison_panel, gained_and_forgotten, loss_cu
 from loralab.show.plotting import Picture
 from loralab.show.scores import difference
 from loralab.show.sentences import compare, findings, forgetting, margin_verdict, rank_verdict
-from loralab.show.tables import comparison_table, provenance_table, samples_table, size_text, too_small
+from loralab.show.tables import LEAST_TEST, comparison_table, provenance_table, samples_table, size_text, too_small
 
 PAGE = Template(files("loralab.evidence").joinpath("page.html").read_text(encoding="utf-8"))
 
@@ -83,7 +83,7 @@ def report(evidence: Sequence[Evidence]) -> list[Block]:
     every = [result for track in evidence for result in track.results]
     blocks: list[Block] = [Heading(message("report_title", profile=evidence[0].track.name), 1)]
     if too_small(every):
-        blocks.append(Text(message("small_banner"), "banner"))
+        blocks.append(Text(message("small_banner", **LEAST_TEST), "banner"))
     for track in evidence:
         blocks += _track(track)
     if any(track.sweeps for track in evidence):

@@ -7,7 +7,7 @@ from loralab.experiment import Result
 from loralab.messages import message, number, percent
 from loralab.show.scores import difference, method_name, score_of, seeded
 from loralab.show.stats import ratio_interval, verdict
-from loralab.show.tables import marked, peak_bytes, too_small, training_seconds
+from loralab.show.tables import LEAST_TEST, marked, peak_bytes, too_small, training_seconds
 
 # One timing of each method says nothing below this: ranks 8 and 16, which do almost the same work, differed by 12 %.
 TIMING_NOISE = 0.15
@@ -98,7 +98,7 @@ def findings(full: Sequence[Result], lora: Sequence[Result], ratios: Sequence[fl
         speed_in_turns(ratios) if ratios else _speed_in_sequence(full, lora),
         message("memory_less" if saved > 0 else "memory_more", saved=percent(abs(saved)), method=how),
     ]
-    return [message("small_banner"), *text] if too_small((*full, *lora)) else text
+    return [message("small_banner", **LEAST_TEST), *text] if too_small((*full, *lora)) else text
 
 
 def speed_in_turns(ratios: Sequence[float]) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Sequence
+from copy import copy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -299,7 +300,9 @@ def save_trained(model: nn.Module, experiment: Experiment, folder: Path) -> Path
         if sum(p.numel() * p.element_size() for p in trained.values()) > KEPT_BYTES:
             return None
         save_file(trained, folder / KEPT[experiment.method], metadata={"format": "pt"})
-    model.config.save_pretrained(folder)
+    config = copy(model.config)
+    vars(config).pop("quantization_config", None)  # how we held the hub's weights, which are not so themselves
+    config.save_pretrained(folder)
     return folder
 
 

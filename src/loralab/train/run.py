@@ -2,10 +2,12 @@
 
 import datetime
 import json
+import math
 import os
 import platform
 import shlex
 import shutil
+import time
 import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,22 +15,30 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from accelerate import PartialState
 from scipy.stats import bootstrap
 from torch import nn
 from transformers import TrainerCallback
 
-from loralab.data.assets import asset, on_the_hub
+from loralab.data.assets import ABANDONED_AFTER, asset, on_the_hub
 from loralab.data.splits import label_names, load_splits
-from loralab.experiment import RECIPE, DamagedResult, Experiment, Outcome, Result, is_file, write_atomically
+from loralab.experiment import (
+    RECIPE,
+    DamagedResult,
+    Experiment,
+    Outcome,
+    Result,
+    content_name,
+    is_file,
+    write_atomically,
+)
 from loralab.messages import gibibytes, message, number
 from loralab.train.baselines import run_baseline
 from loralab.train.hardware import Device, detect, resolve
 from loralab.train.models import least_bytes, load_tokenizer, save_trained, weights_fingerprint
 from loralab.train.objectives import objective_of
-from loralab.train.trainer import checkpoints, from_main, train
+from loralab.train.trainer import checkpoints, from_main, move_aside, train
 
 VERSIONED = ("accelerate", "datasets", "peft", "sacrebleu", "scikit-learn", "torch", "transformers")
 # The fields that decide how much memory training takes.
@@ -105,7 +115,7 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     rule out, AssetError if data or weights cannot be had, MemoryError if memory runs out on the way.
     """
     device, experiment = detect(), runnable(experiment)  # before anything is fetched
-    folder = run_folder(experiment)
+    folder, named = run_folder(experiment), experiment.but(dataset=content_name(experiment.dataset))
     with processes().local_main_process_first():  # so that what has to be fetched is fetched once
         provenance = fingerprints(experiment)
     known = from_main(lambda: existing_result(experiment, folder, provenance))
@@ -117,20 +127,22 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
         **provenance,
         **({"base": on_the_hub(experiment.model)} if "model" in experiment.reads else {}),
         **({"labels": label_names(experiment.dataset)} if experiment.task == "classification" else {}),
+        **({"file": Path(experiment.dataset).name} if is_file(experiment.dataset) else {}),
         "device": device.name,
         "processes": processes().num_processes,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
     }
     if not experiment.trains:
-        return from_main(lambda: keep(experiment, run_baseline(experiment, splits, device), None, folder, about))
+        outcome = from_main(lambda: run_baseline(experiment, splits, device))
+        return replace(from_main(lambda: keep(named, outcome, None, folder, about)), experiment=experiment)
     try:
         model, outcome = train(experiment, splits, device, folder, provenance, callbacks)
     except (MemoryError, RuntimeError) as error:  # torch raises a RuntimeError, of a kind of its own on a GPU alone
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
             raise
         raise MemoryError(message("out_of_memory", command=plan_command(experiment))) from error
-    return from_main(lambda: keep(experiment, outcome, model, folder, about))
+    return replace(from_main(lambda: keep(named, outcome, model, folder, about)), experiment=experiment)
 
 
 def keep(
@@ -151,28 +163,38 @@ def keep(
 
 def save_for_others(model: nn.Module, result: Result, folder: Path) -> None:
     """Write what was trained, and beside it what others need to use it: label names, tokenizer and card."""
-    experiment, about, test, score = result.experiment, result.provenance, result.test, "–"
+    experiment, about = result.experiment, result.provenance
     if labels := about.get("labels"):
         model.config.id2label = dict(enumerate(labels))
         model.config.label2id = {name: label for label, name in enumerate(labels)}
     if (place := save_trained(model, experiment, folder)) is None:
         return
     load_tokenizer(experiment.model).save_pretrained(place)
-    kind, name = ("SequenceClassification", "accuracy") if labels else ("CausalLM", "loss")
-    if test:  # drawn anew: which examples the test holds (Efron 1979), and nothing else
-        right = [p == y for p, y in zip(result.predictions, result.labels, strict=True)]
-        interval = bootstrap(
-            (result.answer_nats or right, result.answer_tokens or [1] * len(right)), paired=True, method="percentile",
-            statistic=lambda values, weights, axis: values.sum(axis) / weights.sum(axis), batch=100, random_state=0,
-        ).confidence_interval  # fmt: skip
-        score = f"{name} {number(test[name], 3)} [{number(interval.low, 3)}; {number(interval.high, 3)}]"
+    kind = "SequenceClassification" if labels else "CausalLM"
+    values = {"experiment": experiment.identity(), **about, "test": result.test}
     write_atomically(place / "README.md", message(
-        "card", experiment=experiment, about=about, score=score, data=Path(experiment.dataset).name,
-        licence=message("card_own") if is_file(experiment.dataset) else asset("dataset", experiment.dataset)["licence"],
-        copy=message("card_copy") if "dequantized" in about["base"] else "",
+        "card", experiment=experiment, about=about, score=headline(result) + interval(result),
+        data=about.get("file", experiment.dataset), copy=message("card_copy") if "dequantized" in about["base"] else "",
+        licence=message("card_own") if "file" in about else asset("dataset", experiment.dataset)["licence"],
         use=USE.get(experiment.method, USE["adapter"]).format(kind=kind, **about["base"]),
-        values=json.dumps({"experiment": experiment.identity(), **about, "test": test}, indent=1, ensure_ascii=False),
+        values=json.dumps(values, indent=1, ensure_ascii=False),
     ))  # fmt: skip
+
+
+def interval(result: Result) -> str:
+    """The 95 % interval of the main score by bootstrap (Efron 1979); "" for under two examples, or if it diverged."""
+    right = [float(p == y) for p, y in zip(result.predictions, result.labels, strict=True)]
+    values, weights = result.answer_nats or right, result.answer_tokens or [1] * len(right)
+    if len(values) < 2 or not all(map(math.isfinite, values)):
+        return ""
+    drawn = bootstrap(
+        (values, weights), paired=True, method="percentile", batch=100, random_state=0,
+        statistic=lambda values, weights, axis: values.sum(axis) / weights.sum(axis),
+    ).confidence_interval  # fmt: skip
+    shown = objective_of(result.experiment).headline
+    scores = ({"perplexity": math.exp(x)} if result.answer_nats else {"accuracy": x} for x in (drawn.low, drawn.high))
+    low, high = (shown(score)[1] for score in scores)
+    return message("card_interval", low=low, high=high)
 
 
 def headline(result: Result) -> str:
@@ -206,19 +228,15 @@ def existing_result(experiment: Experiment, folder: Path, provenance: dict[str, 
     if stale and not reason:
         reason = message("stale_because", what=", ".join(message(name) for name in sorted(stale)))
     if not reason:
-        for path in folder.rglob(".writing-[0-9]*-*"):  # by write_atomically
-            if not psutil.pid_exists(int(path.name.split("-")[1])):
-                path.unlink()
+        for path in folder.rglob(".writing-*"):  # by a process that was killed
+            if time.time() - path.stat().st_mtime > ABANDONED_AFTER:
+                path.unlink(missing_ok=True)
         if result is not None:
             for checkpoint in folder.glob("checkpoint-*"):  # if it was killed between the result and their removal
                 shutil.rmtree(checkpoint)
             print(message("loaded", name=folder.name, headline=headline(result)))
         return result
-    moment = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S-%f")
-    aside = folder.parent.parent / "aside" / f"{folder.name}-{moment}"
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    folder.rename(aside)
-    print(message("moved_aside", name=folder.name, reason=reason, aside=f"aside/{aside.name}"))
+    print(message("moved_aside", name=folder.name, reason=reason, aside=move_aside(folder, folder)))
     return None
 
 

@@ -1,9 +1,9 @@
 """Train one model for one experiment with transformers' Trainer: the same function for every method."""
 
+import datetime
 import gc
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from loralab.data.splits import Splits
-from loralab.experiment import Experiment, Outcome, sync, write_atomically
+from loralab.experiment import Experiment, Outcome, seal, sync, write_atomically
 from loralab.messages import clock, message
 from loralab.train.chat import IGNORED
 from loralab.train.hardware import Device
@@ -99,7 +99,6 @@ class Clock(TrainerCallback):
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.seconds += time.perf_counter() - self._epoch_started
-        control.should_save &= state.global_step < state.max_steps  # the result comes in a moment
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero and state.global_step % max(1, state.max_steps // 50) == 0:
@@ -112,10 +111,11 @@ class Clock(TrainerCallback):
         PartialState().wait_for_everyone()  # until every process has written its part
         if state.is_world_process_zero:
             checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            stamp = {"key": self.name, "provenance": self.provenance, "files": file_hashes(checkpoint)}
-            text = json.dumps(stamp | {"seconds": self.seconds, "memory": self.memory.result})
-            sync(checkpoint)
-            write_atomically(checkpoint / STAMP, json.dumps([text, hashlib.sha256(text.encode()).hexdigest()]))
+            for path in (*checkpoint.rglob("*"), checkpoint):
+                sync(path)
+            stamp: dict[str, Any] = {"key": self.name, "provenance": self.provenance, "seconds": self.seconds}
+            stamp |= {"memory": self.memory.result, "files": file_hashes(checkpoint)}
+            write_atomically(checkpoint / STAMP, json.dumps(stamp | {"seal": seal(stamp)}))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero:
@@ -158,10 +158,9 @@ def from_main(make: Callable[[], T]) -> T:
 
 
 def file_hashes(checkpoint: Path) -> dict[str, str]:
-    """The SHA-256 of each file of a checkpoint but its stamp, by path; each is on the disk by then."""
+    """The SHA-256 of each file of a checkpoint but its stamp, by path."""
     hashes = {}
     for path in (p for p in checkpoint.rglob("*") if p.is_file() and p.name != STAMP):
-        sync(path)
         with path.open("rb") as stream:
             hashes[str(path.relative_to(checkpoint))] = hashlib.file_digest(stream, "sha256").hexdigest()
     return hashes
@@ -171,21 +170,33 @@ def checkpoints(folder: Path, key: str) -> Iterator[tuple[Path, dict[str, Any]]]
     """Checkpoints, newest first, each with its stamp: {} if there is none that is whole and of that experiment."""
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]), reverse=True):
         try:
-            text, seal = json.loads((checkpoint / STAMP).read_text(encoding="utf-8"))
-            stamp = json.loads(text) if hashlib.sha256(text.encode()).hexdigest() == seal else {}
-        except (OSError, ValueError, TypeError, AttributeError):
-            stamp = {}
-        yield checkpoint, stamp if stamp.get("key") == key else {}
+            stamp = json.loads((checkpoint / STAMP).read_text(encoding="utf-8"))
+            good = stamp.pop("seal") == seal(stamp) and stamp["key"] == key
+        except (OSError, ValueError, TypeError, AttributeError, KeyError):
+            good = False
+        yield checkpoint, stamp if good else {}
 
 
 def last_whole(folder: Path, key: str) -> tuple[Path, dict[str, Any]] | None:
-    """The newest checkpoint that is as its stamp says, with that; newer ones, which are not, are named and removed."""
+    """The newest checkpoint that is as its stamp says, with that; newer ones are named and moved aside."""
     for checkpoint, stamp in checkpoints(folder, key):
-        if stamp and stamp["files"] == file_hashes(checkpoint):
+        if stamp and stamp["files"].items() <= file_hashes(checkpoint).items():
             return checkpoint, stamp
-        print(message("checkpoint_not_whole", name=key, checkpoint=checkpoint.name))
-        shutil.rmtree(checkpoint)  # Trainer keeps two, and would take it for one of them
+        # Left where it is, Trainer would count it as one of the two that it keeps.
+        print(
+            message("checkpoint_not_whole", name=key, checkpoint=checkpoint.name, aside=move_aside(checkpoint, folder))
+        )
     return None
+
+
+def move_aside(path: Path, folder: Path) -> str:
+    """Move a run's folder, or something in it, out of the way; where it is now, within the folder of all results."""
+    name = folder.name if path == folder else f"{folder.name}-{path.name}"
+    aside = Path("aside") / f"{name}-{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S-%f}"
+    there = folder.parent.parent / aside
+    there.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(there)
+    return aside.as_posix()
 
 
 @lru_cache(maxsize=2)  # one of each task: a lesson's runs share their texts
@@ -205,7 +216,7 @@ def train(
     is one. `callbacks` are added to Trainer's. Where several processes were launched, all of them have to call this
     with the same arguments, and each gets the same in return but for times and memory, which are its own.
     """
-    if device.kind == "cuda":  # mixed precision leaves an earlier run's model in a ring of references
+    if device.kind == "cuda":  # mixed precision leaves an earlier run's model in a reference cycle
         gc.collect()
     tokenizer, objective = load_tokenizer(experiment.model), objective_of(experiment)
     rows = encode_splits(splits, objective, experiment.model, experiment.max_length)
