@@ -100,7 +100,6 @@ def measure(experiment: Experiment, rows: int, length: int, attention: str | Non
         )  # fmt: skip
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-    # No path of this machine.
     named = replace(planned, experiment=experiment.but(model=Path(experiment.model).name.removesuffix(".json")))
     result, seconds = peak.result, statistics.median(watch.seconds[UNTIMED:])
     return Size(plan=named, peak=result["peak_bytes"], static=watch.static, method=result["method"], seconds=seconds)

@@ -30,10 +30,9 @@ class PeakMemory(TrainerCallback):
     """Measures the peak memory of training, evaluation left out; `result` has `method` and `peak_bytes`.
 
     "cuda": the allocator's own maximum (torch.cuda.max_memory_allocated), the highest of all epochs, also over an
-    interruption, less what is not this run's, such as an earlier model; `reserved_bytes` is all that the allocator
-    held. "profiler": a CPU's allocator keeps no maximum, so one step is profiled (torch.profiler's memory events, plus
-    the bytes that are there between two steps): `largest_step` (from 0), not the first, in which the optimizer's states
-    are made.
+    interruption, less what is not this run's, such as an earlier model; `reserved_bytes` is all that it held.
+    "profiler": a CPU's allocator keeps no maximum, so one step is profiled (torch.profiler's memory events, plus the
+    bytes there are between two steps): `largest_step` (from 0), not the first, which makes the optimizer's states.
     """
 
     def __init__(self, largest_step: int) -> None:

@@ -191,9 +191,8 @@ def interval(result: Result) -> str:
         (values, weights), paired=True, method="percentile", batch=100, random_state=0,
         statistic=lambda values, weights, axis: values.sum(axis) / weights.sum(axis),
     ).confidence_interval  # fmt: skip
-    shown = objective_of(result.experiment).headline
-    scores = ({"perplexity": math.exp(x)} if result.answer_nats else {"accuracy": x} for x in (drawn.low, drawn.high))
-    low, high = (shown(score)[1] for score in scores)
+    scores = ({"perplexity": math.exp(x)} if result.answer_nats else {"accuracy": x} for x in drawn)
+    low, high = (objective_of(result.experiment).headline(score)[1] for score in scores)
     return message("card_interval", low=low, high=high)
 
 

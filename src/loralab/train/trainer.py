@@ -191,12 +191,11 @@ def last_whole(folder: Path, key: str) -> tuple[Path, dict[str, Any]] | None:
 
 def move_aside(path: Path, folder: Path) -> str:
     """Move a run's folder, or something in it, out of the way; where it is now, within the folder of all results."""
-    name = folder.name if path == folder else f"{folder.name}-{path.name}"
-    aside = Path("aside") / f"{name}-{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S-%f}"
-    there = folder.parent.parent / aside
-    there.parent.mkdir(parents=True, exist_ok=True)
-    path.rename(there)
-    return aside.as_posix()
+    name = "-".join(dict.fromkeys((folder.name, path.name)))
+    aside = f"aside/{name}-{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S-%f}"
+    (folder.parent.parent / "aside").mkdir(parents=True, exist_ok=True)
+    path.rename(folder.parent.parent / aside)
+    return aside
 
 
 @lru_cache(maxsize=2)  # one of each task: a lesson's runs share their texts
