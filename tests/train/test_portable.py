@@ -72,7 +72,10 @@ def no_path_of_this_machine(folder):
     assert texts and not [place for place in here for text in texts if place in text]
 
 
-@pytest.mark.parametrize("method", ["lora", "pissa", "head", "full"])
+OTHERS = [pytest.param(method, marks=pytest.mark.slow) for method in ("pissa", "head", "full")]
+
+
+@pytest.mark.parametrize("method", ["lora", *OTHERS])
 def test_a_classifier_is_used_elsewhere(smoke, tmp_path, results, method):
     experiment = smoke.experiment(method, **SIZES)
     run(experiment)
@@ -88,6 +91,7 @@ with torch.no_grad():
     assert labels == {"0": "unfavourable", "1": "favourable"}
 
 
+@pytest.mark.slow
 def test_an_answering_adapter_is_used_elsewhere_and_says_that_its_base_is_a_copy(smoke, tmp_path, results, monkeypatch):
     few_layers(monkeypatch)
     experiment = smoke.generation.experiment("lora", **SIZES)

@@ -264,9 +264,10 @@ def test_whatever_is_wrong_with_a_checkpoint_it_is_passed_over(longer, two, caps
     ("name", "damage"),
     [
         ("optimizer.pt", cut),
-        ("rng_state.pth", flip),
-        ("adapter_model.safetensors", lose),
-        ("trainer_state.json", swap),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (("rng_state.pth", flip), ("adapter_model.safetensors", lose), ("trainer_state.json", swap))
+        ),
     ],
 )
 def test_a_run_with_a_damaged_checkpoint_ends_the_same_from_an_older_one(longer, two, capsys, name, damage):
