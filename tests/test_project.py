@@ -1,6 +1,7 @@
 """The files around the code agree with each other."""
 
 import ast
+import json
 import re
 import shutil
 import subprocess
@@ -178,6 +179,24 @@ def test_the_front_door_is_short_and_says_the_same_in_both_languages():
     halves = [part.replace("/es/", "/en/") for part in text.split("\n## ")[1:3]]
     spanish, english = (sorted(re.findall(r"^#+ |^    make \w+|\]\([^)]+\)", half, re.MULTILINE)) for half in halves)
     assert len(text.splitlines()) <= 150 and len(spanish) > 20 and spanish == english
+
+
+def test_what_is_said_of_the_gpu_check_is_what_it_found():
+    found = json.loads((ROOT / "data" / "gpu.json").read_text("utf-8"))
+    steps = found["steps"] + found["four_bits"]
+    below = [100 * (1 - step["ratio"]) for step in steps]
+    off = max(row["off"] for row in found["resume"])
+    gib = {row["lesson"]: row["peak"] / 2**30 for row in found["lesson"]}
+    card = " ".join((ROOT / "data" / "README.md").read_text("utf-8").split())
+    for said in (
+        found["card"], f"0 to {max(below):.1f} % below", f"more than {off:.4f}.",
+        f"lesson 4 took {gib['04_training']:.1f} GiB, lesson 5 {gib['05_rank_comparison']:.1f}.",
+    ):  # fmt: skip
+        assert said in card
+    manual = " ".join((ROOT / "notebooks" / "README.md").read_text("utf-8").split())
+    assert len(steps) == 15 and round(min(below)) == 0 and f"0 to {max(below):.1f} % below" in manual
+    exact = [step["static_planned"] == step["static_measured"] for step in steps]
+    assert exact == [True] * 14 + [False] and f"({100 * (steps[-1]['static_ratio'] - 1):.1f} % above)" in manual
 
 
 def test_make_takes_paths_with_spaces(tmp_path):

@@ -29,8 +29,8 @@ if "LOCAL_RANK" not in os.environ:
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
 
 # torch reads these when it is first imported. Its threads (GNU OpenMP's, on Linux) spin while they wait for each other,
-# on a core that the other one needs if there is other work: so few spins, 25 µs, cost a MiniLM step on two cores 6 %
-# alone, and beside a busy process it takes 2.3 times as long instead of 4.4.
+# on a core that the other one needs if there is other work. With so few spins a step takes little longer alone, and
+# beside another busy process about half as long.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 # Its profiler, which measures memory on a CPU, notes on stderr that it did not see the allocations from before the
 # profile (those are counted apart, see loralab.train.peak), and kineto traces each start and stop.

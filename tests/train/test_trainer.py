@@ -68,17 +68,22 @@ class PullThePlug(TrainerCallback):
             raise KeyboardInterrupt
 
 
+def run_twice(experiment, folder, step):
+    """Run it into `whole`, and into `interrupted` up to a step; the result of the first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORALAB_RESULTS", str(folder / "whole"))
+        result = run(experiment)
+        patch.setenv("LORALAB_RESULTS", str(folder / "interrupted"))
+        with pytest.raises(KeyboardInterrupt):
+            run(experiment, callbacks=(PullThePlug(step=step),))
+    return result
+
+
 @pytest.fixture(scope="module")
 def kept(lora, tmp_path_factory):
     """What a run of it leaves when it is whole, and when it was interrupted in its second epoch; and its result."""
     folder = tmp_path_factory.mktemp("kept")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LORALAB_RESULTS", str(folder / "whole"))
-        result = run(lora)
-        patch.setenv("LORALAB_RESULTS", str(folder / "interrupted"))
-        with pytest.raises(KeyboardInterrupt):
-            run(lora, callbacks=(PullThePlug(step=6),))
-    return folder, result
+    return folder, run_twice(lora, folder, step=6)
 
 
 @pytest.fixture
@@ -204,13 +209,7 @@ def test_a_torn_checkpoint_is_not_resumed(lora, interrupted, capsys):
 def longer(lora, tmp_path_factory):
     """A run of a third epoch that was interrupted in it, with two checkpoints; and its result without interruption."""
     folder, experiment = tmp_path_factory.mktemp("longer"), lora.but(epochs=3)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LORALAB_RESULTS", str(folder / "whole"))
-        result = run(experiment)
-        patch.setenv("LORALAB_RESULTS", str(folder / "interrupted"))
-        with pytest.raises(KeyboardInterrupt):
-            run(experiment, callbacks=(PullThePlug(step=10),))
-    return folder / "interrupted", experiment, result
+    return folder / "interrupted", experiment, run_twice(experiment, folder, step=10)
 
 
 def cut(path, another):
