@@ -252,14 +252,19 @@ class Hub(BaseHTTPRequestHandler):
         pass
 
 
-def test_json_says_the_same(tmp_path):
+def test_json_says_the_same(tmp_path, monkeypatch, capsys):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    places = {"LORALAB_RESULTS": tmp_path / "results", "HF_HOME": tmp_path / "hub"}
     endpoint = f"http://127.0.0.1:{server.server_port}"
-    code, shown, _ = doctor("--json", "--language", "es", LORALAB_PROFILE="large", HF_ENDPOINT=endpoint, **places)
+    for name, value in (("ENDPOINT", endpoint), ("HF_HUB_CACHE", str(tmp_path / "hub"))):
+        monkeypatch.setattr(huggingface_hub.constants, name, value)
+    monkeypatch.setattr(hardware, "detect", lambda: A100)  # whose plan is known by now
+    for name, value in (("LORALAB_RESULTS", tmp_path / "results"), ("LORALAB_PROFILE", "large"), ("HF_TOKEN", TOKEN)):
+        monkeypatch.setenv(name, str(value))
+    code = main(["doctor", "--json", "--language", "es"])
     server.shutdown()
-    findings = json.loads(shown)
+    findings = json.loads(shown := capsys.readouterr().out)
+    assert TOKEN not in shown
     assert all(list(finding) == ["check", "level", "text", "remedy"] for finding in findings)
     assert code == any(finding["level"] == "fail" for finding in findings)
     answers, gated = (finding for finding in findings if finding["check"] == "hub")

@@ -395,7 +395,7 @@ picture
 # ## El tiempo, intercalado
 #
 # Los segundos de la tabla se midieron en momentos distintos, en una máquina que quizá hacía otras cosas, así que pueden
-# engañar. Medimos mejor, **intercalando**: unos pasos del completo, unos de LoRA, y vuelta a empezar, sobre el mismo
+# engañar. Medimos mejor, **intercalando**: un paso del completo, uno de LoRA, y vuelta a empezar, sobre el mismo
 # lote y en `float32`, cambiando cada vez quién va primero. De cada pareja sale un cociente, y la dispersión de los
 # cocientes dice cuánto fiarse.
 
@@ -406,7 +406,7 @@ picture
 # ## Time, interleaved
 #
 # The seconds in the table were taken at different moments, on a machine that may have been doing other things, so they
-# can mislead. We measure better by **interleaving**: a few steps of full fine-tuning, a few of LoRA, and so on in turn,
+# can mislead. We measure better by **interleaving**: a step of full fine-tuning, one of LoRA, and so on in turn,
 # on the same batch and in `float32`, with the order changed each time. Each pair gives a ratio, and the spread of the
 # ratios says how far to trust it.
 
@@ -463,7 +463,7 @@ class Racer:
 racers = {"full": Racer("full"), "lora": Racer("lora")}
 order, ratios = ["full", "lora"], []
 for _ in range(15):
-    took = {name: racers[name].seconds(2) for name in order}
+    took = {name: racers[name].seconds(steps=1) for name in order}
     ratios.append(took["full"] / took["lora"])
     order.reverse()  # neither always goes first
 low, middle, high = np.quantile(ratios, [0.1, 0.5, 0.9])
@@ -823,7 +823,8 @@ spoken = {}
 for name in voices:
     duo.set_adapter(name)
     asked = pd.DataFrame({"instruction": instructions[name], "input": my_questions})
-    spoken[name] = generate(duo, chat, asked)
+    limit = voices[name].max_new_tokens
+    spoken[name] = generate(duo, chat, asked, max_new_tokens=limit)
 pd.DataFrame(spoken, index=my_questions)
 
 # %% [markdown] lang="es"

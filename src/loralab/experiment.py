@@ -19,7 +19,7 @@ FIRST_CODE = "bb69a833f1d4aa6d"  # the hash of recipe 1's code, which its first 
 ALL = "all"
 SIZES = (
     "train_size", "validation_size", "test_size", "rank", "virtual_tokens", "epochs", "batch_size",
-    "gradient_accumulation_steps", "max_length",
+    "gradient_accumulation_steps", "max_length", "max_new_tokens",
 )  # fmt: skip
 # What a field is marked with, field(default=…, metadata=LATER), that the published results were made without: at its
 # default it is left out of an experiment's key, so that none of them is set aside for it.
@@ -30,6 +30,7 @@ NUMBERS = (
     ("weight_decay", 0, math.inf),
     ("dropout", 0, 1),
     ("warmup_ratio", 0, 1),
+    ("repetition_penalty", 1, math.inf),
 )
 _DATA = {"task", "dataset", "train_size", "validation_size", "test_size", "split_seed", "method"}
 _TRAINING = _DATA | {
@@ -46,7 +47,8 @@ _ADDED = {
     "ia3": set(),
     **{method: {"virtual_tokens"} for method in ("prompt", "prefix")},
 }
-_GENERATION = _TRAINING | {"weights", "loss_on", "padding", "activation_checkpointing"}
+_DECODING = {"max_new_tokens", "repetition_penalty"}
+_GENERATION = _TRAINING | _DECODING | {"weights", "loss_on", "padding", "activation_checkpointing"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ TASKS = {
     ),
     "generation": Task(
         methods={"retrieval": _DATA}
-        | dict.fromkeys(("base", "few-shot"), _DATA | {"model", "weights"})
+        | dict.fromkeys(("base", "few-shot"), _DATA | _DECODING | {"model", "weights"})
         | {"full": _GENERATION}
         | {method: _GENERATION | added for method, added in _ADDED.items()},
         baselines=("retrieval", "base", "few-shot"),
@@ -106,7 +108,9 @@ class Experiment:
 
     For generation alone: `weights` is how the base is held in memory ("bf16" and "nf4" only where it stays frozen),
     `loss_on` the tokens that are trained on ("all": prompt and padding too), `padding` how far a batch is filled up,
-    and `activation_checkpointing` computes activations a second time instead of keeping them.
+    and `activation_checkpointing` computes activations a second time instead of keeping them. Answers are greedy, of
+    `max_new_tokens` at most; a logit of a token that was there before is divided by `repetition_penalty` (times it, if
+    negative; Keskar et al. 2019, section 4.1).
 
     Raises ValueError if a value is outside what it can be; the message names the choices.
     """
@@ -136,6 +140,8 @@ class Experiment:
     loss_on: str = "answer"
     padding: str = "longest"
     activation_checkpointing: bool = False
+    max_new_tokens: int = field(default=80, metadata=LATER)
+    repetition_penalty: float = field(default=1.0, metadata=LATER)
     seed: int = 0
     examined: bool = True
     profile: str = field(default="", compare=False)

@@ -215,6 +215,7 @@ def test_the_command_says_what_is_wrong(capsys):
     assert "model cannot be 'nothing'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_steps_can_be_measured_instead(capsys):
     assert main(["plan", "--measure", "method=lora", "batch_size=2", "max_length=16"]) == 0
     assert "2 × 16 tokens" in (said := capsys.readouterr().out) and "measured (profiler)" in said

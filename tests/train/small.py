@@ -5,7 +5,6 @@ from functools import partial
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-import loralab.train.generation
 from loralab.train.models import load_for
 
 
@@ -18,8 +17,7 @@ def without_dropout(experiment):
     return model
 
 
-def few_layers(monkeypatch, tokens=8):
-    """Of a language model the first 2 layers (SmolLM2 has 30), and answers of so many tokens."""
-    monkeypatch.setattr(loralab.train.generation, "MAX_NEW_TOKENS", tokens)
+def few_layers(monkeypatch):
+    """Of a language model the first 2 layers (SmolLM2 has 30)."""
     cut = partial(AutoModelForCausalLM.from_pretrained, num_hidden_layers=2)
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", cut)

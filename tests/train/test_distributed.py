@@ -1,4 +1,7 @@
-"""The same experiments on two processes. Run by `accelerate launch`, this file is what they run; see `main`."""
+"""The same experiments on two processes: slow, but for how a batch is shared.
+
+Run by `accelerate launch`, this file is what they run; see `main`.
+"""
 
 import os
 import socket
@@ -101,6 +104,7 @@ def adapter(experiment):
     return load_file(run_folder(experiment) / "adapter" / "adapter_model.safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", [answering, classifying], ids=["generation", "classification"])
 def test_two_processes_train_what_one_does(together, monkeypatch, experiment):
     alone, weights = run(experiment), adapter(experiment)
@@ -113,6 +117,7 @@ def test_two_processes_train_what_one_does(together, monkeypatch, experiment):
         torch.testing.assert_close(values, weights[name], rtol=1e-3, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_one_process_prints_and_writes_and_the_next_run_loads(together, monkeypatch, capsys):
     folder, printed = together
     for experiment in (answering, classifying, baseline):

@@ -138,11 +138,21 @@ def test_the_prompt_teaches_nothing(tiny, tokenizer):
     assert places == list(range(len(judged) - 4, len(judged) - 1))
 
 
-def test_an_answer_alone_is_the_one_in_a_padded_batch(tiny, tokenizer, monkeypatch):
-    monkeypatch.setattr("loralab.train.generation.MAX_NEW_TOKENS", 12)
-    alone = [generate(tiny, tokenizer, frame().iloc[[i]])[0] for i in range(4)]
-    assert generate(tiny, tokenizer, frame(), batch_size=4) == alone
+@pytest.mark.parametrize("penalty", [1.0, 1.2])
+def test_an_answer_alone_is_the_one_in_a_padded_batch(tiny, tokenizer, penalty):
+    decoding = {"max_new_tokens": 12, "repetition_penalty": penalty}
+    alone = [generate(tiny, tokenizer, frame().iloc[[i]], **decoding)[0] for i in range(4)]
+    assert generate(tiny, tokenizer, frame(), batch_size=4, **decoding) == alone
     assert len(set(alone)) > 1 and all(alone)
+
+
+def test_a_penalty_out_of_all_proportion_lets_no_token_come_twice(tiny, tokenizer, monkeypatch):
+    monkeypatch.setattr(tokenizer, "batch_decode", lambda ids, **_: [" ".join(map(str, row.tolist())) for row in ids])
+    (free,), (never,) = (
+        generate(tiny, tokenizer, frame(["Yes."]), max_new_tokens=60, repetition_penalty=penalty)
+        for penalty in (1, 1e9)
+    )
+    assert len(set(free.split())) < 60 == len(set(never.split()))
 
 
 class Scripted(LlamaForCausalLM):
@@ -176,11 +186,10 @@ def test_a_model_that_says_nothing_gives_an_empty_answer(tiny, tokenizer):
     assert generate(Scripted(tiny.config, [end_of_turn(tokenizer)]), tokenizer, frame()) == [""] * 4
 
 
-def test_the_same_question_is_answered_the_same_way_twice(tiny, tokenizer, monkeypatch):
-    monkeypatch.setattr("loralab.train.generation.MAX_NEW_TOKENS", 8)
-    first = generate(tiny, tokenizer, frame())
+def test_the_same_question_is_answered_the_same_way_twice(tiny, tokenizer):
+    first = generate(tiny, tokenizer, frame(), max_new_tokens=8)
     torch.manual_seed(5)
-    assert generate(tiny, tokenizer, frame()) == first
+    assert generate(tiny, tokenizer, frame(), max_new_tokens=8) == first
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -196,9 +205,8 @@ def test_plain_texts_are_judged_whole(tiny, tokenizer, monkeypatch, side):
     assert text_loss(tiny, tokenizer, texts) == pytest.approx(total / tokens, rel=1e-4)
 
 
-def test_what_an_examination_holds(tiny, tokenizer, smoke, monkeypatch):
-    monkeypatch.setattr("loralab.train.generation.MAX_NEW_TOKENS", 4)
-    experiment = smoke.generation.experiment("base")
+def test_what_an_examination_holds(tiny, tokenizer, smoke):
+    experiment = smoke.generation.experiment("base", max_new_tokens=4)
     splits = load_splits(experiment)
     found = examine(tiny, tokenizer, experiment, splits.train, splits.test)
     assert found["labels"] == splits.test["output"].tolist() and found["questions"] == splits.test["input"].tolist()

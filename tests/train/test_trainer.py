@@ -455,7 +455,8 @@ def test_an_answering_model_from_training_to_its_adapter(answering, monkeypatch,
     assert result.test["loss"] == pytest.approx(sum(result.answer_nats) / sum(result.answer_tokens))
 
     reloaded, tokenizer = load_trained(answering, folder), load_tokenizer(answering.model)
-    assert generate(reloaded, tokenizer, splits.test) == result.predictions
+    limit = answering.max_new_tokens
+    assert generate(reloaded, tokenizer, splits.test, max_new_tokens=limit) == result.predictions
     losses = answer_losses(reloaded, tokenizer, encode_pairs(splits.test, tokenizer, None))
     assert losses[:, 0] == pytest.approx(result.answer_nats, rel=1e-4)
     untrained = answer_losses(load_for(answering), tokenizer, encode_pairs(splits.test, tokenizer, None))

@@ -12,8 +12,6 @@ from torch import nn
 from loralab.train.chat import IGNORED, Examples, PairCollator, conversation, end_of_turn, prompt_ids, row_after
 from loralab.train.tokens import Encoded, from_short_to_long
 
-MAX_NEW_TOKENS = 80
-
 
 def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Cross-entropy (nats) of each label, rows × (tokens - 1): the logits at a token are judged by the next label.
@@ -54,9 +52,10 @@ def text_loss(model: nn.Module, tokenizer: Any, texts: Sequence[str], batch_size
 
 @torch.no_grad()
 def generate(
-    model: nn.Module, tokenizer: Any, frame: pd.DataFrame, examples: Examples = (), batch_size: int = 16
-) -> list[str]:
-    """The model's greedy answers to a table's questions (`instruction`, `input`), of 80 tokens at most, in order."""
+    model: nn.Module, tokenizer: Any, frame: pd.DataFrame, examples: Examples = (), batch_size: int = 16,
+    max_new_tokens: int = 80, repetition_penalty: float = 1.0,
+) -> list[str]:  # fmt: skip
+    """The model's greedy answers to a table's questions (`instruction`, `input`), in order."""
     model.eval()
     prompts = [
         prompt_ids(tokenizer, conversation(tokenizer, instruction, question, examples))
@@ -70,8 +69,8 @@ def generate(
         output = model.generate(
             **batch.to(model.device),
             do_sample=False, temperature=None, top_p=None, top_k=None,
-            repetition_penalty=1.0,  # some models bring another: then it would not be greedy
-            max_new_tokens=MAX_NEW_TOKENS, eos_token_id=end, pad_token_id=tokenizer.pad_token_id,
+            repetition_penalty=repetition_penalty,  # said, for some models bring their own
+            max_new_tokens=max_new_tokens, eos_token_id=end, pad_token_id=tokenizer.pad_token_id,
         )  # fmt: skip
         texts = tokenizer.batch_decode(output[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
         for position, text in zip(chosen, texts, strict=True):

@@ -95,7 +95,8 @@ def examine(
     """
     encoded = encode_pairs(test, tokenizer, None, examples)
     losses = answer_losses(model, tokenizer, encoded, experiment.batch_size)
-    answers = generate(model, tokenizer, test, examples)
+    decoding = {name: getattr(experiment, name) for name in ("max_new_tokens", "repetition_penalty")}
+    answers = generate(model, tokenizer, test, examples, **decoding)
     nats, tokens = losses.sum(axis=0)
     references = test["output"].tolist()
     return {
