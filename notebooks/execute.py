@@ -81,10 +81,10 @@ def clean(notebook: NotebookNode) -> NotebookNode:
 def main() -> int:
     """Run the lessons; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("languages", nargs="*", choices=LANGUAGES)
+    parser.add_argument("language", nargs="?", choices=LANGUAGES)
     parser.add_argument("--in-place", action="store_true")
     options = parser.parse_args()
-    for language in options.languages or LANGUAGES:
+    for language in [options.language] if options.language else LANGUAGES:
         folder = results_dir() / profile_name() / "notebooks" / language
         for source in sources():
             path = target(source, language) if options.in_place else folder / f"{source.stem}.ipynb"

@@ -37,7 +37,7 @@ def smoke():
 
 PROVENANCE = {
     "data": "d",
-    "recipe": 1,
+    "recipe": 2,
     "weights": "w",
     "device": "2 × CPU",
     "date": "2026-01-01",
@@ -71,6 +71,7 @@ def make():
             test={"accuracy": right / 1000, "f1": 0.8, "mcc": 0.6} | ({"loss": 0.5} if trained else {}),
             predictions=[1] * right + [0] * (1000 - right),
             labels=[1] * 1000,
+            test_losses=[0.5] * 1000 if trained else [],
             epochs=[{"accuracy": 0.7, "loss": 0.6}, {"accuracy": 0.8, "loss": 0.5}] if trained else [],
             **run_of(parameters if trained else {}, seconds, peak, [0.7 - 0.001 * i for i in range(100)]),
         )
@@ -96,6 +97,7 @@ def make_answers():
             predictions=[f"{method} says {i}" for i in range(20)],
             labels=[f"reference {i}" for i in range(20)],
             questions=[f"question {i}?" for i in range(20)],
+            answer_chrf=[20.0] * 20,
             answer_nats=losses if has_loss else [],
             answer_tokens=tokens if has_loss else [],
             epochs=[{"loss": 3.2, "perplexity": 24.5}, {"loss": 3.1, "perplexity": 22.2}] if trained else [],

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields, replace
 
 import pytest
 
-from loralab.experiment import FIRST_CODE, LATER, TASKS, DamagedResult, Experiment, Result, write_atomically
+from loralab.experiment import LATER, TASKS, DamagedResult, Experiment, Result, write_atomically
 
 
 def experiment(**changes):
@@ -22,9 +22,10 @@ def experiment(**changes):
 def result(**changes):
     values = {
         "experiment": experiment(train_size=4, test_size=2, batch_size=2, epochs=1),
-        "test": {"accuracy": 0.5},
+        "test": {"accuracy": 0.5, "loss": 0.4},
         "predictions": [0, 1],
         "labels": [1, 1],
+        "test_losses": [0.2, 0.6],
         "epochs": [{"loss": 0.1 + 0.2}],
         "loss_by_step": [1e-17, 0.3],
         "learning_rate_by_step": [1e-3, 5e-4],
@@ -32,7 +33,7 @@ def result(**changes):
         "seconds": {"training": 1.5},
         "memory": {},
         "tokens": {},
-        "provenance": {"recipe": 1},
+        "provenance": {"recipe": 2},
     }
     return Result(**{**values, **changes})
 
@@ -187,6 +188,8 @@ def answers(**changes):
         "predictions": ["¿Sí?", ""],
         "labels": ["Sí.", "No."],
         "questions": ["a?", "b?"],
+        "answer_chrf": [25.0, 0.0],
+        "test_losses": [],
         "answer_nats": [4.1, 1e-17],
         "answer_tokens": [2, 3],
     }
@@ -203,16 +206,13 @@ def test_a_result_of_an_earlier_course_still_loads(tmp_path):
     path = tmp_path / "result.json"
     result().save(path)
     content = json.loads(path.read_text())
-    for name in ("questions", "answer_nats", "answer_tokens", "seal"):
+    for name in ("questions", "answer_nats", "answer_tokens", "answer_chrf", "test_losses", "seal"):
         del content[name]
     for name in ("weights", "loss_on", "padding", "activation_checkpointing"):
         del content["experiment"][name]
-    for code, recipe in ((FIRST_CODE, 1), ("another", 0)):
-        content["provenance"] = {"code": code}
-        path.write_text(json.dumps(content))
-        assert Result.load(path).provenance["recipe"] == recipe
-    provenance = content["provenance"] | {"recipe": 0}
-    assert Result.load(path) == replace(result(), provenance=provenance)
+    content["provenance"]["recipe"] = 1
+    path.write_text(json.dumps(content))
+    assert Result.load(path) == replace(result(), provenance=content["provenance"], test_losses=[])
 
 
 @pytest.mark.parametrize("cut", [0, 1, 50, -1])
@@ -247,12 +247,14 @@ def test_a_result_of_another_form_is_damaged(tmp_path, made, change):
     ("made", "change", "named"),
     [
         (result, {"labels": [1, 1, 1]}, "labels: 3 ≠ 2"), (result, {"predictions": [0]}, "predictions: 1 ≠ 2"),
-        (result, {"predictions": [1, 1]}, "accuracy: 0.5 ≠ 1.0"), (result, {"test": {"accuracy": 0.6}}, "accuracy"),
-        (result, {"test": {"accuracy": "0.5"}}, "str"), (result, {"epochs": []}, "epochs: 0 ≠ 1"),
+        (result, {"predictions": [1, 1]}, "accuracy: 0.5 ≠ 1.0"),
+        (result, {"test": {"accuracy": 0.6, "loss": 0.4}}, "accuracy: 0.6 ≠ 0.5"),
+        (result, {"test": {"accuracy": "0.5", "loss": 0.4}}, "str"), (result, {"epochs": []}, "epochs: 0 ≠ 1"),
         (result, {"loss_by_step": [0.3]}, "loss_by_step: 1 ≠ 2"), (result, {"test": {}}, "accuracy"),
         (answers, {"questions": ["a?"]}, "questions: 1 ≠ 2"), (answers, {"answer_tokens": [5]}, "answer_tokens: 1 ≠ 2"),
         (answers, {"answer_nats": [4.1, 5.0]}, "loss: 0.82 ≠ 1.8"), (answers, {"answer_tokens": [0, 0]}, "zero"),
-        (answers, {"test": {"chrf": 9.0}}, "loss"),
+        (answers, {"test": {"chrf": 9.0}}, "loss"), (answers, {"answer_chrf": []}, "answer_chrf: 0 ≠ 2"),
+        (result, {"test_losses": [0.1]}, "test_losses: 1 ≠ 2"), (result, {"test_losses": [0, 0.2]}, "loss: 0.4 ≠ 0.1"),
         (answers, {"tokens": {"left_out": 3}}, "loss_by_step: 2 ≠ 1"),
     ],
 )  # fmt: skip

@@ -52,8 +52,8 @@ profile = start(LANGUAGE)
 # cada *token* por un vector de 384 números. Seis **bloques** iguales, uno tras otro, corrigen esos vectores: cada uno
 # deja que los *tokens* se miren entre sí (**atención**) y luego transforma cada vector por su cuenta. Al final, una
 # **cabeza**, que ponemos nueva, lee el vector de `[CLS]` y da dos números, los *logits*. (Entre los dos hay una capa
-# más, el `pooler`, que en este modelo nadie entrenó: sus números son los del azar. El completo la entrena; LoRA y la
-# cabeza la dejan como está. Lo recordaremos al comparar.) En la atención, tres capas lineales sacan de cada vector una
+# más, el `pooler`, que en este modelo nadie entrenó: sus números son los del azar. Para el curso es parte de lo nuevo,
+# como la cabeza: se entrena con cualquier método.) En la atención, tres capas lineales sacan de cada vector una
 # consulta (*query*, lo que busca), una clave (*key*, lo que ofrece) y un valor (*value*, lo que entrega); cada *token*
 # recibe la suma de los valores, ponderados según cuánto se parecen su consulta y cada clave. Miramos la capa que
 # calcula las consultas del primer bloque.
@@ -66,8 +66,8 @@ profile = start(LANGUAGE)
 # into a vector of 384 numbers. Six equal **blocks**, one after another, revise those vectors: each lets the tokens look
 # at each other (**attention**) and then transforms every vector on its own. At the end a **head**, a fresh one of ours,
 # reads the vector of `[CLS]` and gives two numbers, the logits. (Between the two there is one more layer, the `pooler`,
-# which in this model nobody trained: its numbers are those of chance. Full fine-tuning trains it; LoRA and the head
-# leave it as it is. We shall remember that when we compare.) In attention, three linear layers take from each vector a
+# which in this model nobody trained: its numbers are those of chance. To the course it is fresh, as the head is, and
+# every method trains it.) In attention, three linear layers take from each vector a
 # *query* (what it seeks), a *key* (what it offers) and a *value* (what it hands over); each token receives the sum of
 # the values, weighted by how well its query matches each key. We look at the layer that computes the first block's
 # queries.
@@ -87,12 +87,12 @@ print(size, "× 4 B ≈", round(whole.stat().st_size / 1e6, 1), "MB")
 # %% [markdown] lang="es"
 # Son unos 91 MB. Al final de la lección guardaremos lo que LoRA ha añadido a la consulta y al valor de los seis
 # bloques, con rango 8, junto con la cabeza. ¿Cuánto ocupará? ¿Y cuántos parámetros serán? (La cabeza es una capa de 384
-# entradas y 2 salidas, con sus 2 términos independientes.)
+# entradas y 2 salidas, con sus 2 términos independientes. El `pooler` lo dejamos fuera de esta cuenta.)
 
 # %% [markdown] lang="en"
 # That is about 91 MB. At the end of the lesson we save what LoRA added to the query and the value of the six blocks,
 # with rank 8, together with the head. How much space will it take up? And how many parameters will it be? (The head is
-# a layer with 384 inputs and 2 outputs, and its 2 biases.)
+# a layer with 384 inputs and 2 outputs, and its 2 biases. The `pooler` we leave out of this sum.)
 
 # %%
 from loralab import predict
@@ -575,18 +575,20 @@ assert not torch.allclose(logits(elsewhere), logits(forgetful), atol=1e-3)
 
 # %% [markdown] lang="es"
 # Se arregla diciendo la tarea, o nombrando lo que además hay que entrenar y guardar (`modules_to_save`), que es lo que
-# hace el curso: vale para cualquier cabeza.
+# hace el curso: vale para cualquier cabeza, y para lo que nadie haya entrenado, como aquí el `pooler`.
 
 # %% [markdown] lang="en"
 # The fix is to name the task, or to name what else has to be trained and saved (`modules_to_save`), which is what the
-# course does: it works for any head.
+# course does: it works for any head, and for whatever nobody has trained, here the `pooler`.
 
 # %%
+fresh = ["classifier", "bert.pooler"]
 mended = LoraConfig(
-    r=rank, lora_alpha=alpha, target_modules=modules, modules_to_save=["classifier"]
+    r=rank, lora_alpha=alpha, target_modules=modules, modules_to_save=fresh
 )
 careful = get_peft_model(load_base("minilm-l6", seed=0), mended).eval()
-assert count_parameters(careful)["trainable"] == counted
+pooler = 384 * 384 + 384
+assert count_parameters(careful)["trainable"] == counted + pooler
 careful.save_pretrained(folder / "careful")
 elsewhere = PeftModel.from_pretrained(
     load_base("minilm-l6", seed=1), folder / "careful"
@@ -676,20 +678,20 @@ for size in (0.1, 0.01, 0.001):
 # ## Lo que hará el paquete
 #
 # En adelante no escribirás esto a mano: `apply_method` aplica el método del experimento, con `peft`. Tiene que dar las
-# mismas cuentas.
+# mismas cuentas, con el `pooler` sumado a la cabeza (`head`).
 
 # %% [markdown] lang="en"
 # ## What the package will do
 #
 # From now on you will not write this by hand: `apply_method` applies the experiment's method, with `peft`. It has to
-# give the same counts.
+# give the same counts, with the `pooler` added to the head (`head`).
 
 # %% tags=["nbval-check-output"]
 from loralab.train import apply_method
 
 experiment = profile.experiment("lora", model="minilm-l6", rank=rank, alpha=alpha)
 parameters = count_parameters(apply_method(load_base("minilm-l6", seed=0), experiment))
-assert parameters["trainable"] == counted
+assert parameters["trainable"] == counted + pooler
 parameters
 
 # %% [markdown] lang="es"
@@ -782,7 +784,8 @@ print(len(by_name), in_vision, len(by_pattern))
 # Las tres primeras no dependen de los textos. La cuarta crece con el tamaño del lote y la longitud de los textos.
 #
 # **Predice.** MiniLM con el LoRA de «Lo que hará el paquete»: ¿cuántos MiB suman las tres primeras? Usa las cuentas de
-# esa celda, cuyo `total` ya incluye adaptador y cabeza (1 MiB son $2^{20}$ bytes).
+# esa celda, cuyo `total` ya incluye adaptador y cabeza (1 MiB son $2^{20}$ bytes). De la cabeza, `peft` conserva además
+# el original, congelado.
 
 # %% [markdown] lang="en"
 # ## Will it fit? First, on paper
@@ -802,7 +805,8 @@ print(len(by_name), in_vision, len(by_pattern))
 # The first three do not depend on the texts. The fourth grows with batch size and text length.
 #
 # **Predict.** MiniLM with the LoRA of “What the package will do”: how many MiB do the first three add up to? Use that
-# cell's counts, whose `total` already includes adapter and head (1 MiB is $2^{20}$ bytes).
+# cell's counts, whose `total` already includes adapter and head (1 MiB is $2^{20}$ bytes). Of the head, `peft` also
+# keeps the original, frozen.
 
 # %%
 guess_static = predict("paper_memory", None)
@@ -822,12 +826,13 @@ device, rows, length = detect(), 16, 64
 full_name, lora_name = message("full"), message("lora")
 methods = {full_name: experiment.but(method="full"), lora_name: experiment}
 plans = {name: plan(chosen, device, rows, length) for name, chosen in methods.items()}
-on_paper = 4 * parameters["total"] + 12 * parameters["trainable"]
+there = parameters["total"] + parameters["head"]  # its original too
+on_paper = 4 * there + 12 * parameters["trainable"]
 planned = sum(plans[lora_name].static.values())
 assert abs(planned / on_paper - 1) < 0.001
 guess_static.compare(
     on_paper / 2**20,
-    total=number(parameters["total"], 0),
+    total=number(there, 0),
     trainable=number(parameters["trainable"], 0),
     full=number(sum(plans[full_name].static.values()) / 2**20, 0),
 )

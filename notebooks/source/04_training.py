@@ -134,7 +134,7 @@ from peft import LoraConfig, get_peft_model
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 
-from loralab.train import BatchesByLength, target_modules
+from loralab.train import BatchesByLength, head_modules, target_modules
 
 
 def lora_model():
@@ -144,6 +144,7 @@ def lora_model():
         r=small.rank,
         lora_alpha=small.alpha,
         target_modules=target_modules(base, "default"),
+        modules_to_save=head_modules(base),
     )
     return get_peft_model(base, config)
 
@@ -494,15 +495,15 @@ loss_curves([spoken])
 # %% [markdown] lang="es"
 # La perplejidad no es una segunda medida: es la pérdida, en otra escala. Y ninguna de las dos dice si la respuesta es
 # buena. Para eso hay que leer. Estas son las diez primeras preguntas del test, de temas que el modelo no ha estudiado,
-# y lo que contesta cada uno eligiendo siempre el *token* más probable (**decodificación voraz**, *greedy*). Cada
-# respuesta tiene 80 *tokens* como mucho: si alguna se corta a media frase, es por eso. Al lado, la copia de la lección
-# 1.
+# y lo que contesta cada uno eligiendo siempre el *token* más probable (**decodificación voraz**, *greedy*). La esquina
+# de la tabla dice cuántos *tokens* tiene una respuesta como mucho: si alguna se corta a media frase, es por eso. Al
+# lado, la copia de la lección 1.
 
 # %% [markdown] lang="en"
 # Perplexity is not a second measure: it is the loss, on another scale. And neither says whether an answer is good. For
 # that one has to read. These are the test's first ten questions, on topics that the model has not studied, and what
-# each answers by always taking the most likely token (**greedy decoding**). Each answer has 80 tokens at most: if one
-# stops in mid-sentence, that is why. Beside them, the copy of lesson 1.
+# each answers by always taking the most likely token (**greedy decoding**). The table's corner says how many tokens an
+# answer has at most: if one stops in mid-sentence, that is why. Beside them, the copy of lesson 1.
 
 # %%
 from loralab.show import samples_table
@@ -572,6 +573,8 @@ guess_cost = predict("original_cost", None)
 # %%
 import time
 
+from accelerate.utils import send_to_device
+
 from loralab.train import apply_method, encode_pairs, load_for, objective_of
 
 chat = load_tokenizer(chosen.model)
@@ -583,12 +586,12 @@ def step(recipe):
     """Seconds of one forward and backward pass, and the tokens computed in it."""
     objective = objective_of(recipe)
     batch = objective.collator(recipe, chat)(list(talk.dataset))
-    batch = {name: values.to(detect().kind) for name, values in batch.items()}
+    batch = send_to_device(batch, detect().kind)
     labels, started = batch.pop("labels"), time.perf_counter()
     objective.loss(racer(**batch), labels, labels.numel()).backward()
     if detect().kind == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - started, labels.numel()
+    return time.perf_counter() - started, batch["input_ids"].numel()
 
 
 step(chosen)  # the first sets things up: not timed

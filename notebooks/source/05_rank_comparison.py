@@ -77,6 +77,8 @@ pd.DataFrame([{"r": e.rank, "alpha": e.alpha, "alpha/r": e.scale} for e in first
 # head frozen and a single batch, and see how far the loss falls. The three rules agree at $r = 8$.
 
 # %%
+from copy import deepcopy
+
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import DataCollatorWithPadding
@@ -89,19 +91,18 @@ tokenizer = load_tokenizer(experiment.model)
 some = load_splits(experiment).train.head(8)
 rows = encode(some, tokenizer, experiment.max_length).dataset
 batch = DataCollatorWithPadding(tokenizer)(list(rows)).to(detect().kind)
+untouched = load_base(experiment.model, seed=0)
+names = target_modules(untouched, "default")
 
 
 def fall_of_loss(rank, alpha, draws=3):
     """How far one AdamW step on the adapter alone brings the loss down, on average."""
     falls = []
     for draw in range(draws):
-        base = load_base(experiment.model, seed=0)
-        names = target_modules(base, "default")
         torch.manual_seed(draw)  # another A each time
         config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=names)
-        model = (
-            get_peft_model(base, config).to(detect().kind).eval()
-        )  # eval: no dropout
+        model = get_peft_model(deepcopy(untouched), config)
+        model = model.to(detect().kind).eval()  # eval: no dropout
         trained = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(trained, lr=1e-4, weight_decay=0)
         before = model(**batch).loss
@@ -387,7 +388,8 @@ Markdown("\n".join(f"- {line}" for line in lines))
 # `make study` lo repite y `make check-results` compara lo que salga.) En la figura, sus entrenamientos van en gris y
 # los tuyos en azul; cada raya negra es la media de un rango. Los tuyos no se entrenaron igual, así que cada grupo se
 # dibuja alrededor de su propia media en $r = 8$: mira cuánto sube o baja cada rango, porque la exactitud misma no sale
-# en la figura. El título es el veredicto del estudio, no el tuyo.
+# en la figura. El título es el veredicto del estudio, no el tuyo. (Se hizo con la versión 1 del entrenamiento, en la
+# que LoRA dejaba el `pooler` como estaba; los tuyos son de la 2.)
 
 # %% [markdown] lang="en"
 # “Cannot tell” does not mean “they are equal”: it means that this exam, with these seeds, is not enough to tell them
@@ -400,7 +402,8 @@ Markdown("\n".join(f"- {line}" for line in lines))
 # `make study` repeats it, and `make check-results` compares what comes out.) In the figure its runs are grey and yours
 # are blue; each black dash is the mean of a rank. Yours were not trained alike, so each group is drawn around its own
 # mean at $r = 8$: see how far each rank rises or falls, because accuracy itself is not in the figure. The title is the
-# study's verdict, not yours.
+# study's verdict, not yours. (It was done with version 1 of the training, in which LoRA left the `pooler` as it was;
+# yours are of version 2.)
 
 # %%
 from loralab.evidence import own_over_evidence, reference
@@ -450,14 +453,14 @@ score_by_scale_rule(study)
 # %% [markdown] lang="es"
 # **¿Y más módulos?** En lugar de subir el rango se puede poner LoRA en más matrices. Aquí el rango no cambia, de modo
 # que más módulos son también más parámetros (con los mismos parámetros, lo comparas tú en un ejercicio). Son tres
-# semillas, con la tasa que se eligió para consulta y valor, y el ± de las diferencias está sin corregir. «Todas las
-# capas lineales» incluye el `pooler`, que en las otras dos filas sigue sin entrenar.
+# semillas, con la tasa que se eligió para consulta y valor, y el ± de las diferencias está sin corregir. En el estudio,
+# «todas las capas lineales» incluía el `pooler`, que en las otras dos filas se quedó sin entrenar.
 
 # %% [markdown] lang="en"
 # **And more modules?** Instead of raising the rank one can put LoRA on more matrices. Here the rank does not change, so
 # more modules also mean more parameters (at equal parameters, you compare them in an exercise). There are three seeds,
-# at the rate chosen for query and value, and the ± of the differences is uncorrected. “All linear layers” includes the
-# `pooler`, which in the other two rows stays untrained.
+# at the rate chosen for query and value, and the ± of the differences is uncorrected. In the study, “all linear layers”
+# included the `pooler`, which in the other two rows stayed untrained.
 
 # %%
 from loralab.evidence import group_table, target_groups

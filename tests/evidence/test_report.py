@@ -170,7 +170,7 @@ def test_accuracy_sentence_in_spanish(make):
 def test_provenance_names_every_result(make):
     table = provenance_table([make("full"), make("majority")])
     assert list(table["profile"]) == ["cpu", "cpu"]
-    assert list(table["training version"]) == [1, 1]
+    assert list(table["training version"]) == [2, 2]
 
 
 def test_losses_are_compared_in_nats(make_answers):
@@ -211,8 +211,11 @@ def test_answers_stand_side_by_side(make_answers):
     assert list(table.columns) == ["written answer", *names] == ["written answer", *map(method_name, results)]
     assert list(table.index) == ["question 0?", "question 1?", "question 2?"] and table.index.name == "question"
     assert list(table.loc["question 1?"]) == ["reference 1", *(f"{r.experiment.method} says 1" for r in results)]
-    assert len(samples_table(results)) == 10 and table.columns.name is None
-    assert samples_table([make_answers(test_size=15)]).columns.name == "too few test examples, not a finding"
+    assert len(samples_table(results)) == 10 and table.columns.name == "greedy decoding, 80 tokens at most"
+    found = make_answers(test_size=15, max_new_tokens=40, repetition_penalty=1.2)
+    decoded = "greedy decoding, 40 tokens at most, repetition penalty 1.2"
+    assert samples_table([found]).columns.name == f"{decoded} · too few test examples, not a finding"
+    assert samples_table([make_answers("retrieval")]).columns.name is None
 
 
 def test_forgetting_turns_with_the_results(make_answers):

@@ -103,6 +103,15 @@ def test_a_code_change_takes_the_outputs_from_there_on(tmp_path):
     assert [cell.execution_count for cell in rebuilt.cells] == [1, None, None]
 
 
+@pytest.mark.parametrize(("asked", "ran"), [(["--in-place"], ["es", "en"]), (["en"], ["en"])])
+def test_every_language_is_run_where_none_is_named(monkeypatch, asked, ran):
+    monkeypatch.setattr(sys, "argv", ["execute.py", *asked])
+    monkeypatch.setattr(execute, "sources", lambda: SOURCES[:1])
+    languages = []
+    monkeypatch.setattr(execute, "execute", lambda notebook, path: languages.append(path.parent.name))
+    assert execute.main() == 0 and languages == ran
+
+
 def test_cell_ids_stay():
     ids = [[cell.id for cell in build.build(SOURCES[0], "es").cells] for _ in range(2)]
     assert ids[0] == ids[1] and len(set(ids[0])) == len(ids[0])

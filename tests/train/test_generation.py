@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from loralab.data.splits import load_splits
 from loralab.train.baselines import retrieved_answers
-from loralab.train.chat import IGNORED, PairCollator, encode_pairs, end_of_turn
+from loralab.train.chat import IGNORED, PairCollator, encode_pairs, end_of_turn, from_first_judged
 from loralab.train.generation import answer_losses, generate, row_losses, text_loss, token_losses
 from loralab.train.models import load_language_model, load_tokenizer
 from loralab.train.objectives import answer_loss, examine
@@ -74,6 +74,23 @@ def test_losses_are_the_models_own(tiny, tokenizer, encoded):
         output = tiny(**batch)
     nats, tokens = row_losses(output.logits, batch["labels"]).sum(dim=0)
     assert output.loss == pytest.approx(float(nats / tokens), rel=1e-5)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_no_logits_of_what_no_row_is_judged_on_change_nothing(tiny, tokenizer, encoded, monkeypatch, side):
+    monkeypatch.setattr(tokenizer, "padding_side", side)
+    whole = PairCollator(tokenizer)(list(encoded.dataset))
+    batch = from_first_judged(whole)
+    with torch.no_grad():
+        some, every = (tiny(**{name: b[name] for name in b if name != "labels"}).logits for b in (batch, whole))
+    assert some.shape[1] == batch["labels"].shape[1] < every.shape[1]
+    assert (batch["labels"][:, 0] == IGNORED).all() and (batch["labels"][:, 1] != IGNORED).any()
+    torch.testing.assert_close(row_losses(some, batch["labels"]), row_losses(every, whole["labels"]))
+
+
+def test_where_all_is_judged_all_logits_are_kept(tokenizer, encoded):
+    batch = from_first_judged(PairCollator(tokenizer, "all", pad_to=64)(list(encoded.dataset)))
+    assert torch.equal(batch["labels"], batch["input_ids"]) and batch["logits_to_keep"] == 64
 
 
 def test_half_precision_logits_are_summed_in_full():

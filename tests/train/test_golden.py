@@ -46,7 +46,7 @@ ANSWERING = CLASSIFYING.but(
     padding="longest", activation_checkpointing=False, max_new_tokens=4,
 )  # fmt: skip
 RATES = {
-    CLASSIFYING: {"head": 0.05, "full": 2e-4, "pissa": 5e-3, "ia3": 5e-2},
+    CLASSIFYING: {"head": 2e-3, "full": 2e-4, "pissa": 5e-3, "ia3": 5e-3},
     ANSWERING: {"full": 2e-4, "rslora": 2e-3, "pissa": 1e-3, "ia3": 5e-2, "prompt": 0.1, "prefix": 2e-2},
 }
 # The exam is the same for all that trains: one run of each task sits it.

@@ -7,6 +7,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     BertConfig,
+    BertForMaskedLM,
     DistilBertConfig,
     LlamaConfig,
     Qwen2Config,
@@ -69,7 +70,7 @@ def test_three_counts_of_lora_on_minilm_agree(lora, rank):
     counts = count_parameters(model)
     trainable, total = model.get_nb_trainable_parameters()
     assert counts["adapter"] == formula == by_hand
-    assert counts["head"] == 384 * 2 + 2
+    assert counts["head"] == 384 * 2 + 2 + 384 * 384 + 384  # the pooler, which nobody trained, is fresh too
     assert counts["trainable"] == counts["adapter"] + counts["head"] == trainable
     # peft counts the frozen original of the head, which is never used, too
     assert counts["total"] == total - counts["head"]
@@ -84,7 +85,30 @@ def test_full_and_head_train_what_they_say(smoke):
     full = count_parameters(apply_method(load_base("minilm-l6", 0), smoke.experiment("full")))
     assert full["trainable"] == full["total"] == 22_713_216 + 770
     head = apply_method(load_base("minilm-l6", 0), smoke.experiment("head"))
-    assert [name for name, p in head.named_parameters() if p.requires_grad] == ["classifier.weight", "classifier.bias"]
+    fresh = ("bert.pooler.dense", "classifier")
+    assert [name for name, p in head.named_parameters() if p.requires_grad] == [
+        f"{module}.{kind}" for module in fresh for kind in ("weight", "bias")
+    ]
+
+
+def test_what_a_checkpoint_lacks_is_fresh(smoke, tmp_path, monkeypatch):
+    """A BERT saved after masking words has no pooler: ours is drawn by the seed, and trained in every method."""
+    masked = BertForMaskedLM(BertConfig(**TINY))
+    masked.save_pretrained(tmp_path)
+    monkeypatch.setattr("loralab.train.models.locate", lambda name: tmp_path)
+    head, other = (load_base("distilbert-base-uncased", seed) for seed in (0, 1))
+    assert [name for name, _ in head_parameters(head)] == [
+        f"{module}.{kind}" for module in ("bert.pooler.dense", "classifier") for kind in ("weight", "bias")
+    ]
+    assert not torch.equal(head.bert.pooler.dense.weight, other.bert.pooler.dense.weight)
+    counts = count_parameters(apply_method(head, smoke.experiment("lora")))
+    assert counts["trainable"] == counts["adapter"] + counts["head"] and counts["head"] == 32 * 32 + 32 + 2 * 32 + 2
+
+
+def test_prompt_tuning_trains_the_classifier_alone(smoke):
+    model = apply_method(load_base("minilm-l6", 0), smoke.experiment("prompt"))
+    counts = count_parameters(model)
+    assert counts["head"] == 770 and counts["trainable"] == counts["adapter"] + 770
 
 
 @pytest.mark.parametrize(
@@ -147,7 +171,9 @@ def test_every_method_starts_from_the_same_head(smoke):
         heads.append([parameter.detach() for _, parameter in head_parameters(model)])
     assert all(torch.equal(a, b) for head in heads[1:] for a, b in zip(heads[0], head, strict=True))
     other = [parameter for _, parameter in head_parameters(load_base("minilm-l6", 4))]
-    assert not torch.equal(heads[0][0], other[0])
+    assert torch.equal(heads[0][0], other[0]) and not torch.equal(
+        heads[0][-2], other[-2]
+    )  # the pooler is the checkpoint's
 
 
 def test_lora_starts_as_the_base(lora, tokenizer):
@@ -178,7 +204,7 @@ def test_saved_and_reloaded(smoke, tokenizer, tmp_path, method):
     assert torch.equal(predict_texts(reloaded, tokenizer, TEXTS), predict_texts(model, tokenizer, TEXTS))
     fresh = load_base(experiment.model, experiment.seed)
     assert not torch.allclose(predict_texts(fresh, tokenizer, TEXTS), predict_texts(model, tokenizer, TEXTS), atol=1e-4)
-    assert method == "full" or sum(file.stat().st_size for file in tmp_path.rglob("*.*")) < 400_000
+    assert method == "full" or sum(file.stat().st_size for file in tmp_path.rglob("*.*")) < 1_000_000
 
 
 def test_weights_of_another_model_are_refused(smoke, tmp_path):

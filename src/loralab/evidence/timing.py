@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -58,12 +59,14 @@ class Racer:
         self.model = apply_method(load_for(experiment), experiment).to(device.kind).train()
         self.trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(self.trained, lr=experiment.learning_rate, fused=True)
+        self.loss = objective_of(experiment).loss
 
-    def seconds(self, batch: dict[str, torch.Tensor]) -> float:
+    def seconds(self, batch: dict[str, Any]) -> float:
         """How long one step takes, until its work is done on a GPU too."""
-        started = time.perf_counter()
+        started, labels = time.perf_counter(), batch["labels"]
         self.optimizer.zero_grad()
-        self.model(**batch).loss.backward()
+        outputs = self.model(**{name: values for name, values in batch.items() if name != "labels"})
+        self.loss(outputs, labels, labels.numel()).backward()
         nn.utils.clip_grad_norm_(self.trained, 1.0)
         self.optimizer.step()
         if detect().kind == "cuda":
@@ -97,7 +100,7 @@ def race(track: Track, rounds: int = ROUNDS) -> Timing:
     )  # fmt: skip
 
 
-def spread_batches(experiment: Experiment, count: int) -> list[dict[str, torch.Tensor]]:
+def spread_batches(experiment: Experiment, count: int) -> list[dict[str, Any]]:
     """So many of the first epoch's whole batches, evenly spread from the shortest to the longest, on the device."""
     tokenizer, train = load_tokenizer(experiment.model), load_splits(experiment).train
     objective = objective_of(experiment)
@@ -108,10 +111,10 @@ def spread_batches(experiment: Experiment, count: int) -> list[dict[str, torch.T
     chosen = np.linspace(0, len(whole) - 1, count).round().astype(int)
     collate, kind = objective.collator(experiment, tokenizer), detect().kind
     made = (collate([encoded.dataset[row] for row in whole[i]]) for i in chosen)
-    return [{name: values.to(kind) for name, values in batch.items()} for batch in made]
+    return [dict(send_to_device(batch, kind)) for batch in made]
 
 
-def count_operations(model: nn.Module, batch: dict[str, torch.Tensor]) -> int:
+def count_operations(model: nn.Module, batch: dict[str, Any]) -> int:
     """Operations of one forward and backward pass by torch's counter, which sees matrix products alone."""
     base: Any = model
     chosen = base.config._attn_implementation
@@ -125,7 +128,7 @@ def count_operations(model: nn.Module, batch: dict[str, torch.Tensor]) -> int:
 
 
 @torch.no_grad()
-def step_operations(model: nn.Module, batch: dict[str, torch.Tensor]) -> int:
+def step_operations(model: nn.Module, batch: dict[str, Any]) -> int:
     """Operations of one forward and backward pass by formula (Kaplan et al. 2020, section 2.1, and attention's own).
 
     A weight costs each token that reaches its layer 2 operations forward, 2 for the gradient of what the layer reads

@@ -57,7 +57,8 @@ def plan(
     its rows × heads × length² weights too.
     A LoRA pair keeps the x that A reads and the xA that B reads; dropout before A makes another x, and a mask, for each
     adapted layer. Activation checkpointing keeps each block's input, and makes the rest anew in the backward pass.
-    Logits are tokens × vocabulary: themselves, their softmax's logarithm and the gradient.
+    Logits are tokens × vocabulary: themselves, their softmax's logarithm and the gradient. All tokens are taken to be
+    judged; training asks for no logits of what all rows of a batch only read, so that long prompts take less than this.
 
     None of this is summed by formula: the step is taken on fake tensors, which have a shape, a type and no content, and
     each is counted while it lives. The peak is the fullest moment of the second step, when the optimizer's states are

@@ -83,8 +83,9 @@ def training_seconds(result: Result) -> float:
 def samples_table(results: Sequence[Result], count: int = 10) -> pd.DataFrame:
     """The answers of several models to the same first questions of the test: one row a question, one column a model.
 
-    The first result of each method counts; line breaks are left out; the reference answer stands first. Raises
-    ValueError if the results did not answer the same questions.
+    The first result of each method counts; line breaks are left out; the reference answer stands first. The columns'
+    name says how answers were decoded, and if they are too few. Raises ValueError if the results did not answer the
+    same questions.
     """
     firsts = {name: group[0] for name, group in by_method(results).items()}
     asked = results[0].questions
@@ -95,8 +96,20 @@ def samples_table(results: Sequence[Result], count: int = 10) -> pd.DataFrame:
         | {name: [" ".join(text.split()) for text in r.predictions[:count]] for name, r in firsts.items()},
         index=pd.Index(asked[:count], name=message("question")),
     )
-    table.columns.name = message("small_mark") if too_small(results) else None
+    notes = [decoding_text(r) for r in results if "max_new_tokens" in r.experiment.reads][:1]
+    table.columns.name = " · ".join([*notes, *([message("small_mark")] if too_small(results) else [])]) or None
     return table
+
+
+def decoding_text(result: Result) -> str:
+    """How a model's answers were decoded, in words."""
+    run = result.experiment
+    text = message("decoding", limit=run.max_new_tokens)
+    return (
+        text
+        if run.repetition_penalty == 1
+        else f"{text}, {message('penalty', factor=number(run.repetition_penalty, 1))}"
+    )
 
 
 def provenance_table(results: Sequence[Result]) -> pd.DataFrame:

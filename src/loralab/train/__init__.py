@@ -13,8 +13,8 @@ __getattr__, __dir__, __all__ = offer(
         "tokens": "BatchesByLength batches_by_length encode",
         "chat": "IGNORED PairCollator conversation encode_pairs end_of_turn prompt_ids",
         "metrics": "score",
-        "models": "apply_method count_parameters empty_model load_base load_for load_language_model load_tokenizer "
-        "load_trained target_modules",
+        "models": "apply_method count_parameters empty_model head_modules load_base load_for load_language_model "
+        "load_tokenizer load_trained target_modules",
         "generation": "generate",
         "objectives": "objective_of",
     },

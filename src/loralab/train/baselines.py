@@ -14,7 +14,7 @@ from transformers import DataCollatorWithPadding
 from loralab.data.splits import Splits, whole_texts
 from loralab.experiment import Experiment, Outcome
 from loralab.train.hardware import Device
-from loralab.train.metrics import score, score_answers
+from loralab.train.metrics import chrf_by_answer, score, score_answers
 from loralab.train.models import load_base, load_language_model, load_tokenizer
 from loralab.train.objectives import Fields, examine
 from loralab.train.tokens import encode, from_short_to_long
@@ -73,6 +73,7 @@ def run_baseline(experiment: Experiment, splits: Splits, device: Device) -> Outc
         fitted = time.perf_counter()
         scores = score_answers(answers, references, train["output"].tolist())
         exam = {"test": scores, "predictions": answers, "labels": references, "questions": questions}
+        exam["answer_chrf"] = chrf_by_answer(answers, references)
     else:
         model = load_language_model(experiment.model, experiment.weights)
         if experiment.weights != "nf4":

@@ -140,3 +140,13 @@ class PairCollator:
     def trained_tokens(self, rows: Sequence[dict[str, Any]]) -> int:
         """How many tokens of the rows, padded together, are trained on; the first of a row has nothing before it."""
         return int((self(list(rows))["labels"][:, 1:] != IGNORED).sum())
+
+
+def from_first_judged(batch: dict[str, Any]) -> dict[str, Any]:
+    """The batch with labels of the last tokens alone, and `logits_to_keep`, which asks a model for as many logits.
+
+    From the token before the first that any row is judged on: of what all rows only read no logits are needed.
+    """
+    before = int((batch["labels"][:, 1:] != IGNORED).any(dim=0).int().argmax())
+    labels = batch["labels"][:, before:]
+    return batch | {"labels": labels, "logits_to_keep": labels.shape[1]}

@@ -87,3 +87,9 @@ def score_answers(answers: Sequence[str], references: Sequence[str], trained_on:
     """
     metric = _metric(_answer_scores, "string", "Popović, WMT 2015; Li et al., NAACL 2016")
     return metric.compute(predictions=list(answers), references=list(references), trained_on=list(trained_on))
+
+
+def chrf_by_answer(answers: Sequence[str], references: Sequence[str]) -> list[float]:
+    """chrF (0 to 100) of each answer alone; that of all together is not their mean, for it counts n-grams over all."""
+    scorer = CHRF()
+    return [scorer.sentence_score(a, [b]).score for a, b in zip(answers, references, strict=True)]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from loralab.data.assets import asset, on_the_hub
+from loralab.data.assets import asset, assets, on_the_hub
 from loralab.data.files import CLASSES
 from loralab.data.hub import locate
 from loralab.experiment import LORA_METHODS, PEFT_METHODS, Experiment
@@ -71,7 +71,7 @@ def load_tokenizer(name: str) -> Any:
 
 
 def load_base(name: str, seed: int) -> nn.Module:
-    """The pretrained encoder in fp32 with a fresh head of two classes; the seed decides the head's values.
+    """The pretrained encoder in fp32 with a fresh head of two classes; the seed decides what is not in the checkpoint.
 
     Raises what `locate` raises.
     """
@@ -80,9 +80,20 @@ def load_base(name: str, seed: int) -> nn.Module:
     transformers.logging.set_verbosity_error()  # the report on the missing head is expected: we want a fresh one
     kind = transformers.AutoModelForSequenceClassification
     try:
-        return kind.from_pretrained(locate(name), num_labels=CLASSES, dtype=torch.float32)
+        model, told = kind.from_pretrained(
+            locate(name), num_labels=CLASSES, dtype=torch.float32, output_loading_info=True
+        )
     finally:
         transformers.logging.set_verbosity(level)
+    return with_fresh(model, name, [key.rpartition(".")[0] for key in told["missing_keys"]])
+
+
+def with_fresh(model: nn.Module, name: str, missing: Iterable[str] = ()) -> nn.Module:
+    """The model, whose configuration now names what of its encoder nobody trained: that, beside the head, is fresh."""
+    inside = model.base_model_prefix + "."
+    absent = [module for module in dict.fromkeys(missing) if module.startswith(inside)]
+    model.config.fresh_modules = [*assets("model").get(name, {}).get("fresh", ()), *absent]
+    return model
 
 
 def load_language_model(name: str, weights: str = "fp32") -> nn.Module:
@@ -137,7 +148,7 @@ def untrained_model(experiment: Experiment, attention: str | None = None) -> nn.
     elif config.model_type == "gemma3":
         kind = transformers.AutoModelForImageTextToText
     dtype = DTYPES[experiment.weights if "weights" in experiment.reads else "fp32"]
-    return kind.from_config(config, dtype=dtype, attn_implementation=attention)
+    return with_fresh(kind.from_config(config, dtype=dtype, attn_implementation=attention), experiment.model)
 
 
 def empty_model(experiment: Experiment) -> nn.Module:
@@ -170,9 +181,9 @@ def least_bytes(experiment: Experiment) -> int:
 def apply_method(model: nn.Module, experiment: Experiment) -> nn.Module:
     """The model with just those parameters trainable that the method trains.
 
-    "full" trains all, "head" the classification head, and any other what peft adds, with the head where there is one
-    (a PeftModel comes back; its adapter's values are the experiment's seed's). Raises ValueError, naming the modules
-    there are, if `target_modules` fit none, and what `adapter_config` raises.
+    "full" trains all, "head" the classification head and what else is fresh, and any other what peft adds, with these
+    where there are any (a PeftModel comes back; its adapter's values are the experiment's seed's). Raises ValueError,
+    naming the modules there are, if `target_modules` fit none, and what `adapter_config` raises.
     """
     if experiment.method in PEFT_METHODS:
         if experiment.weights == "nf4":
@@ -190,8 +201,9 @@ def apply_method(model: nn.Module, experiment: Experiment) -> nn.Module:
 def adapter_config(model: nn.Module, experiment: Experiment) -> peft.PeftConfig:
     """The experiment's method in peft's words.
 
-    Raises ValueError for IA3 on an architecture whose modules are not known, and for prompt or prefix tuning of a
-    classifier whose head peft would leave out: it trains none but `classifier` or `score` there.
+    Prompt and prefix tuning train `classifier` or `score` and nothing else that is fresh, for peft has no word for it
+    there. Raises ValueError for them where that is not the head, and for IA3 on an architecture whose modules are not
+    known.
     """
     method, classifies = experiment.method, experiment.task == "classification"
     kind = peft.TaskType.SEQ_CLS if classifies else peft.TaskType.CAUSAL_LM
@@ -209,7 +221,7 @@ def adapter_config(model: nn.Module, experiment: Experiment) -> peft.PeftConfig:
         attention, last = IA3_MODULES[architecture]
         both = f"{attention}|{last}"
         return peft.IA3Config(task_type=kind, modules_to_save=head, target_modules=both, feedforward_modules=last)
-    if head and not set(head) <= {"classifier", "score"}:
+    if head and not {name for name in head if "." not in name} <= {"classifier", "score"}:
         raise ValueError(message("head_not_trained", method=method, head=", ".join(head)))
     config = peft.PromptTuningConfig if method == "prompt" else peft.PrefixTuningConfig
     return config(task_type=kind, num_virtual_tokens=experiment.virtual_tokens)
@@ -217,8 +229,12 @@ def adapter_config(model: nn.Module, experiment: Experiment) -> peft.PeftConfig:
 
 def linear_layers(model: nn.Module) -> dict[str, nn.Linear]:
     """The encoder's linear layers by their whole name, the head's left out."""
+    head = {module for name in head_modules(model) for module in model.get_submodule(name).modules()}
     inside = model.base_model_prefix + "."
-    return {n: layer for n, layer in model.named_modules() if isinstance(layer, nn.Linear) and n.startswith(inside)}
+    layers = {
+        name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and layer not in head
+    }
+    return {name: layer for name, layer in layers.items() if name.startswith(inside)}
 
 
 def linear_names(model: nn.Module) -> dict[str, list[nn.Linear]]:
@@ -252,24 +268,30 @@ def target_modules(model: nn.Module, wanted: str | Sequence[str]) -> str | list[
 
 
 def head_modules(model: nn.Module) -> list[str]:
-    """Names of the modules outside the pretrained encoder that have parameters: the head's."""
-    return list(dict.fromkeys(name.partition(".")[0] for name, _ in head_parameters(model)))
+    """Names of the modules that `head_parameters` are of: "classifier", "bert.pooler"."""
+    fresh = getattr(model.config, "fresh_modules", [])
+    outside = dict.fromkeys(name.partition(".")[0] for name, _ in head_parameters(model))
+    return [*(name for name in outside if name != model.base_model_prefix), *fresh]
 
 
 def head_parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """The parameters of the classification head: all outside the pretrained encoder. A language model has none.
+    """The parameters of the head: all that nobody trained before, in the encoder too. A language model has none.
 
     In a PeftModel that is the trainable copy, not the original one that peft keeps beside it.
     """
     base = model.get_base_model() if isinstance(model, peft.PeftModel) else model
     if base.get_output_embeddings() is not None:
         return []
-    inside = base.base_model_prefix + "."
-    return [(n, p) for n, p in base.named_parameters() if not n.startswith(inside) and ".original_module." not in n]
+    inside, fresh = (
+        base.base_model_prefix + ".",
+        tuple(f"{name}." for name in getattr(base.config, "fresh_modules", ())),
+    )
+    there = ((name, p) for name, p in base.named_parameters() if ".original_module." not in name)
+    return [(name, p) for name, p in there if not name.startswith(inside) or name.startswith(fresh)]
 
 
 def count_parameters(model: nn.Module) -> dict[str, int]:
-    """Numbers of parameters: `adapter` and `head` apart, `trainable`, and `total` as the model would be used.
+    """Numbers of parameters: `adapter` and trained `head` apart, `trainable`, and `total` as the model would be used.
 
     Shared ones (a language model's input and output embeddings) count once.
     """
@@ -279,7 +301,7 @@ def count_parameters(model: nn.Module) -> dict[str, int]:
     spare = sum(p.numel() for name, p in there.items() if ".original_module." in name)
     return {
         "adapter": sum(p.numel() for name, p in there.items() if any(part in name for part in ADDED)),
-        "head": sum(p.numel() for _, p in head_parameters(model)),
+        "head": sum(p.numel() for _, p in head_parameters(model) if p.requires_grad),
         "trainable": sum(p.numel() for p in there.values() if p.requires_grad),
         "total": sum(p.numel() for p in there.values()) + packed - spare,
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,11 @@ from torch import nn
 from transformers import DataCollatorWithPadding, EvalPrediction, Trainer
 
 from loralab.data.splits import Splits, editorials
-from loralab.experiment import Experiment
+from loralab.experiment import LORA_METHODS, Experiment
 from loralab.messages import number, percent
-from loralab.train.chat import Examples, PairCollator, encode_pairs
+from loralab.train.chat import Examples, PairCollator, encode_pairs, from_first_judged
 from loralab.train.generation import answer_losses, generate, row_losses, text_loss, token_losses
-from loralab.train.metrics import score, score_answers
+from loralab.train.metrics import chrf_by_answer, score, score_answers
 from loralab.train.tokens import Encoded, encode
 
 CLASS_SCORES = ("accuracy", "f1", "mcc", "loss")
@@ -76,12 +77,15 @@ def answer_scores(output: EvalPrediction) -> dict[str, float]:
 def _class_exam(trainer: Trainer, tokenizer: Any, experiment: Experiment, splits: Splits, encoded: Encoded) -> Fields:
     rows, order = encoded.by_length()
     output = trainer.predict(rows, metric_key_prefix="test")
-    logits = np.empty_like(output.predictions)
+    logits, labels = np.empty_like(output.predictions), splits.test["label"].tolist()
     logits[order] = output.predictions
+    losses = nn.functional.cross_entropy(torch.from_numpy(logits).double(), torch.tensor(labels), reduction="none")
+    kept = [round(loss, 6) for loss in losses.tolist()]
     return {
-        "test": {name: output.metrics[f"test_{name}"] for name in CLASS_SCORES},
+        "test": {name: output.metrics[f"test_{name}"] for name in CLASS_SCORES} | {"loss": fmean(kept)},
         "predictions": logits.argmax(axis=1).tolist(),
-        "labels": splits.test["label"].tolist(),
+        "labels": labels,
+        "test_losses": kept,
     }
 
 
@@ -109,6 +113,7 @@ def examine(
         "predictions": answers,
         "labels": references,
         "questions": test["input"].tolist(),
+        "answer_chrf": chrf_by_answer(answers, references),
         "answer_nats": losses[:, 0].tolist(),
         "answer_tokens": losses[:, 1].astype(int).tolist(),
     }
@@ -116,7 +121,9 @@ def examine(
 
 def _answer_exam(trainer: Trainer, tokenizer: Any, experiment: Experiment, splits: Splits, encoded: Encoded) -> Fields:
     # Trainer leaves its mixed precision on the model; the base was examined without.
-    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    model: Any = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    if experiment.weights == "fp32" and experiment.method in (*LORA_METHODS, "ia3"):
+        model.merge_adapter()  # the same answers, faster; what is saved is the adapter all the same
     return examine(model, tokenizer, experiment, splits.train, splits.test)
 
 
@@ -129,6 +136,11 @@ def _answer_headline(test: dict[str, float]) -> tuple[str, str]:
 def _pair_collator(experiment: Experiment, tokenizer: Any) -> PairCollator:
     pad_to = experiment.max_length if experiment.padding == "max_length" else None
     return PairCollator(tokenizer, experiment.loss_on, pad_to)
+
+
+def _judged_collator(experiment: Experiment, tokenizer: Any) -> Callable[[list[Any]], dict[str, Any]]:
+    collate = _pair_collator(experiment, tokenizer)
+    return lambda rows: from_first_judged(collate(rows))
 
 
 def _counts(experiment: Experiment, tokenizer: Any, encoded: Encoded, batches: Sequence[list[int]]) -> dict[str, int]:
@@ -156,7 +168,7 @@ OBJECTIVES = {
     ),
     "generation": Objective(
         encode=encode_pairs,
-        collator=_pair_collator,
+        collator=_judged_collator,
         labels=torch.clone,
         loss=answer_loss,
         reduce=row_losses,

@@ -32,14 +32,14 @@ STAMP = "loralab.json"
 T = TypeVar("T")
 
 
-def share(rows: list[Any], collate: Callable[[Any], Any], process: int, processes: int) -> dict[str, torch.Tensor]:
+def share(rows: list[Any], collate: Callable[[Any], Any], process: int, processes: int) -> dict[str, Any]:
     """One process's part of a batch: its rows `process`, `process + processes`, …, as wide as the whole batch.
 
     A process for which no row is left gets the first one with every label -100. It has to take part in the step, and
     such a row adds neither loss nor item.
     """
     mine = slice(process, None, processes) if process < len(rows) else slice(1)
-    part = {name: values[mine] for name, values in collate(rows).items()}
+    part = {name: v[mine] if isinstance(v, torch.Tensor) else v for name, v in collate(rows).items()}
     if process >= len(rows):
         part["labels"] = torch.full_like(part["labels"], IGNORED)
     return part
