@@ -63,11 +63,8 @@ def _numbers(entry: Mapping[str, Any], *answers: Any) -> Mistake:
         known_values: dict[str, Any] = {}
         exec(code, _run(before), known_values)
         pairs = [(given[name], float(value)) for name, value in known_values.items() if name in given]
-        if (
-            hint != OTHER
-            and pairs
-            and all(agree(own, value, tolerance, 0 if value else tolerance) for own, value in pairs)
-        ):
+        found = [agree(own, value, tolerance, 0 if value else tolerance) for own, value in pairs]
+        if hint != OTHER and found and all(found):
             return hint
     return OTHER
 

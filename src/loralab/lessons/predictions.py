@@ -76,15 +76,14 @@ def predict(key: str, *guess: object) -> Prediction:
 
 def predictions_table() -> pd.DataFrame:
     """Every question answered so far in this profile: the guess (– if blank) beside what was measured."""
-    rows = [
+    return pd.DataFrame(
         {
             message("question"): text(predictions()[key]["ask"]),
             message("your_guess"): _with_unit(key, row["guess"]),
             message("what_was_measured"): _with_unit(key, row["measured"]),
         }
         for key, row in sorted(_read().items(), key=lambda item: list(predictions()).index(item[0]))
-    ]
-    return pd.DataFrame(rows)
+    )
 
 
 def _say(text: str) -> None:

@@ -32,12 +32,9 @@ def another_model(profile: Profile, models: Sequence[str], adapters: Any, result
         if changed(runs[0], profile.experiment("lora", model=model)):
             return "recipe"
         parameters = runs[0].parameters
-        if agree(adapters[model], parameters["trainable"], 0):
-            return "head"
-        if agree(adapters[model], 0):
-            return "names"
-        if not agree(adapters[model], parameters["adapter"], 0):
-            return OTHER
+        known = {"head": parameters["trainable"], "names": 0, None: parameters["adapter"]}
+        if hint := next((hint for hint, count in known.items() if agree(adapters[model], count, 0)), OTHER):
+            return hint
     return None
 
 
@@ -47,7 +44,7 @@ def glue_study(
     """LoRA and the majority class on several data sets: results, and (metric, LoRA's score, the majority's) by name."""
     if not datasets or not has(results, datasets) or not has(table, datasets):
         return OTHER
-    named: dict[str, tuple[Any, Any]] = {}
+    rows, named = [], []
     for dataset in datasets:
         runs, row = runs_of(results[dataset]), row_of(table[dataset])
         by_method = {run.experiment.method: run for run in runs}
@@ -57,35 +54,29 @@ def glue_study(
             return "majority"
         if any(changed(run, profile.experiment(name, dataset=dataset, **sizes)) for name, run in by_method.items()):
             return "recipe"
-        named[dataset] = (by_method["lora"], by_method["majority"])
-    metrics = {dataset: metric_of(dataset) for dataset in datasets}
-    given = {dataset: row_of(table[dataset]) for dataset in datasets}
-
-    def all_are(scores: Callable[[str, Any, Any], tuple[float, float]]) -> bool:
-        return all(agree(given[name][1:3], scores(metrics[name], *named[name]), 0.0, 0.001) for name in datasets)
-
-    if all_are(lambda metric, lora, most: (lora.test[metric], most.test[metric])):
-        return None if all(code(given[name][0]) == metrics[name] for name in datasets) else OTHER
-    if all_are(lambda metric, lora, most: (lora.test["accuracy"], most.test["accuracy"])):
-        return "accuracy"
-    if all_are(lambda metric, lora, most: (lora.epochs[-1][metric], most.test[metric])):
-        return "validation"
-    if all_are(lambda metric, lora, most: (lora.test[metric], 0.5)):
-        return "half"
-    return OTHER
+        rows.append(row)
+        named.append((metric_of(dataset), by_method["lora"], by_method["majority"]))
+    known = [
+        (None, [(lora.test[metric], most.test[metric]) for metric, lora, most in named]),
+        ("accuracy", [(lora.test["accuracy"], most.test["accuracy"]) for _, lora, most in named]),
+        ("validation", [(lora.epochs[-1][metric], most.test[metric]) for metric, lora, most in named]),
+        ("half", [(lora.test[metric], 0.5) for metric, lora, _ in named]),
+    ]
+    given = [row[1:3] for row in rows]
+    hint = next((hint for hint, scores in known if agree(given, scores, 0, 0.001)), OTHER)
+    misnamed = hint is None and any(code(row[0]) != metric for row, (metric, *_) in zip(rows, named, strict=True))
+    return OTHER if misnamed else hint
 
 
 def rank_study(profile: Profile, results: Any, table: Any, gap: Any, against_8: Any) -> Mistake:
     """Ranks 4, 8 and 16 with alpha = 2r: results; (accuracy, seconds, MiB), interval and verdict against 8 by rank."""
     groups = {rank: [r for r in runs_of(results) if r.experiment.rank == rank] for rank in RANKS}
-    mistake = recipe_of(profile, groups)
-    if mistake is not None:
+    if mistake := recipe_of(profile, groups):
         return mistake
     others = [rank for rank in RANKS if rank != REFERENCE]
     if not has(table, RANKS) or not has(gap, others) or not has(against_8, others):
         return OTHER
-    mistake = costs_of(groups, table)
-    if mistake is not None:
+    if mistake := costs_of(groups, table):
         return mistake
     gaps = {rank: difference(groups[rank], groups[REFERENCE]) for rank in others}
     answered = {rank: code(against_8[rank]) for rank in others}
@@ -127,8 +118,7 @@ def costs_of(groups: dict[int, list[Result]], table: Any) -> Mistake:
         ("validation", [mean(max(e["accuracy"] for e in r.epochs) for r in group) for group in runs]),
     ]
     given = [row[0] for row in rows]
-    hint = next((name for name, known in scores if agree(given, known, 0, 0.001)), OTHER)
-    if hint is not None:
+    if hint := next((name for name, known in scores if agree(given, known, 0, 0.001)), OTHER):
         return hint
     seconds = [mean(map(training_seconds, group)) for group in runs]
     mib = [mean(map(peak_bytes, group)) / 2**20 for group in runs]
@@ -150,9 +140,7 @@ def modules_study(profile: Profile, few: Any, many: Any, gap: Any, outcome: Any)
         if any(changed(*pair) != may_change for pair in zip(group, wanted, strict=True)):
             return OTHER
     small, large = ({result.parameters["adapter"] for result in group} for group in groups)
-    if len(large) != 1:
-        return OTHER
-    if max(large) > max(small):
+    if len(large) == 1 and max(large) > max(small):
         return "dense"
     if large != small:
         return OTHER
@@ -180,10 +168,9 @@ def more_data(profile: Profile, sizes: Any, runs: Any, steps: Any, times: Any, g
         other = changed(results[0], profile.experiment(method, train_size=sizes[size]))
         if other:
             return CHANGES.get(min(other), OTHER) if len(other) == 1 else OTHER
-    ratios = {method: _ratio(single, method, training_seconds) for method in METHODS}
     if not agree(steps, _ratio(single, "lora", lambda result: len(result.loss_by_step)), 0.02):
         return "steps" if agree(steps, 1) else OTHER
-    if not all(agree(times[method], ratios[method], 0.05) for method in METHODS):
+    if not all(agree(times[method], _ratio(single, method, training_seconds), 0.05) for method in METHODS):
         return OTHER
     return intervals_of(single, gain) or worth_of(single, outcome, profile.margin)
 
@@ -195,21 +182,18 @@ def _ratio(runs: Mapping[tuple[str, str], Result], method: str, value: Callable[
 def intervals_of(runs: Mapping[tuple[str, str], Result], gain: Any) -> Mistake:
     """What is wrong with the intervals of what more data gain, if anything."""
     gaps = {method: difference([runs[method, MANY]], [runs[method, FEW]]) for method in METHODS}
-    if all(agree(gain[method], interval(gaps[method]), 0.01, 0.06) for method in METHODS):
-        return None
-    if all(agree(gain[method], [100 * gaps[method].mean] * 2, 0.01, 0.06) for method in METHODS):
-        return "no_interval"
-    bars = {method: [_half(runs[method, size]) for size in (FEW, MANY)] for method in METHODS}
-    for half in (math.hypot, lambda a, b: a + b):
-        reach = {method: half(*bars[method]) for method in METHODS}
-        unpaired = {m: [100 * gaps[m].mean - reach[m], 100 * gaps[m].mean + reach[m]] for m in METHODS}
-        if all(agree(gain[method], unpaired[method], 0.01, 0.06) for method in METHODS):
-            return "unpaired"
+    bars = {key: half_width(run.test["accuracy"], len(run.labels)) for key, run in runs.items()}
+    halves: list[tuple[str | None, Callable[[str], float]]] = [
+        (None, lambda method: gaps[method].half()),
+        ("no_interval", lambda method: 0.0),
+        ("unpaired", lambda method: math.hypot(bars[method, FEW], bars[method, MANY])),
+        ("unpaired", lambda method: bars[method, FEW] + bars[method, MANY]),
+    ]
+    for hint, half in halves:
+        ends = {m: [100 * (gaps[m].mean - half(m)), 100 * (gaps[m].mean + half(m))] for m in METHODS}
+        if all(agree(gain[method], ends[method], 0.01, 0.06) for method in METHODS):
+            return hint
     return OTHER
-
-
-def _half(result: Result) -> float:
-    return 100 * half_width(result.test["accuracy"], len(result.labels))
 
 
 def worth_of(runs: Mapping[tuple[str, str], Result], outcome: Any, margin: float) -> Mistake:
