@@ -13,7 +13,7 @@ from loralab.experiment import Result
 from loralab.messages import number
 from loralab.show.scores import method_name, score_of
 from loralab.show.stats import seed_factor
-from loralab.show.tables import peak_bytes
+from loralab.show.tables import grouped, peak_bytes
 
 SAME, WITHIN, DIFFERENT = "same", "within", "different"
 # Losses that agree this far are the same training: another number of threads changes the eighth digit.
@@ -44,15 +44,10 @@ def band(group: Sequence[Result]) -> float:
     return next_run(values) if len(values) > 1 else math.sqrt(2) * score.exam(group[0])
 
 
-def validation_loss(result: Result) -> float:
-    """A result's validation loss (nats) after the last epoch."""
-    return result.epochs[-1]["loss"]
-
-
 def validation_band(groups: Iterable[Sequence[Result]]) -> float:
-    """`band` for the validation loss of a sweep's run, which has one seed: the widest of the groups with several."""
+    """`band` for a sweep's last validation loss (nats), which has one seed: the widest of the groups with several."""
     several = [group for group in groups if len(group) > 1 and group[0].epochs]
-    return max(next_run([validation_loss(result) for result in group]) for group in several)
+    return max(next_run([result.epochs[-1]["loss"] for result in group]) for group in several)
 
 
 def group_key(result: Result) -> tuple[Any, ...]:
@@ -63,10 +58,7 @@ def group_key(result: Result) -> tuple[Any, ...]:
 def compare_results(mine: Sequence[Result], theirs: Sequence[Result]) -> pd.DataFrame:
     """One row a number of each published result that is at hand too: what, published, here, state."""
     at_hand = {result.experiment.key: result for result in mine}
-    groups: dict[tuple[Any, ...], list[Result]] = {}
-    for result in theirs:
-        groups.setdefault(group_key(result), []).append(result)
-    rows = []
+    groups, rows = grouped(theirs, group_key), []
     for published in theirs:
         own = at_hand.get(published.experiment.key)
         if own is None:
@@ -79,7 +71,7 @@ def compare_results(mine: Sequence[Result], theirs: Sequence[Result]) -> pd.Data
                 pairs.append((f"test {score}", *scores, band(groups[group_key(published)])))
         else:
             same_task = [g for g in groups.values() if g[0].experiment.task == published.experiment.task]
-            losses = validation_loss(published), validation_loss(own)
+            losses = published.epochs[-1]["loss"], own.epochs[-1]["loss"]
             pairs.append(("validation loss (nats)", *losses, validation_band(same_task)))
         if published.parameters:
             trained, own_trained = published.parameters["trainable"], own.parameters["trainable"]

@@ -9,10 +9,10 @@ from loralab.evidence.update import INTRUDER, TOP, Update
 from loralab.experiment import Result
 from loralab.messages import message, number, percent, scientific
 from loralab.show.figures import test_axis
-from loralab.show.plotting import BELOW, BLUE, GREY, LINES, LOOKS, ORANGE, Picture, log_ticks, looks, new_axes, styled
+from loralab.show.plotting import BLUE, GREY, LINES, LOOKS, ORANGE, Picture, log_ticks, looks, new_axes, styled
 from loralab.show.scores import difference, short_name
 from loralab.show.sentences import margin_verdict, rank_verdict
-from loralab.show.tables import size_text
+from loralab.show.tables import by_rank, size_text
 
 
 @styled
@@ -32,8 +32,7 @@ def loss_against_rate(sweeps: Sequence[Sweep]) -> Picture:
         texts.append(f"{name}: {listed}")
     axes.set_xscale("log")
     axes.minorticks_off()
-    figure.legend(**BELOW)
-    return Picture(figure, f"{title}. {'; '.join(texts)}.")
+    return Picture.with_legend(figure, title, texts)
 
 
 @styled
@@ -41,10 +40,10 @@ def score_by_scale_rule(evidence: Evidence) -> Picture:
     """Test score against rank by each scale rule: a dot a run, a line through the means."""
     groups, score = scale_groups(evidence), evidence.score
     means = {
-        rule: {rank: float(np.mean([score.of(run) for run in of_rank])) for rank, of_rank in _by_rank(runs).items()}
+        rule: {rank: float(np.mean([score.of(run) for run in of_rank])) for rank, of_rank in by_rank(runs).items()}
         for rule, runs in groups.items()
     }
-    listed = {rule: ", ".join(number(m, score.digits) for m in by_rank.values()) for rule, by_rank in means.items()}
+    listed = {rule: ", ".join(number(m, score.digits) for m in of_rule.values()) for rule, of_rule in means.items()}
     title = message("scale_title", **listed)
     figure, axes = new_axes(title, message("rank_axis_log"), test_axis(evidence.scales), height=4.8)
     for (rule, runs), (marker, line, colour) in zip(groups.items(), LINES, strict=False):
@@ -54,14 +53,8 @@ def score_by_scale_rule(evidence: Evidence) -> Picture:
             axes.plot(run.experiment.rank, score.of(run), marker, color=colour, alpha=0.4)
     ranks = list(means["scale_fixed"])
     log_ticks(axes, ranks)
-    figure.legend(**BELOW)
     text = "; ".join(f"{message(rule)}: {values}" for rule, values in listed.items())
-    return Picture(figure, f"{title}. r = {', '.join(map(str, ranks))}: {text}.")
-
-
-def _by_rank(runs: Sequence[Result]) -> dict[int, list[Result]]:
-    ranks = sorted({run.experiment.rank for run in runs})
-    return {rank: [run for run in runs if run.experiment.rank == rank] for rank in ranks}
+    return Picture.with_legend(figure, title, [f"r = {', '.join(map(str, ranks))}: {text}"])
 
 
 @styled
@@ -78,21 +71,20 @@ def own_over_evidence(own: Sequence[Result], evidence: Evidence) -> Picture:
     texts, ranks = [], set()
     series = (("from_study", evidence.ranks, "o", GREY, 0.94), ("from_own", own, "D", BLUE, 1.06))
     for origin, runs, marker, colour, shift in series:
-        name, groups = _origin(origin, runs), _by_rank(runs)
+        name, groups = _origin(origin, runs), by_rank(runs)
         centre = float(np.mean([r.test[score.name] for r in groups.get(reference, runs)]))
-        by_rank = {k: [score.factor * (r.test[score.name] - centre) for r in group] for k, group in groups.items()}
-        for rank, values in by_rank.items():
-            shown = name if rank == min(by_rank) else None
+        around = {k: [score.factor * (r.test[score.name] - centre) for r in group] for k, group in groups.items()}
+        for rank, values in around.items():
+            shown = name if rank == min(around) else None
             places = [rank * shift] * len(values)
             axes.plot(places, values, marker, color=colour, markeredgecolor="black", alpha=0.8, label=shown)
             axes.plot(rank * shift, np.mean(values), "_", color="black", markersize=20, markeredgewidth=3)
-        ranks |= set(by_rank)
-        means = ", ".join(f"r={rank} {number(float(np.mean(v)), score.digits)}" for rank, v in by_rank.items())
+        ranks |= set(around)
+        means = ", ".join(f"r={rank} {number(float(np.mean(v)), score.digits)}" for rank, v in around.items())
         texts.append(f"{name}: {means}")
     axes.axhline(0, color="black", linewidth=1)
     log_ticks(axes, sorted(ranks))
-    figure.legend(**BELOW | {"ncols": 1})
-    return Picture(figure, f"{title}. {'; '.join(texts)}.")
+    return Picture.with_legend(figure, title, texts, columns=1)
 
 
 def _origin(key: str, runs: Sequence[Result]) -> str:
@@ -123,8 +115,7 @@ def two_rulers(own: tuple[Sequence[Result], Sequence[Result]], evidence: Evidenc
         texts.append(f"{name}: {number(mean, score.digits + 1)} ± {number(thin, score.digits + 1)}")
     axes.set(xlim=(-reach, reach), ylim=(-0.6, 1.6), yticks=[])
     axes.locator_params(axis="x", nbins=5)
-    figure.legend(**BELOW | {"ncols": 1})
-    return Picture(figure, f"{title}. {'; '.join(texts)}.")
+    return Picture.with_legend(figure, title, texts, columns=1)
 
 
 @styled
@@ -140,9 +131,8 @@ def singular_values(updates: Sequence[Update]) -> Picture:
         order, marks = np.arange(1, len(values) + 1), marker if len(values) < 50 else ""
         axes.plot(order, values, linestyle=line, marker=marks, color=colour, label=short_name(name))
     axes.set(xscale="log", yscale="log")
-    figure.legend(**BELOW)
-    texts = f"{short_name('full')}: {', '.join(of_full)}, …; {short_name('lora')}: {', '.join(of_lora)}"
-    return Picture(figure, f"{title}. {texts}.")
+    texts = [f"{short_name('full')}: {', '.join(of_full)}, …", f"{short_name('lora')}: {', '.join(of_lora)}"]
+    return Picture.with_legend(figure, title, texts)
 
 
 @styled
@@ -161,9 +151,8 @@ def captured_by_rank(updates: Sequence[Update]) -> Picture:
     shown = [rank for rank in (1, 4, 8, 16, 32, 64, 128, 384) if rank <= len(ranks)]
     log_ticks(axes, shown)
     axes.set_ylim(0, 101)
-    figure.legend(**BELOW | {"ncols": 1})
     listed = ", ".join(f"r={rank} {percent(float(mean[rank - 1]) / 100)}" for rank in shown)
-    return Picture(figure, f"{title}. {listed}.")
+    return Picture.with_legend(figure, title, [listed], columns=1)
 
 
 @styled
@@ -181,5 +170,4 @@ def intruders(updates: Sequence[Update]) -> Picture:
         texts.append(f"{name}: {', '.join(number(float(value), 2) for value in values.mean(axis=0))}")
     axes.axhline(INTRUDER, color="black", linestyle=":", linewidth=1.5, label=message("intruder_line"))
     axes.set_ylim(0, 1.05)
-    figure.legend(**BELOW)
-    return Picture(figure, f"{title}. {'; '.join(texts)}.")
+    return Picture.with_legend(figure, title, texts)

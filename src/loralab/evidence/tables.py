@@ -145,9 +145,8 @@ def rank_table(evidence: Evidence) -> pd.DataFrame:
     """Each rank against the profile's: paired difference, its p-value after Holm's correction, and what follows."""
     reference = evidence.track.rank
     by_rank = {rank: evidence.at_rank(rank) for rank in evidence.track.ranks}
-    others = [rank for rank in by_rank if rank != reference]
-    gaps = {rank: difference(by_rank[rank], by_rank[reference]) for rank in others}
-    raised = dict(zip(others, stats.holm([gaps[rank] for rank in others]), strict=True)) if others else {}
+    gaps = {rank: difference(runs, by_rank[reference]) for rank, runs in by_rank.items() if rank != reference}
+    raised = dict(zip(gaps, stats.holm(list(gaps.values())), strict=True)) if gaps else {}
     rows = {}
     for rank, runs in by_rank.items():
         beside = rank in gaps
@@ -212,13 +211,10 @@ def _over(values: Mapping[str, float]) -> str:
 
 def _steps_to_target(evidence: Evidence) -> dict[str, list[int]]:
     """Steps, seed by seed, until the training loss over a quarter of an epoch is one that all runs reach."""
-    full, lora = evidence.of("full"), evidence.of("lora")
+    full, lora = map(evidence.of, METHODS)
     window = max(1, len(full[0].loss_by_step) // len(full[0].epochs) // 4)
     target = target_loss(full, lora, window)
-    return {
-        method: [steps_to(r.loss_by_step, target, window) for r in runs]
-        for method, runs in zip(METHODS, (full, lora), strict=True)
-    }
+    return {method: [steps_to(r.loss_by_step, target, window) for r in evidence.of(method)] for method in METHODS}
 
 
 def results_frame(results: Sequence[Result]) -> pd.DataFrame:

@@ -51,12 +51,8 @@ def updates(full: Experiment, lora: Experiment, folder_of: Callable[[Experiment]
     adapted = load_trained(lora, folder_of(lora))
     assert isinstance(adapted, PeftModel)
     names = [name for name, module in adapted.get_base_model().named_modules() if hasattr(module, "lora_A")]
-    merged, tuned = adapted.merge_and_unload(), load_trained(full, folder_of(full))
-    inside = []
-    for name in names:
-        before, by_full, by_lora = (model.get_submodule(name).weight.double() for model in (base, tuned, merged))
-        inside.append(_update(name, lora, before, by_full, by_lora))
-    return inside
+    models = (base, load_trained(full, folder_of(full)), adapted.merge_and_unload())
+    return [_update(name, lora, *(model.get_submodule(name).weight.double() for model in models)) for name in names]
 
 
 def _update(name: str, lora: Experiment, before: torch.Tensor, by_full: torch.Tensor, by_lora: torch.Tensor) -> Update:

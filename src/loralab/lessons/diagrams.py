@@ -31,34 +31,29 @@ def exam_luck(scores: Sequence[float], truth: float, examples: int) -> Picture:
     return Picture(figure, message("exam_alt", truth=percent(truth), **values))
 
 
-def _by_strength(strength: ArrayLike, values: ArrayLike) -> pd.Series:
-    bins = pd.cut(np.abs(np.asarray(strength)), STRENGTHS, right=False, labels=False)
-    return pd.Series(np.asarray(values, dtype=float)).groupby(bins).mean().reindex(range(len(STRENGTHS) - 1))
-
-
 @styled
 def accuracy_by_strength(strength: ArrayLike, right: Mapping[str, ArrayLike]) -> Picture:
     """Lines: share of right answers against |mean rating|, one a judge (a name and a value from 0 to 1 a text)."""
-    count = _by_strength(strength, np.ones(len(np.asarray(strength)))).notna()
-    by_bin = {name: _by_strength(strength, values)[count] for name, values in right.items()}
+    labels = [f"{number(a, 1)}–{number(b, 1)}" for a, b in zip(STRENGTHS, (*STRENGTHS[1:-1], 4), strict=False)]
+    bins = pd.cut(np.abs(np.asarray(strength)), STRENGTHS, right=False, labels=labels)
+    judged = pd.DataFrame({name: np.asarray(values, dtype=float) for name, values in right.items()})
+    by_bin = judged.groupby(bins, observed=True)
+    shares, ticks = by_bin.mean(), [f"{label}\nn={size}" for label, size in by_bin.size().items()]
     ends = {
-        edge: "; ".join(f"{name}: {percent(s.iloc[i], 0)}" for name, s in by_bin.items()) for edge, i in EDGES.items()
+        edge: "; ".join(f"{name}: {percent(share, 0)}" for name, share in shares.iloc[place].items())
+        for edge, place in EDGES.items()
     }
     title = message("strength_title", edge=number(STRENGTHS[1], 1), top=number(STRENGTHS[-2], 1), **ends)
     figure, axes = new_axes(title, message("strength_axis"), message("right_axis"), height=4.2)
-    sizes, _ = np.histogram(np.abs(np.asarray(strength)), STRENGTHS)
-    every = [f"{number(a, 1)}–{number(b, 1)}" for a, b in zip(STRENGTHS, (*STRENGTHS[1:-1], 4), strict=False)]
-    labels = [label for label, there in zip(every, count, strict=True) if there]
-    ticks = [f"{label}\nn={size}" for label, size in zip(every, sizes, strict=True) if size]
     texts = []
-    for (judge, shares), (marker, line, colour) in zip(by_bin.items(), LINES, strict=False):
-        axes.plot(range(len(shares)), 100 * shares, marker=marker, linestyle=line, color=colour, label=judge)
-        listed = (f"{label} {percent(share, 0)}" for label, share in zip(labels, shares, strict=True))
+    for (judge, own), (marker, line, colour) in zip(shares.items(), LINES, strict=False):
+        axes.plot(range(len(own)), 100 * own, marker=marker, linestyle=line, color=colour, label=judge)
+        listed = (f"{label} {percent(share, 0)}" for label, share in own.items())
         texts.append(f"{judge}: {', '.join(listed)}")
     axes.axhline(50, color=GREY, linestyle="-", linewidth=1, zorder=0)
-    axes.set_xticks(range(len(labels)), ticks, fontsize=9.6)
-    axes.set_ylim(min(40, 100 * min(shares.min() for shares in by_bin.values()) - 5), 102)
-    if len(by_bin) > 1:
+    axes.set_xticks(range(len(ticks)), ticks, fontsize=9.6)
+    axes.set_ylim(min(40, 100 * float(shares.min().min()) - 5), 102)
+    if len(right) > 1:
         figure.legend(**BELOW)
     return Picture(figure, f"{title}. {'; '.join(texts)}.")
 
@@ -82,19 +77,17 @@ def padding_bars(waste: Mapping[str, float]) -> Picture:
     """Bars of the share of padding (0 to 1) by strategy: "longest", "batch", "similar", or a length in tokens."""
     names = [message("pad_fixed", length=name) if name.isdigit() else message(PADDING[name]) for name in waste]
     shares = list(waste.values())
-    waste = dict(zip(names, shares, strict=True))
-    worst, best = max(waste, key=waste.__getitem__), min(waste, key=waste.__getitem__)
-    factor = number((1 - waste[best]) / (1 - waste[worst]), 1)
-    flat = [name.replace("\n", " ") for name in (worst, best)]
-    title = message("padding_title", worst=flat[0], best=flat[1], factor=factor)
+    flat = [name.replace("\n", " ") for name in names]
+    worst, best = (flat[shares.index(extreme)] for extreme in (max(shares), min(shares)))
+    factor = number((1 - min(shares)) / (1 - max(shares)), 1)
+    title = message("padding_title", worst=worst, best=best, factor=factor)
     figure, axes = new_axes(title, message("padding_axis"))
-    bars = axes.barh(range(len(names)), [100 * share for share in shares], color=BLUE)
-    axes.set_yticks(range(len(names)), names)
+    bars = axes.barh(range(len(names)), [100 * share for share in shares], color=BLUE, tick_label=names)
     axes.bar_label(bars, labels=[percent(share) for share in shares], padding=3)
     axes.invert_yaxis()
     axes.set_xlim(0, 122)
     axes.set_xticks(range(0, 101, 25))
-    text = "; ".join(f"{name}: {percent(share)}" for name, share in waste.items()).replace("\n", " ")
+    text = "; ".join(f"{name}: {percent(share)}" for name, share in zip(flat, shares, strict=True))
     return Picture(figure, f"{title}. {text}.")
 
 
@@ -151,8 +144,7 @@ def scale_rules(ranks: Sequence[int], falls: Mapping[str, Sequence[float]]) -> P
     log_ticks(axes, ranks)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda y, _: scientific(float(f"{y:.1g}")))
-    figure.legend(**BELOW | {"ncols": 3})
-    return Picture(figure, f"{title}. {'; '.join(texts)}.")
+    return Picture.with_legend(figure, title, texts, columns=3)
 
 
 @styled
@@ -164,37 +156,30 @@ def winners_luck(leads: Sequence[float], ranks: int) -> Picture:
     axes.hist(leads, bins=30, color=BLUE, edgecolor="white")
     axes.axvline(0, color="black", linestyle="--", label=message("true_accuracy"))
     axes.axvline(average, **MARKED, label=message("average"))
-    figure.legend(**BELOW)
     low, high = np.quantile(leads, [0.025, 0.975])
-    return Picture(figure, f"{title}. {message('middle')}: {number(low, 2)} – {number(high, 2)}.")
+    return Picture.with_legend(figure, title, [f"{message('middle')}: {number(low, 2)} – {number(high, 2)}"])
 
 
 @styled
 def token_boxes(tokens: Sequence[str], trained: Sequence[bool]) -> Picture:
     """A text's tokens in a box each, those trained on in blue and underlined, those only read in grey."""
     title = message("tokens_title", trained=sum(trained), all=len(tokens))
-    lines: list[list[int]] = [[]]
-    width = 0
+    row, column, places = 0, 0, []
     for position, token in enumerate(tokens):
-        if width + len(token) + 1 > 64 or (position and tokens[position - 1].endswith("⏎")):
-            lines.append([])
-            width = 0
-        lines[-1].append(position)
-        width += len(token) + 1
-    figure, axes = new_axes(title, height=1.3 + 0.3 * len(lines))
+        if column + len(token) + 1 > 64 or (position and tokens[position - 1].endswith("⏎")):
+            row, column = row + 1, 0
+        places.append((column, -row))
+        column += len(token) + 1
+    figure, axes = new_axes(title, height=1.6 + 0.3 * row)
     axes.set_axis_off()
-    for row, line in enumerate(lines):
-        column = 0.0
-        for position in line:
-            told = trained[position]
-            axes.text(
-                column, -row, tokens[position], family="monospace", fontsize=9.6, va="center",
-                color="white" if told else "black", parse_math=False,
-                bbox={"facecolor": BLUE if told else "#E8E8E8", "edgecolor": "none", "boxstyle": "square,pad=0.15"},
-            )  # fmt: skip
-            column += len(tokens[position]) + 1
+    for token, told, place in zip(tokens, trained, places, strict=True):
+        axes.text(
+            *place, token, family="monospace", fontsize=9.6, va="center",
+            color="white" if told else "black", parse_math=False,
+            bbox={"facecolor": BLUE if told else "#E8E8E8", "edgecolor": "none", "boxstyle": "square,pad=0.15"},
+        )  # fmt: skip
     axes.set_xlim(0, 68)
-    axes.set_ylim(-len(lines) + 0.4, 0.6)
+    axes.set_ylim(-row - 0.6, 0.6)
     patches = [Rectangle((0, 0), 1, 1, color=BLUE), Rectangle((0, 0), 1, 1, color="#E8E8E8")]
     figure.legend(patches, [message("tokens_trained"), message("tokens_context")], **BELOW)
     text = " ".join(token for token, told in zip(tokens, trained, strict=True) if told)

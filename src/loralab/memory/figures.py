@@ -9,7 +9,7 @@ from loralab.memory.measurement import Size, size_name
 from loralab.memory.planning import Plan
 from loralab.memory.tracing import PART_NAMES, PARTS
 from loralab.messages import message, number, percent
-from loralab.show.plotting import BELOW, BLUE, GREEN, GREY, MARKED, Picture, dress, new_axes, new_figure, styled
+from loralab.show.plotting import BELOW, BLUE, GREEN, GREY, MARKED, Picture, new_axes, panels, styled
 
 MIB = 2**20
 # Light and dark in turns, and hatched, so that the parts differ in grey too.
@@ -75,9 +75,8 @@ def crossover(
     saved = {name: 1 - peaks / full for name, peaks in others.items()}
     every = np.stack(list(saved.values()))
     title = message("crossover_title", low=percent(float(every.min()), 0), high=percent(float(every.max()), 0))
-    figure = new_figure(title, height=1.6 + 2.5 * len(others))
-    panels, texts = np.atleast_1d(figure.subplots(len(others), 1)), []
-    for axes, (name, share) in zip(panels, saved.items(), strict=True):
+    (figure, grid), texts = panels(title, 1.6 + 2.5 * len(others), len(others)), []
+    for axes, (name, share) in zip(grid, saved.items(), strict=True):
         axes.imshow(share, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
         cells = []
         for (row, column), value in np.ndenumerate(share):
@@ -85,9 +84,9 @@ def crossover(
             axes.text(column, row, text, ha="center", va="center", color="white" if on_dark else "black")
             cells.append(f"{rows[row]} × {lengths[column]}: {text}")
         texts.append(f"{name}: {', '.join(cells)}")
-        dress(axes, message("length_axis"), message("rows_axis"))
-        axes.set_xticks(range(len(lengths)), [str(length) for length in lengths])
-        axes.set_yticks(range(len(rows)), [str(count) for count in rows])
+        axes.set_xticks(range(len(lengths)), map(str, lengths))
+        axes.set_yticks(range(len(rows)), map(str, rows))
+        axes.set(xlabel=message("length_axis"), ylabel=message("rows_axis"))
         axes.set_title(name, fontsize=12)
         axes.spines[:].set_visible(False)
     return Picture(figure, f"{title}. {'. '.join(texts)}.")

@@ -7,24 +7,10 @@ import numpy as np
 
 from loralab.experiment import Result
 from loralab.messages import message, number, percent, scientific
-from loralab.show.plotting import (
-    BELOW,
-    BLUE,
-    GREEN,
-    GREY,
-    LINES,
-    ORANGE,
-    Picture,
-    dress,
-    log_ticks,
-    looks,
-    new_axes,
-    new_figure,
-    styled,
-)
+from loralab.show.plotting import BLUE, GREEN, GREY, LINES, ORANGE, Picture, log_ticks, looks, new_axes, panels, styled
 from loralab.show.scores import SCORES, Score, score_of, short_name
 from loralab.show.stats import Difference, half_width
-from loralab.show.tables import training_seconds
+from loralab.show.tables import grouped, training_seconds
 
 
 @styled
@@ -35,10 +21,9 @@ def loss_curves(results: Sequence[Result]) -> Picture:
     """
     last = "; ".join(f"{_short(result)}: {number(result.epochs[-1]['loss'], 3)}" for result in results)
     title = message("loss_title", last=last)
-    figure = new_figure(title, height=5.6)
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    dress(above, ylabel=message("loss_axis"))
-    dress(below, message("step_axis"), message("rate_axis"))
+    figure, (above, below) = panels(title, 5.6, 2, 1, sharex=True, height_ratios=[3, 1])
+    above.set_ylabel(message("loss_axis"))
+    below.set(xlabel=message("step_axis"), ylabel=message("rate_axis"))
     texts, ticks, highest = [], [], 0.9
     chosen = looks([result.experiment.method for result in results])
     for position, (result, (marker, line, colour)) in enumerate(zip(results, chosen, strict=True)):
@@ -65,8 +50,7 @@ def loss_curves(results: Sequence[Result]) -> Picture:
     below.set_yscale("log")
     below.set_yticks(ticks, [scientific(tick) for tick in ticks])
     below.minorticks_off()
-    figure.legend(**BELOW)
-    return Picture(figure, f"{title}. {'; '.join(texts)}.")
+    return Picture.with_legend(figure, title, texts)
 
 
 @styled
@@ -89,8 +73,7 @@ def accuracy_against_rate(results: Sequence[Result]) -> Picture:
         texts.append(f"{names[method]}: {listed}")
     log_ticks(axes, sorted({rate for rates in groups.values() for rate in rates}), scientific)
     axes.margins(x=0.1)
-    figure.legend(**BELOW)
-    return Picture(figure, f"{title}. {'; '.join(texts)}.")
+    return Picture.with_legend(figure, title, texts)
 
 
 @styled
@@ -107,15 +90,13 @@ def who_is_right(a: Result, b: Result, names: tuple[str, str]) -> Picture:
     scores = f"{names[0]}: {percent(right_a.mean())}; {names[1]}: {percent(right_b.mean())}"
     title = message("apart_title", scores=scores, share=percent((right_a != right_b).mean()))
     figure, axes = new_axes(title, message("share_of_test_axis"), height=3.5)
+    texts = [f"{name}: {percent(share)}" for name, share in parts.items()]
     left, fills = 0.0, ((BLUE, ""), (ORANGE, "//"), (GREEN, "\\\\"), (GREY, ""))
-    for (name, share), (colour, hatch) in zip(parts.items(), fills, strict=True):
-        label = f"{name}: {percent(share)}"
-        axes.barh(0, 100 * share, left=left, color=colour, hatch=hatch, edgecolor="white", label=label)
+    for text, share, (colour, hatch) in zip(texts, parts.values(), fills, strict=True):
+        axes.barh(0, 100 * share, left=left, color=colour, hatch=hatch, edgecolor="white", label=text)
         left += 100 * share
     axes.set(yticks=[], ylim=(-0.45, 0.45))
-    figure.legend(**BELOW | {"ncols": 1})
-    text = "; ".join(f"{name}: {percent(share)}" for name, share in parts.items())
-    return Picture(figure, f"{title}. {text}.")
+    return Picture.with_legend(figure, title, texts, columns=1)
 
 
 @styled
@@ -137,8 +118,7 @@ def score_against_rank(results: Sequence[Result], verdict: str) -> Picture:
         middle = np.mean(axes.get_ylim())
         axes.errorbar(ranks[-1] * 1.5, middle, exam, color=GREY, capsize=4, label=message("exam_luck_bar"))
     log_ticks(axes, ranks)
-    figure.legend(**BELOW)
-    return Picture(figure, f"{verdict}. {'; '.join(texts)}.")
+    return Picture.with_legend(figure, verdict, texts)
 
 
 @styled
@@ -149,30 +129,28 @@ def comparison_panel(
 
     The time is the runs' own, in seconds; with `in_turns`, seconds of steps by method, the median of those.
     """
-    figure, score = new_figure(title, height=6.2), score_of(full)
+    (figure, grid), score = panels(title, 6.2, 2, 2), score_of(full)
 
     def taken(result: Result) -> float:
         if in_turns is None:
             return training_seconds(result)
         return 1000 * float(np.median(in_turns[result.experiment.method]))
 
-    panels = [
+    shown = [
         (test_axis(full), score.of, score.digits),
         (message("trainable_axis"), lambda r: r.parameters["trainable"] / 1e6, 3),
         (message("seconds_axis" if in_turns is None else "step_time_axis"), taken, 0),
         (message("memory_axis"), lambda r: r.memory["peak_bytes"] / 2**20, 0),
     ]
     names, texts = [_short(full[0]), _short(lora[0])], []
-    for axes, (label, measure, digits) in zip(figure.subplots(2, 2).flat, panels, strict=True):
+    for axes, (label, measure, digits) in zip(grid, shown, strict=True):
         values = [float(np.mean([measure(r) for r in group])) for group in (full, lora)]
-        bars = axes.bar([0, 1], values, color=[ORANGE, BLUE], hatch=["//", ""], edgecolor="white")
+        bars = axes.bar([0, 1], values, color=[ORANGE, BLUE], hatch=["//", ""], edgecolor="white", tick_label=names)
         axes.bar_label(bars, labels=[number(value, digits) for value in values], padding=6)
         for position, group in enumerate((full, lora)):
             axes.plot([position] * len(group), [measure(r) for r in group], "k.", markersize=5)
         axes.set_title(label, fontsize=11, loc="left")
         axes.set_ylim(0, 1.25 * max(values))
-        dress(axes)
-        axes.set_xticks([0, 1], names)
         texts.append(f"{label}: {number(values[0], digits)} / {number(values[1], digits)}")
     return Picture(figure, f"{title} {names[0]} / {names[1]}: {'; '.join(texts)}.")
 
@@ -193,23 +171,22 @@ def ruler(difference: Difference, margin: float, verdict: str, score: Score = SC
     axes.plot(seeds, [0.5] * len(seeds), "D", color=ORANGE, markeredgecolor="black", label=message("each_seed"))
     reach = 1.15 * max(abs(mean) + min(thin, 20 * edge), 2 * edge, *(abs(s) for s in seeds))
     axes.set(xlim=(-reach, reach), ylim=(-0.6, 1), yticks=[])
-    figure.legend(**BELOW)
     text = f"{number(mean, digits)} ± {number(thin, digits)} ({percent(0.95, 0)}), "
     text += f"± {number(thick, digits)} ({percent(0.9, 0)})"
     points = ", ".join(number(s, digits) for s in seeds)
-    return Picture(figure, f"{verdict}. {text}; {message('each_seed')}: {points}.")
+    return Picture.with_legend(figure, verdict, [text, f"{message('each_seed')}: {points}"])
 
 
 @styled
 def gained_and_forgotten(base: Result, tuned: Sequence[Result]) -> Picture:
     """Loss on the persona's answers against loss on editorials: a line from the base to each run."""
-    methods = dict.fromkeys(result.experiment.method for result in tuned)
-    groups = {method: [result for result in tuned if result.experiment.method == method] for method in methods}
+    groups = grouped(tuned, lambda result: result.experiment.method)
     title = message("forgetting_title", points="; ".join(_change(base, group) for group in groups.values()))
-    figure, axes = new_axes(title, message("answer_loss_axis"), message("other_loss_axis"), height=4.4)
+    across, up = message("answer_loss_axis"), message("other_loss_axis")
+    figure, axes = new_axes(title, across, up, height=4.4)
     start = (base.test["loss"], base.test["other_loss"])
     axes.plot(*start, "k*", markersize=14, label=_short(base))
-    texts = [f"{_short(base)}: {number(start[0], 3)}, {number(start[1], 3)}"]
+    texts = [f"{across}, {up}: {_short(base)}: {number(start[0], 3)}, {number(start[1], 3)}"]
     for group, (marker, line, colour) in zip(groups.values(), looks(list(groups)), strict=True):
         name = _short(group[0])
         for result in group:
@@ -219,8 +196,7 @@ def gained_and_forgotten(base: Result, tuned: Sequence[Result]) -> Picture:
             axes.plot(*end, marker, color=colour, markeredgecolor="black", markersize=9, label=label)
             texts.append(f"{name}: {number(end[0], 3)}, {number(end[1], 3)}")
     axes.margins(0.12)
-    figure.legend(**BELOW)
-    return Picture(figure, f"{title}. {message('answer_loss_axis')}, {message('other_loss_axis')}: {'; '.join(texts)}.")
+    return Picture.with_legend(figure, title, texts)
 
 
 def _change(base: Result, group: Sequence[Result]) -> str:

@@ -4,7 +4,7 @@ import base64
 import html
 import io
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -55,6 +55,12 @@ class Picture:
         Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
         self.png = buffer.getvalue()
 
+    @classmethod
+    def with_legend(cls, figure: Figure, title: str, texts: Iterable[str], columns: int = 2) -> "Picture":
+        """The figure with its legend below, told by its title and by what each series shows."""
+        figure.legend(**BELOW | {"ncols": columns})
+        return cls(figure, f"{title}. {'; '.join(texts)}.")
+
     def _repr_html_(self) -> str:
         data = base64.b64encode(self.png).decode()
         style = f"width:{SHOWN_WIDTH}px;max-width:100%"
@@ -69,27 +75,24 @@ class TickLabels(ScalarFormatter):
         return text.replace(".", ",") if language() == "es" else text
 
 
-def new_figure(title: str, height: float = 3.9) -> Figure:
-    """An empty figure of the course's width with a title, wrapped; height in inches."""
+def panels(title: str, height: float, *grid: int, **kept: Any) -> tuple[Figure, list[Axes]]:
+    """A figure of the course's width with a title, wrapped, and a grid (rows, columns) of axes; height in inches.
+
+    Numbers along the axes are written as the language does. `kept` is as in `Figure.subplots`.
+    """
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     figure.suptitle(textwrap.fill(title.removesuffix("."), 50), x=0.01, ha="left", fontsize=12, fontweight="bold")
-    return figure
+    every = list(figure.subplots(*grid, squeeze=False, **kept).flat)
+    for axis in (axis for axes in every for axis in (axes.xaxis, axes.yaxis)):
+        axis.set_major_formatter(TickLabels())
+    return figure, every
 
 
 def new_axes(title: str, xlabel: str = "", ylabel: str = "", height: float = 3.9) -> tuple[Figure, Axes]:
     """A figure with one pair of axes, named with their units."""
-    figure = new_figure(title, height)
-    axes = figure.subplots()
-    dress(axes, xlabel, ylabel)
+    figure, (axes,) = panels(title, height)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
     return figure, axes
-
-
-def dress(axes: Axes, xlabel: str = "", ylabel: str = "") -> None:
-    """Name the axes (with their units) and write their numbers as the language does."""
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
-    axes.xaxis.set_major_formatter(TickLabels())
-    axes.yaxis.set_major_formatter(TickLabels())
 
 
 def log_ticks(axes: Axes, values: Sequence[float], write: Callable[[Any], str] = str) -> None:

@@ -129,18 +129,13 @@ def score_of(results: Sequence[Result]) -> Score:
     return SCORES[results[0].experiment.task]
 
 
-def seeded(result: Result) -> bool:
-    """Whether a seed can change the result."""
-    return "seed" in result.experiment.reads
-
-
 def difference(a: Sequence[Result], b: Sequence[Result]) -> Difference:
     """Score of `a` minus that of `b`, paired by seed and by test example: accuracy, or loss in nats a token.
 
     A model that was only prompted has no seed: it is set beside each of the other's. Raises ValueError if the two were
     not run with the same seeds, in the same order, on the same test divided into the same tokens.
     """
-    seeds = [[r.experiment.seed for r in group if seeded(r)] for group in (a, b)]
+    seeds = [[r.experiment.seed for r in group if "seed" in r.experiment.reads] for group in (a, b)]
     a = a if seeds[0] else list(a) * len(b)
     b = b if seeds[1] else list(b) * len(a)
     unpaired = all(seeds) and seeds[0] != seeds[1]

@@ -5,9 +5,9 @@ from statistics import mean
 
 from loralab.experiment import Result
 from loralab.messages import message, number, percent
-from loralab.show.scores import difference, method_name, score_of, seeded
+from loralab.show.scores import difference, method_name, score_of
 from loralab.show.stats import ratio_interval, verdict
-from loralab.show.tables import LEAST_TEST, marked, peak_bytes, too_small, training_seconds
+from loralab.show.tables import LEAST_TEST, grouped, marked, peak_bytes, too_small, training_seconds
 
 # One timing of each method says nothing below this: ranks 8 and 16, which do almost the same work, differed by 12 %.
 TIMING_NOISE = 0.15
@@ -42,7 +42,8 @@ def compare(a: Sequence[Result], b: Sequence[Result], level: float = 0.95) -> st
 
 
 def _runs(*groups: Sequence[Result]) -> str:
-    seeds = sorted({result.experiment.seed for group in groups for result in group if seeded(result)})
+    runs = [result.experiment for group in groups for result in group]
+    seeds = sorted({run.seed for run in runs if "seed" in run.reads})
     if not seeds:
         return message("no_training")
     return message("one_seed", seed=seeds[0]) if len(seeds) == 1 else message("many_seeds", seeds=len(seeds))
@@ -67,20 +68,16 @@ def rank_verdict(results: Sequence[Result], reference: int) -> str:
     """
     if too_small(results):
         return message("small_no_verdict")
-    by_rank: dict[int, list[Result]] = {}
-    for result in results:
-        by_rank.setdefault(result.experiment.rank, []).append(result)
-    base, score = by_rank.pop(reference), score_of(results)
-    level, apart = 1 - 0.05 / max(1, len(by_rank)), []
-    for rank, group in by_rank.items():
+    others = grouped(results, lambda result: result.experiment.rank)
+    base, score = others.pop(reference), score_of(results)
+    level, apart = 1 - 0.05 / max(1, len(others)), []
+    for rank, group in others.items():
         gap = difference(group, base)
         if abs(gap.mean) > gap.half(level):
             apart.append(f"r={rank}, {score.amount(gap.mean)} ± {score.amount(gap.half(level))}")
     alpha, unit = number(base[0].experiment.alpha, 0), message(score.unit)
-    values = {"first": reference, "alpha": alpha, "unit": unit, "runs": _runs(base)}
-    if not apart:
-        return message("ranks_cannot_tell", **values)
-    return message("ranks_differ", apart="; ".join(apart), **values)
+    values = {"first": reference, "alpha": alpha, "unit": unit, "runs": _runs(base), "apart": "; ".join(apart)}
+    return message("ranks_differ" if apart else "ranks_cannot_tell", **values)
 
 
 def findings(full: Sequence[Result], lora: Sequence[Result], ratios: Sequence[float] = ()) -> list[str]:

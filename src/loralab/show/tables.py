@@ -1,7 +1,8 @@
 """Tables from results, and from nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import mean
+from typing import TypeVar
 
 import pandas as pd
 
@@ -9,6 +10,7 @@ from loralab.experiment import Result
 from loralab.messages import message, number, percent, scientific
 from loralab.show.scores import method_name, score_of
 
+K = TypeVar("K")
 COSTS = (
     "trainable", "trainable_adapter", "trainable_share", "seconds", "minutes", "peak_memory", "speedup", "memory_saved",
     "test_examples", "seeds",
@@ -17,12 +19,17 @@ COSTS = (
 LEAST_TEST = {"classification": 100, "generation": 16}
 
 
-def by_method(results: Sequence[Result]) -> dict[str, list[Result]]:
-    """The results grouped by method (and rank), in order of first appearance."""
-    groups: dict[str, list[Result]] = {}
+def grouped(results: Sequence[Result], key: Callable[[Result], K]) -> dict[K, list[Result]]:
+    """The results by what `key` gives of each, in order of first appearance."""
+    groups: dict[K, list[Result]] = {}
     for result in results:
-        groups.setdefault(method_name(result), []).append(result)
+        groups.setdefault(key(result), []).append(result)
     return groups
+
+
+def by_rank(results: Sequence[Result]) -> dict[int, list[Result]]:
+    """The results by rank, from low to high."""
+    return dict(sorted(grouped(results, lambda result: result.experiment.rank).items()))
 
 
 def too_small(results: Sequence[Result]) -> bool:
@@ -41,7 +48,7 @@ def comparison_table(results: Sequence[Result]) -> pd.DataFrame:
     The results are of one task. Speed-up and memory saved are against full fine-tuning. Rows that no method fills are
     left out.
     """
-    groups = by_method(results)
+    groups = grouped(results, method_name)
     full = next((group for group in groups.values() if group[0].experiment.method == "full"), None)
     rows = score_of(results).rows
     table = pd.DataFrame({name: {**rows(group), **_cost_rows(group, full)} for name, group in groups.items()})
@@ -87,7 +94,7 @@ def samples_table(results: Sequence[Result], count: int = 10) -> pd.DataFrame:
     name says how answers were decoded, and if they are too few. Raises ValueError if the results did not answer the
     same questions.
     """
-    firsts = {name: group[0] for name, group in by_method(results).items()}
+    firsts = {name: group[0] for name, group in grouped(results, method_name).items()}
     asked = results[0].questions
     if any(result.questions != asked for result in firsts.values()):
         raise ValueError(message("other_questions", names=", ".join(firsts)))
@@ -114,7 +121,7 @@ def decoding_text(result: Result) -> str:
 
 def provenance_table(results: Sequence[Result]) -> pd.DataFrame:
     """Where each result comes from: one row a result."""
-    rows = [
+    return pd.DataFrame(
         {
             message("result"): result.experiment.key,
             message("profile"): result.experiment.profile,
@@ -128,5 +135,4 @@ def provenance_table(results: Sequence[Result]) -> pd.DataFrame:
             message("date"): result.provenance["date"],
         }
         for result in results
-    ]
-    return pd.DataFrame(rows)
+    )
