@@ -66,10 +66,8 @@ def _plan(options: argparse.Namespace) -> int:
         with redirect_stdout(io.StringIO()):
             profile = start(options.language)
         experiments = planner.to_plan(profile, options.pairs)
-        if options.json:
-            print(planner.as_json(experiments))
-            return 0
-        for text in planner.measured_text(experiments) if options.measure else planner.as_text(experiments):
+        told = planner.measured_text if options.measure else planner.as_text
+        for text in [planner.as_json(experiments)] if options.json else told(experiments):
             print(text, flush=True)
     except ValueError as error:
         print(error, file=sys.stderr)

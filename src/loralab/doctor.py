@@ -100,12 +100,10 @@ def check_profile() -> Told:
     except ValueError as error:
         yield "fail", str(error), message("doctor_profile_remedy")
         return
+    key = "doctor_precision_cpu" if device.capability is None else "doctor_precision_gpu"
     if all(experiment.precision != "auto" for experiment in asked):
-        why = message("doctor_precision_fixed")
-    elif device.capability is None:
-        why = message("doctor_precision_cpu")
-    else:
-        why = message("doctor_precision_gpu", device=device.name, capability=".".join(map(str, device.capability)))
+        key = "doctor_precision_fixed"
+    why = message(key, device=device.name, capability=".".join(map(str, device.capability or ())))
     yield "ok", f"{asked[0].profile}, {precisions}. {why}", ""
 
 

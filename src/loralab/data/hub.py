@@ -10,14 +10,7 @@ from urllib.parse import urlsplit
 import datasets
 import huggingface_hub
 from datasets.exceptions import DatasetNotFoundError
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import errors
 
 from loralab.data.assets import AssetError, asset, fetch
 from loralab.messages import message
@@ -60,15 +53,17 @@ def _remedy(name: str, error: BaseException) -> str:
     causes = list(_causes(error))
     has_key = huggingface_hub.get_token() is not None
     # With a key that it knows the hub answers 403 or 404.
-    if has_key and any(isinstance(cause, HfHubHTTPError) and cause.response.status_code == 401 for cause in causes):
+    if has_key and any(
+        isinstance(cause, errors.HfHubHTTPError) and cause.response.status_code == 401 for cause in causes
+    ):
         return message("hub_bad_key", name=name)
-    if any(isinstance(cause, GatedRepoError) for cause in causes):
+    if any(isinstance(cause, errors.GatedRepoError) for cause in causes):
         return message("hub_no_access" if has_key else "hub_no_token", name=name, ungated=UNGATED)
-    missing = (RepositoryNotFoundError, RevisionNotFoundError, DatasetNotFoundError)
+    missing = (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, DatasetNotFoundError)
     if any(isinstance(cause, missing) for cause in causes):
         return message("hub_unknown", name=name)
     # One that breaks off is a ConnectionError too, of a kind of its own.
-    offline = (LocalEntryNotFoundError, OfflineModeIsEnabled)
+    offline = (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled)
     if any(isinstance(cause, offline) or type(cause) is ConnectionError for cause in causes) or not _reachable():
         return message("hub_no_network", name=name)
     return message("hub_not_reached", name=name, error=str(error).partition("\n")[0].rstrip("."))

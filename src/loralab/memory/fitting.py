@@ -66,9 +66,7 @@ def changes(planned: Plan) -> list[Change]:
         except ValueError:  # no change for this model or method, which is not to hide those that are
             continue
         if changed.peak < planned.peak:
-            possible_changes.append(
-                Change(message(key, **{name: str(value) for name, value in change.items()}), changed)
-            )
+            possible_changes.append(Change(message(key, **change), changed))
     return possible_changes
 
 

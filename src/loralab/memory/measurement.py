@@ -137,18 +137,18 @@ def write_sizes(folder: Path) -> None:
 
 def size_name(size: Size) -> str:
     """What a size is of, in a line: the method, and what differs from the usual."""
-    experiment, extras = size.plan.experiment, []
-    if experiment.target_modules != "default":
-        extras.append(str(experiment.target_modules))
-    if experiment.dropout and "dropout" in experiment.identity():
-        extras.append(message("with_dropout", dropout=number(experiment.dropout, 1)))
-    if experiment.activation_checkpointing:
-        extras.append(message("with_checkpointing"))
-    if experiment.gradient_accumulation_steps > 1:
-        extras.append(message("with_accumulation", steps=experiment.gradient_accumulation_steps))
-    if size.plan.attention:
-        extras.append(message("with_attention", attention=size.plan.attention))
-    return f"{experiment.model}, {size.plan.rows} × {size.plan.length}: " + ", ".join([experiment.method, *extras])
+    experiment, attention = size.plan.experiment, size.plan.attention
+    modules, dropout, steps = experiment.target_modules, experiment.dropout, experiment.gradient_accumulation_steps
+    parts = {
+        experiment.method: True,
+        str(modules): modules != "default",
+        message("with_dropout", dropout=number(dropout, 1)): dropout and "dropout" in experiment.reads,
+        message("with_checkpointing"): experiment.activation_checkpointing,
+        message("with_accumulation", steps=steps): steps > 1,
+        message("with_attention", attention=attention): attention,
+    }
+    told = ", ".join(part for part, there in parts.items() if there)
+    return f"{experiment.model}, {size.plan.rows} × {size.plan.length}: {told}"
 
 
 def loaded(row: dict[str, Any]) -> Size:

@@ -128,17 +128,15 @@ def empty_base(experiment: Experiment, attention: str | None = None) -> nn.Modul
 
 def fake(model: nn.Module) -> None:
     """Put fake tensors of a CPU in the place of the model's parameters and buffers; 4-bit weights have their size."""
-    made: dict[int, torch.Tensor] = {}
-    kept = []  # so that no other tensor takes an id
+    made: dict[torch.Tensor, torch.Tensor] = {}  # by which tensor it is: a tensor's hash is its id
     for module in model.modules():
         for own in (module._parameters, module._buffers):
             for name, tensor in own.items():
                 if tensor is None:
                     continue
-                if id(tensor) not in made:
-                    kept.append(tensor)
-                    made[id(tensor)] = _faked(tensor, isinstance(module, FourBit) and name == "weight")
-                own[name] = made[id(tensor)]
+                if tensor not in made:
+                    made[tensor] = _faked(tensor, isinstance(module, FourBit) and name == "weight")
+                own[name] = made[tensor]
 
 
 def _faked(tensor: torch.Tensor, packed: bool) -> torch.Tensor:
