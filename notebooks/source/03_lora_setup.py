@@ -67,10 +67,9 @@ profile = start(LANGUAGE)
 # at each other (**attention**) and then transforms every vector on its own. At the end a **head**, a fresh one of ours,
 # reads the vector of `[CLS]` and gives two numbers, the logits. (Between the two there is one more layer, the `pooler`,
 # which in this model nobody trained: its numbers are those of chance. To the course it is fresh, as the head is, and
-# every method trains it.) In attention, three linear layers take from each vector a
-# *query* (what it seeks), a *key* (what it offers) and a *value* (what it hands over); each token receives the sum of
-# the values, weighted by how well its query matches each key. We look at the layer that computes the first block's
-# queries.
+# every method trains it.) In attention, three linear layers take from each vector a *query* (what it seeks), a *key*
+# (what it offers) and a *value* (what it hands over); each token receives the sum of the values, weighted by how well
+# its query matches each key. We look at the layer that computes the first block's queries.
 
 # %% tags=["nbval-check-output"]
 from loralab.data import locate

@@ -3,8 +3,8 @@
 #
 # **Pregunta.** ¿Qué ahorra LoRA aquí, qué cuesta, y con cuánta seguridad lo sabemos?
 #
-# El mismo modelo, los mismos datos, los mismos lotes en el mismo orden y la misma cabeza inicial. Solo cambian el
-# método y su tasa de aprendizaje. Al terminar sabrás:
+# El mismo modelo, los mismos datos, los mismos lotes en el mismo orden y la misma cabeza inicial. Solo cambian el método
+# y su tasa de aprendizaje. Al terminar sabrás:
 #
 # - fijar de antemano qué diferencia importaría;
 # - comparar cada método con su propia tasa, por pares, teniendo en cuenta las dos suertes;
@@ -64,8 +64,8 @@ print("±", number(100 * margin, 1), message("unit_points"))
 # Además de los dos métodos, cuatro referencias: la clase mayoritaria, TF-IDF, el modelo congelado con una regresión
 # logística sobre la media de los vectores que su última capa da a los *tokens*, y entrenar solo la cabeza. Esta última
 # entrena lo mismo que LoRA menos el adaptador, con otra tasa de aprendizaje. Solo lee el vector de `[CLS]`, en MiniLM a
-# través del `pooler`; la anterior lee la media de todos, que es como se entrenó MiniLM para representar
-# frases, y por eso puede acertar más. Lo que aporta el adaptador se mide mejor frente a la mejor de las dos.
+# través del `pooler`; la anterior lee la media de todos, que es como se entrenó MiniLM para representar frases, y por
+# eso puede acertar más. Lo que aporta el adaptador se mide mejor frente a la mejor de las dos.
 #
 # En el perfil `cpu`, la tasa de cada método es la que dio menor pérdida de validación en un barrido previo, con una
 # semilla (`profiles.toml`).
@@ -75,9 +75,9 @@ print("±", number(100 * margin, 1), message("unit_points"))
 #
 # Besides the two methods, four baselines: the majority class, TF-IDF, the frozen model with logistic regression on the
 # mean of the vectors that its last layer gives the tokens, and training the head only. The last trains what LoRA trains
-# except the adapter, with another learning rate. It reads only the `[CLS]` vector, in MiniLM through the
-# `pooler`, while the one before reads the mean of all, which is how MiniLM was trained to represent sentences, and so
-# may score higher. What the adapter adds is best measured against the better of the two.
+# except the adapter, with another learning rate. It reads only the `[CLS]` vector, in MiniLM through the `pooler`,
+# while the one before reads the mean of all, which is how MiniLM was trained to represent sentences, and so may score
+# higher. What the adapter adds is best measured against the better of the two.
 #
 # In the `cpu` profile, each method's rate is the one that gave the lowest validation loss in an earlier sweep, with one
 # seed (`profiles.toml`).
@@ -406,9 +406,9 @@ picture
 # ## Time, interleaved
 #
 # The seconds in the table were taken at different moments, on a machine that may have been doing other things, so they
-# can mislead. We measure better by **interleaving**: a step of full fine-tuning, one of LoRA, and so on in turn,
-# on the same batch and in `float32`, with the order changed each time. Each pair gives a ratio, and the spread of the
-# ratios says how far to trust it.
+# can mislead. We measure better by **interleaving**: a step of full fine-tuning, one of LoRA, and so on in turn, on the
+# same batch and in `float32`, with the order changed each time. Each pair gives a ratio, and the spread of the ratios
+# says how far to trust it.
 
 # %%
 import time

@@ -25,13 +25,9 @@ SIZES = (
 # default it is left out of an experiment's key, so that none of them is set aside for it.
 LATER = {"later": True}
 NUMBERS = (
-    ("alpha", 1e-12, math.inf),
-    ("learning_rate", 1e-12, math.inf),
-    ("weight_decay", 0, math.inf),
-    ("dropout", 0, 1),
-    ("warmup_ratio", 0, 1),
-    ("repetition_penalty", 1, math.inf),
-)
+    ("alpha", 1e-12, math.inf), ("learning_rate", 1e-12, math.inf), ("weight_decay", 0, math.inf),
+    ("dropout", 0, 1), ("warmup_ratio", 0, 1), ("repetition_penalty", 1, math.inf),
+)  # fmt: skip
 _DATA = {"task", "dataset", "train_size", "validation_size", "test_size", "split_seed", "method"}
 _TRAINING = _DATA | {
     "model", "max_length", "learning_rate", "epochs", "batch_size", "gradient_accumulation_steps",
