@@ -47,7 +47,10 @@ def answered(shared_results, monkeypatch):
         filled = "".join(indent + line + "\n" if line.strip() else "\n" for line in code.strip("\n").split("\n"))
         tree = ast.parse(REGION.sub(lambda _: filled, CELLS[key]))
         *body, last = tree.body
-        namespace = {"profile": load_profile("smoke"), "grade": grade}
+        profile = load_profile("smoke")
+        # Of 4 steps all runs come to the same answers, and what was done with them could not be told.
+        namespace = {"profile": profile.on(profile.settings["dataset"], train_size=256) if key in LONG else profile}
+        namespace["grade"] = grade
         exec(compile(ast.Module(body, []), key, "exec"), namespace)
         last.value.func.id = "grade"
         return eval(compile(ast.Expression(last.value), key, "eval"), namespace)
