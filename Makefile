@@ -42,8 +42,7 @@ setup: $(READY) ## make the virtual environment, install the course, fetch weigh
 $(READY): pyproject.toml requirements.txt constraints.txt data/assets.toml
 	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "LoRA Lab needs Python 3.11 or newer: make PYTHON=python3.12")'
 	"$(PYTHON)" -m venv "$(VENV)"
-	# Of 18,000 modules a few thousand are ever imported; those Python compiles by itself, the first time.
-	"$(BIN)/pip" install --quiet --no-compile --constraint "$(CONSTRAINTS)" --editable '.[dev]'
+	"$(BIN)/pip" install --quiet --constraint "$(CONSTRAINTS)" --editable '.[dev]'
 	"$(BIN)/python" -m loralab assets
 	@touch "$@"
 

@@ -278,7 +278,7 @@ class Result(Outcome):
         told = asked * ("model" in run.reads)
         lengths = {"predictions labels": exam, "questions": asked, "answer_nats answer_tokens": told, "epochs": epochs}
         lengths["loss_by_step learning_rate_by_step"] = steps
-        if self.provenance.get("recipe", 0) > 1:  # earlier ones were kept without
+        if self.provenance.get("recipe", 1) != 1:  # earlier ones were kept without
             lengths |= {"answer_chrf": asked, "test_losses": (exam - asked) * run.trains}
         for names, length in lengths.items():
             for name in names.split():

@@ -186,7 +186,7 @@ def test_what_was_gained_and_forgotten_has_its_sign(make_answers):
 
 def test_the_bars_of_a_plan_add_up_to_its_peak():
     picture, sizes = bars(), published()[:3]
-    assert title(picture) == "full: 488 MiB at the peak; head: 105"
+    assert title(picture) == "full: 488 MiB at the peak; head: 106"
     axes = picture.figure.axes[0]
     ends = [max(bar.get_x() + bar.get_width() for bar in bars) for bars in zip(*axes.containers, strict=True)]
     assert ends == pytest.approx([size.plan.peak / 2**20 for size in sizes])
