@@ -208,7 +208,7 @@ class Outcome:
 
     Classification: `test` and each entry of `epochs` (validation) hold accuracy, f1, mcc (shares) and, for trained
     models, loss (nats); `predictions` and `labels` are the test examples' classes in the split's order, and
-    `test_losses` (nats) what each adds to a trained model's loss.
+    `test_losses` (nats) a trained model's on each: `loss` is their mean.
 
     Generation: `test` holds what loralab.train.metrics.score_answers gives and, for models, loss (nats a token of
     the answers), perplexity and other_loss (nats a token of newspaper editorials); `predictions` are the answers to the

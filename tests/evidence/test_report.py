@@ -212,8 +212,8 @@ def test_answers_stand_side_by_side(make_answers):
     assert list(table.index) == ["question 0?", "question 1?", "question 2?"] and table.index.name == "question"
     assert list(table.loc["question 1?"]) == ["reference 1", *(f"{r.experiment.method} says 1" for r in results)]
     assert len(samples_table(results)) == 10 and table.columns.name == "greedy decoding, 80 tokens at most"
-    found = make_answers(test_size=15, max_new_tokens=40, repetition_penalty=1.2)
-    decoded = "greedy decoding, 40 tokens at most, repetition penalty 1.2"
+    found = make_answers(test_size=15, max_new_tokens=40, repetition_penalty=1.15)
+    decoded = "greedy decoding, 40 tokens at most, repetition penalty 1.15"
     assert samples_table([found]).columns.name == f"{decoded} · too few test examples, not a finding"
     assert samples_table([make_answers("retrieval")]).columns.name is None
 

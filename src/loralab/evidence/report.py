@@ -115,7 +115,7 @@ def _track(evidence: Evidence) -> list[Block]:
     if evidence.sweeps:
         blocks += _design(evidence)
     blocks += _section("report_comparison", Table(_comparison(evidence, evidence.comparison)))
-    notes = ["topics_note"] if generates else ["interval_note", "unlike_note"]
+    notes = ["topics_note"] if generates else ["interval_note", "head_only_note"]
     if not generates and lora[0].provenance["recipe"] == 1:
         notes.append("version_1_note")
     blocks += [*(Text(message(note)) for note in notes), Listed(text)]

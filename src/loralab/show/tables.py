@@ -111,12 +111,10 @@ def samples_table(results: Sequence[Result], count: int = 10) -> pd.DataFrame:
 def decoding_text(result: Result) -> str:
     """How a model's answers were decoded, in words."""
     run = result.experiment
-    text = message("decoding", limit=run.max_new_tokens)
-    return (
-        text
-        if run.repetition_penalty == 1
-        else f"{text}, {message('penalty', factor=number(run.repetition_penalty, 1))}"
-    )
+    parts = [message("decoding", limit=run.max_new_tokens)]
+    if run.repetition_penalty != 1:
+        parts.append(message("penalty", factor=number(run.repetition_penalty, 2)))
+    return ", ".join(parts)
 
 
 def provenance_table(results: Sequence[Result]) -> pd.DataFrame:

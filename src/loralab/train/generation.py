@@ -70,7 +70,7 @@ def generate(
 ) -> list[str]:  # fmt: skip
     """The model's greedy answers to a table's questions (`instruction`, `input`), in order.
 
-    `batch_size` is in questions; without one it is 16, or 96 on a GPU, which answers more of them in the same time.
+    `batch_size` is in questions; without one it is 16, or 96 on a GPU.
     """
     model.eval()
     batch_size = batch_size or (96 if model.device.type == "cuda" else 16)
