@@ -38,18 +38,6 @@ def test_an_unknown_profile_is_a_message_and_not_a_traceback(monkeypatch, capsys
     assert "profile cannot be 'gpu'. Choose one of: smoke, cpu, study, t4, large." in capsys.readouterr().err
 
 
-def test_a_check_against_the_study_fails_where_nothing_is_at_hand(capsys):
-    assert main(["check"]) == 1
-    assert "make study" in "".join(capsys.readouterr())
-
-
-@pytest.mark.parametrize("command", ["publish", "sizes"])
-def test_publishing_takes_a_checkout(command, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert main([command]) == 1
-    assert f"command {command} writes" in capsys.readouterr().err and not list(tmp_path.glob("data"))
-
-
 TINY_STUDY = """
 base = "smoke"
 train_size = 32

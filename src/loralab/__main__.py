@@ -1,11 +1,10 @@
-"""The command line: python -m loralab doctor | assets | plan | sizes | run | report | check | publish."""
+"""The command line: python -m loralab doctor | assets | plan | run | report."""
 
 import argparse
 import io
 import os
 import sys
 from contextlib import nullcontext, redirect_stdout
-from pathlib import Path
 
 from loralab.data.assets import AssetError, fetch_all
 from loralab.doctor import doctor
@@ -15,13 +14,9 @@ COMMANDS = {
     "doctor": "say what is fine on this machine, what is not, and what to do about it",
     "assets": "fetch the embedded weights and data into the cache",
     "plan": "say what memory training takes and which GPUs it fits: of the profile, or of one experiment (field=value)",
-    "sizes": "plan and measure some thirty training steps, and write data/sizes.json",
     "run": "run every experiment of the profile (LORALAB_PROFILE)",
     "report": "write results/<profile>/report.html, .md and .csv, running what is missing",
-    "check": "compare results at hand with the published study; exit code 1 if a number is different",
-    "publish": "replace the published study (data/reference) by the one at hand",
 }
-PUBLISHING = ("sizes", "check", "publish")  # for maintainers, who are spoken to in English
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,20 +25,14 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text)
-        if name not in PUBLISHING:
-            command.add_argument("--language", choices=LANGUAGES, default="en")
-        if name in ("doctor", "plan"):
-            outputs = command.add_mutually_exclusive_group()
-            outputs.add_argument("--json", action="store_true", help="the same as a JSON list")
+        command.add_argument("--language", choices=LANGUAGES, default="en")
         if name == "plan":
-            outputs.add_argument("--measure", action="store_true", help="take the steps on this machine instead")
             command.add_argument("pairs", nargs="*", metavar="field=value", help="such as method=full batch_size=8")
     options = parser.parse_args(arguments)
-    if options.command in PUBLISHING:
-        return _published(options.command)
     set_language(options.language)
     if options.command == "doctor":
-        return doctor(options.json)
+        return doctor()
+    refused = (AssetError, ValueError) if options.command == "plan" else AssetError
     try:
         if options.command == "assets":
             fetch_all()
@@ -53,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         # Of several processes (accelerate launch) the first one talks.
         with redirect_stdout(io.StringIO()) if os.environ.get("RANK", "0") != "0" else nullcontext():
             return _run(options.language, report=options.command == "report")
-    except AssetError as error:
+    except refused as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -62,41 +51,10 @@ def _plan(options: argparse.Namespace) -> int:
     from loralab import planner
     from loralab.lessons.start import start
 
-    try:
-        with redirect_stdout(io.StringIO()):
-            profile = start(options.language)
-        experiments = planner.to_plan(profile, options.pairs)
-        told = planner.measured_text if options.measure else planner.as_text
-        for text in [planner.as_json(experiments)] if options.json else told(experiments):
-            print(text, flush=True)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-def _published(command: str) -> int:
-    """What concerns published results. To write them takes a checkout."""
-    from loralab.evidence.check import check_results
-    from loralab.evidence.study import REFERENCE, at_hand, publish, reference
-    from loralab.memory.measurement import write_sizes
-    from loralab.train.run import results_dir
-
-    checkout = Path.cwd()
-    try:
-        if command == "check":
-            text, code = check_results(reference(), results_dir())
-            print(text)
-            return code
-        if not (checkout / "src" / "loralab").is_dir():
-            raise ValueError(f"The command {command} writes into the repository: run it in the folder of a checkout.")
-        if command == "sizes":
-            write_sizes(checkout / "data")
-        else:
-            publish(at_hand(REFERENCE, results_dir()), results_dir(), checkout / "data" / "reference")
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
+    with redirect_stdout(io.StringIO()):
+        profile = start(options.language)
+    for text in planner.as_text(planner.to_plan(profile, options.pairs)):
+        print(text, flush=True)
     return 0
 
 

@@ -12,7 +12,6 @@ from loralab.show.stats import (
     holm,
     loss_values,
     luck_needed,
-    mcnemar_p,
     mean_difference,
     seed_factor,
     verdict,
@@ -211,13 +210,6 @@ def test_what_is_detectable_is_found_as_often_as_said():
         by_seed = truth + rng.normal(0, exam) + rng.normal(0, training, size=5)
         found += luck_needed(Difference(tuple(by_seed), exam)) < 0.05
     assert 0.74 <= found / 1000 <= 0.86
-
-
-def test_mcnemar_worked_by_hand():
-    labels = [1] * 20
-    a, b = [1] * 9 + [0] + [1] * 10, [0] * 9 + [1] + [1] * 10
-    assert mcnemar_p(a, b, labels) == pytest.approx(2 * (1 + 10) / 2**10)
-    assert mcnemar_p(a, a, labels) == 1.0
 
 
 @pytest.mark.parametrize("seeds", [3, 5])

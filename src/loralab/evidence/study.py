@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.resources import as_file, files
@@ -12,7 +11,8 @@ from typing import TypeVar
 from loralab.evidence.protocol import at_rate, other_methods, rates_tried, scale_comparison, target_comparison
 from loralab.evidence.timing import Timing, race
 from loralab.evidence.update import Update, updates
-from loralab.experiment import RECIPE, Experiment, Result, write_atomically
+from loralab.experiment import RECIPE, Experiment, Result
+from loralab.files import write_atomically
 from loralab.messages import message
 from loralab.profiles import Profile, Track, load_profile
 from loralab.show.scores import SCORES, Score
@@ -241,18 +241,3 @@ def check_one(results: Sequence[Result]) -> None:
         values = {result.provenance.get(name) for result in results} - {None}
         if len(values) > 1:
             raise ValueError(message("mixed_results", what=message(name), found=", ".join(sorted(map(str, values)))))
-
-
-def publish(evidence: Sequence[Evidence], source: Path, folder: Path) -> None:
-    """Copy the evidence's results, and what was measured on them, from a results folder to the reference's.
-
-    The results that the reference held before are replaced; its README.md stays, for `make readme` to write anew.
-    """
-    name = evidence[0].track.name
-    paths = [Path("runs") / r.experiment.key / "result.json" for track in evidence for r in track.results]
-    paths += [Path(name) / measured_name(track) for track in evidence]
-    for old in ("runs", name):
-        shutil.rmtree(folder / old, ignore_errors=True)
-    for path in paths:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / path, folder / path)

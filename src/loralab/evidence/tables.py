@@ -174,9 +174,6 @@ def difference_table(evidence: Evidence) -> pd.DataFrame:
         (message("row_zero"), small(stats.luck_needed(gap))),
         (message("row_equivalence"), small(stats.equivalence_p(gap, margin))),
     ]
-    if evidence.track.task == "classification":
-        per_seed = [stats.mcnemar_p(a.predictions, b.predictions, a.labels) for a, b in zip(full, lora, strict=True)]
-        rows.append((message("row_mcnemar"), " · ".join(map(small, per_seed))))
     rows.append((message("verdict"), message(stats.verdict(gap, margin))))
     return pd.DataFrame(rows, columns=["", message("full_minus_lora")]).set_index("")
 

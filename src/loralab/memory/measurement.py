@@ -16,7 +16,7 @@ import torch
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
-from loralab.experiment import Experiment, write_atomically
+from loralab.experiment import Experiment
 from loralab.memory.planning import Plan, plan
 from loralab.memory.tracing import empty_base
 from loralab.messages import message, number
@@ -26,7 +26,7 @@ from loralab.train.objectives import objective_of
 from loralab.train.peak import PeakMemory, static_bytes
 from loralab.train.trainer import LengthTrainer, training_arguments
 
-SIZES = "sizes.json"  # in data/: what `python -m loralab sizes` found
+SIZES = "sizes.json"  # in data/: what `make sizes` found
 STEPS, UNTIMED = 8, 3  # a step is timed several times, after those that make the optimizer's states and are profiled
 
 
@@ -118,21 +118,6 @@ def measure_apart(experiment: Experiment, rows: int, length: int, attention: str
         error = killed or ran.stderr.strip().splitlines()[-1]
         raise ValueError(message("not_measured", name=experiment.key, error=error))
     return loaded(json.loads(ran.stdout.splitlines()[-1]))
-
-
-def write_sizes(folder: Path) -> None:
-    """Measure again every step that data/sizes.json has, saying how each went, and write them to the folder.
-
-    A step is added by a row with its experiment. Nothing is written before all are there, so that the file is of one
-    machine and one state of the code. Raises what `measure_apart` raises.
-    """
-    sizes = []
-    for was in published():
-        experiment, written = was.plan.experiment, files("loralab_data").joinpath(f"{was.plan.experiment.model}.json")
-        asked = experiment.but(model=str(written)) if written.is_file() else experiment
-        sizes.append(size := measure_apart(asked, was.plan.rows, was.plan.length, was.plan.attention))
-        print(f"{size_name(size)}: plan over measurement {size.ratio:.3f}", flush=True)
-    write_atomically(folder / SIZES, json.dumps([asdict(size) for size in sizes], indent=1) + "\n")
 
 
 def size_name(size: Size) -> str:

@@ -42,7 +42,7 @@ def step_of(experiment: Experiment, device: Device, rows: int, length: int, atte
     as_lora = experiment.method == "pissa" or (experiment.method == "dora" and experiment.weights == "nf4")
     # What a step does not depend on is left out of what is remembered.
     shape = experiment.but(
-        dataset="", train_size=1, validation_size=1, test_size=1, split_seed=0, seed=0, alpha=1, learning_rate=1,
+        train_size=1, validation_size=1, test_size=1, split_seed=0, seed=0, alpha=1, learning_rate=1,
         epochs=1, batch_size=1, weight_decay=0, warmup_ratio=0, examined=True, profile="", loss_on="answer",
         padding="longest", max_length=None, method="lora" if as_lora else experiment.method,
         gradient_accumulation_steps=min(2, experiment.gradient_accumulation_steps),

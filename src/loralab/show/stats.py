@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.stats import t as student_t
-from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
@@ -178,16 +177,6 @@ def detectable(difference: Difference, power: float = 0.8, level: float = 0.95) 
         effect = TTestPower().solve_power(nobs=len(difference.by_seed), alpha=1 - level, power=power)
         training = float(effect) * float(np.std(difference.by_seed, ddof=1))
     return math.hypot(training, (z(level) + NormalDist().inv_cdf(power)) * difference.exam)
-
-
-def mcnemar_p(a: Sequence[int], b: Sequence[int], labels: Sequence[int]) -> float:
-    """How often luck alone would divide the examples that just one of two runs gets right this unevenly.
-
-    The exact test of McNemar (Psychometrika 12, 1947): one pair of runs, so it says nothing of other seeds.
-    """
-    right_a, right_b = (np.asarray(x) == np.asarray(labels) for x in (a, b))
-    table = [[np.sum(p & q) for q in (right_b, ~right_b)] for p in (right_a, ~right_a)]
-    return float(mcnemar(table, exact=True).pvalue)
 
 
 def ratio_interval(ratios: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:

@@ -1,19 +1,30 @@
-"""Compare results at hand with the published ones: the same, within their interval, or different."""
+"""The published study and the one at hand: compare them, number by number, or put the second in place of the first.
 
+A number is the same, within the published interval, or different; with one that is different the exit code is 1.
+
+    python notebooks/published.py check
+    python notebooks/published.py replace
+"""
+
+import argparse
 import math
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import stdev
 from typing import Any
 
 import pandas as pd
+from build import NOTEBOOKS
 
-from loralab.evidence.study import Evidence, recorded
+from loralab.evidence.study import REFERENCE, Evidence, at_hand, measured_name, recorded, reference
 from loralab.experiment import Result
 from loralab.messages import number
 from loralab.show.scores import method_name, score_of
 from loralab.show.stats import seed_factor
 from loralab.show.tables import grouped, peak_bytes
+from loralab.train.run import results_dir
 
 SAME, WITHIN, DIFFERENT = "same", "within", "different"
 # Losses that agree this far are the same training: another number of threads changes the eighth digit.
@@ -78,14 +89,14 @@ def compare_results(mine: Sequence[Result], theirs: Sequence[Result]) -> pd.Data
             pairs.append(("trainable parameters", trained, own_trained, 0.0))
             peak = peak_bytes(published)
             pairs.append(("peak memory (bytes)", peak, peak_bytes(own), MEMORY * peak))
-        for name, reference, own_value, half in pairs:
+        for name, theirs_value, own_value, half in pairs:
             rows.append(
                 {
                     "result": f"{published.experiment.key} ({method_name(published)})",
                     "number": name,
-                    "published": number(reference, 0 if reference > 1000 else 4),
-                    "here": number(own_value, 0 if reference > 1000 else 4),
-                    "state": state(own_value, reference, half),
+                    "published": number(theirs_value, 0 if theirs_value > 1000 else 4),
+                    "here": number(own_value, 0 if theirs_value > 1000 else 4),
+                    "state": state(own_value, theirs_value, half),
                 }
             )
     return pd.DataFrame(rows)
@@ -121,3 +132,39 @@ def check_results(evidence: Sequence[Evidence], folder: Path) -> tuple[str, int]
     lines.append(f"{len(mine)} of {len(theirs)} published results are here. Numbers {numbers}")
     lines += environment(mine, theirs)
     return "\n".join(lines), int(counts[DIFFERENT] > 0)
+
+
+def publish(evidence: Sequence[Evidence], source: Path, folder: Path) -> None:
+    """Copy the evidence's results, and what was measured on them, from a results folder to the reference's.
+
+    The results that the reference held before are replaced; its README.md stays, for `make readme` to write anew.
+    """
+    name = evidence[0].track.name
+    paths = [Path("runs") / r.experiment.key / "result.json" for track in evidence for r in track.results]
+    paths += [Path(name) / measured_name(track) for track in evidence]
+    for old in ("runs", name):
+        shutil.rmtree(folder / old, ignore_errors=True)
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / path, folder / path)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one of the two commands; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("command", choices=("check", "replace"))
+    command = parser.parse_args(arguments).command
+    try:
+        if command == "check":
+            text, code = check_results(reference(), results_dir())
+            print(text)
+            return code
+        publish(at_hand(REFERENCE, results_dir()), results_dir(), NOTEBOOKS.parent / "data" / "reference")
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
