@@ -20,13 +20,14 @@ OFFLINE := PYTHONPATH="$(CURDIR)/tests/offline" CUDA_VISIBLE_DEVICES=
 # A cell of a lesson in the smoke profile takes a minute at most, on a slow machine two; a kernel that died is found out
 # after this many seconds.
 CELL_TIMEOUT := 300
-# Tests of files that no library's version can change.
-UNVERSIONED := $(foreach name,lessons/test_colab lessons/test_notebooks lessons/test_prose lessons/test_solutions test_project,--ignore=tests/$(name).py)
+BROUGHT := tests/lessons/test_brought.py
+# Tests of files that no library's version can change, and of whole lessons.
+UNVERSIONED := $(foreach name,lessons/test_brought lessons/test_colab lessons/test_notebooks lessons/test_prose lessons/test_solutions test_project,--ignore=tests/$(name).py)
 TEST_TOOLS := pytest ipykernel jupytext nbclient
 SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint unit unit-colab unit-lowest lessons test test-all course report study check-results reference gpu-check sizes bench readme notebooks solutions wheel clean
+.PHONY: help setup lint unit unit-colab unit-lowest lessons test test-all course report study check-results reference gpu-check sizes bench adapters readme notebooks solutions wheel clean
 
 # The commands that are told after so many #.
 LISTED = sed -nE 's/^([a-z-]+):.* $(1) (.*)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -94,7 +95,7 @@ study: setup ## run or resume the whole study (2 hours and more) and write resul
 	LORALAB_PROFILE=study "$(BIN)/python" -m loralab report
 
 check-results: setup ## compare results at hand with the published study; fails if a number is different
-	"$(BIN)/python" -m loralab check
+	"$(BIN)/python" notebooks/published.py check
 
 solutions: setup ## build every edition with solutions, for nbgrader, into results/solutions
 	"$(BIN)/python" notebooks/build.py --solutions results/solutions
@@ -108,8 +109,8 @@ wheel: setup ## build dist/loralab-VERSION-py3-none-any.whl, to upload to Colab
 test: setup ## everything that CI checks
 	OMP_NUM_THREADS=1 $(MAKE) --jobs=2 lessons unit lint
 
-lessons: setup ## run every Spanish lesson on tiny data, each one alone
-	$(OFFLINE) "$(BIN)/pytest" -x --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) notebooks/es
+lessons: setup ## run every Spanish lesson on tiny data, each one alone, and all of them on what somebody brings
+	$(OFFLINE) "$(BIN)/pytest" -x --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) notebooks/es $(BROUGHT)
 
 test-all: lint lessons unit-colab unit-lowest $(GRADING) ## the same as test, and the checks that take minutes, with other versions too
 	$(OFFLINE) "$(BIN)/pytest" tests -m 'slow or not slow'
@@ -124,7 +125,7 @@ lint: setup ### check style and types
 	"$(BIN)/mypy"
 
 unit: setup ### run the unit tests
-	$(OFFLINE) "$(BIN)/pytest" tests
+	$(OFFLINE) "$(BIN)/pytest" tests --ignore=$(BROUGHT)
 
 unit-colab: setup $(MARKED)-colab-unit/.ready ### run the unit tests with Colab's versions
 	$(OFFLINE) "$(COLAB)-unit/bin/python" -m pytest tests $(UNVERSIONED)
@@ -140,13 +141,16 @@ readme: setup ### write the READMEs' picture and tables, from lesson 6 and the p
 	"$(BIN)/python" notebooks/readme.py
 
 reference: setup ### put the study at hand in place of the published one, data/reference
-	"$(BIN)/python" -m loralab publish
+	"$(BIN)/python" notebooks/published.py replace
+
+adapters: setup ### train the adapters that come with the course (10 minutes), into data/adapters
+	"$(BIN)/python" notebooks/adapters.py
 
 gpu-check: setup ### check the course's paths on this machine's GPU, into data/gpu.json
 	PYTHONPATH="$(CURDIR)/tests/offline" "$(BIN)/python" tests/gpu_check.py
 
 sizes: setup ### plan and measure the memory of some thirty training steps, into data/sizes.json
-	"$(BIN)/python" -m loralab sizes
+	"$(BIN)/python" tests/sizes.py
 
 bench: setup $(MARKED)-trl/.ready ### time training beside Trainer, TRL and the original recipe (40 minutes), into results/bench.json
 	CUDA_VISIBLE_DEVICES= "$(BIN)/python" tests/bench.py --trl "$(VENV)-trl/bin/python"

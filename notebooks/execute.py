@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
-from loralab.experiment import write_atomically
+from loralab.files import write_atomically
 from loralab.lessons.start import profile_name
 from loralab.messages import LANGUAGES
 from loralab.train.run import results_dir

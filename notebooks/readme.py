@@ -20,7 +20,7 @@ from loralab.evidence import tables
 from loralab.evidence.claims import claims_table, judge_claims
 from loralab.evidence.report import Block, Listed, Table, Text, title_of, to_markdown, trained
 from loralab.evidence.study import Evidence, reference
-from loralab.experiment import write_atomically
+from loralab.files import write_atomically
 from loralab.messages import LANGUAGES, message, set_language
 from loralab.show.sentences import margin_verdict, speed_in_turns
 

@@ -29,7 +29,8 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from transformers import DataCollatorForSeq2Seq, DataCollatorWithPadding, Trainer, TrainerCallback
 
 from loralab import load_profile, load_splits, run
-from loralab.experiment import Experiment, write_atomically
+from loralab.experiment import Experiment
+from loralab.files import write_atomically
 from loralab.train import IGNORED, apply_method, load_for, load_tokenizer, objective_of
 from loralab.train.hardware import detect
 from loralab.train.peak import profiled_peak, static_bytes

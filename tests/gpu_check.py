@@ -34,7 +34,7 @@ from transformers import (
 )
 
 from loralab.data.assets import asset
-from loralab.experiment import write_atomically
+from loralab.files import write_atomically
 from loralab.lessons.start import chosen_profile
 from loralab.memory.measurement import measure, size_name
 from loralab.profiles import load_profile

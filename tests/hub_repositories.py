@@ -31,7 +31,7 @@ from transformers import (
 )
 
 from loralab.data.assets import assets
-from loralab.data.duplicates import words
+from loralab.data.texts import words
 
 # --- models: the true architectures and kinds of vocabulary, two layers of 32, random weights, no dropout
 

@@ -1,6 +1,5 @@
 """What the doctor says of machines that we do not have, and of the one that the tests run on."""
 
-import json
 import os
 import subprocess
 import sys
@@ -252,7 +251,7 @@ class Hub(BaseHTTPRequestHandler):
         pass
 
 
-def test_json_says_the_same(tmp_path, monkeypatch, capsys):
+def test_a_hub_with_a_key_in_spanish(tmp_path, monkeypatch, capsys):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     endpoint = f"http://127.0.0.1:{server.server_port}"
@@ -261,27 +260,24 @@ def test_json_says_the_same(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(hardware, "detect", lambda: A100)  # whose plan is known by now
     for name, value in (("LORALAB_RESULTS", tmp_path / "results"), ("LORALAB_PROFILE", "large"), ("HF_TOKEN", TOKEN)):
         monkeypatch.setenv(name, str(value))
-    code = main(["doctor", "--json", "--language", "es"])
+    code = main(["doctor", "--language", "es"])
     server.shutdown()
-    findings = json.loads(shown := capsys.readouterr().out)
-    assert TOKEN not in shown
-    assert all(list(finding) == ["check", "level", "text", "remedy"] for finding in findings)
-    assert code == any(finding["level"] == "fail" for finding in findings)
-    answers, gated = (finding for finding in findings if finding["check"] == "hub")
-    assert answers["level"] == gated["level"] == "ok" and f"{endpoint} responde" in answers["text"]
-    assert "hay una clave" in gated["text"]
-    assert any(finding["check"] == "memory" and "gemma-3-4b, completo" in finding["text"] for finding in findings)
+    shown = capsys.readouterr().out
+    assert TOKEN not in shown and code == ("[fail]" in shown)
+    for said in (f"{endpoint} responde", "hay una clave"):
+        assert any(line.startswith("[ok] ") and said in line for line in shown.splitlines())
+    assert "Memoria: " in shown and "gemma-3-4b, completo" in shown
     assert not (tmp_path / "results").exists() and not (tmp_path / "hub").exists()  # it leaves nothing behind
 
 
 def test_a_broken_torch_leaves_the_other_checks_alone(tmp_path):
     (tmp_path / "torch.py").write_text("raise ImportError('libcudart.so.12 not found')", encoding="utf-8")
-    code, shown, _ = doctor("--json", paths=[tmp_path], LORALAB_PROFILE="cpu")
-    findings = json.loads(shown)
-    said = {finding["check"]: finding for finding in findings}
-    assert [finding["level"] for finding in findings if finding["check"] == "requirements"] == ["ok", "ok", "warn"]
-    assert said["device"]["level"] == "warn" and "libcudart.so.12 not found" in said["device"]["text"]
-    assert code == 0 and set(said) == set(CHECKS)
+    code, shown, _ = doctor(paths=[tmp_path], LORALAB_PROFILE="cpu")
+    lines = [line.partition("] ")[::2] for line in shown.splitlines()]
+    assert [level for level, text in lines if text.startswith("Requirements")] == ["[ok", "[ok", "[warn"]
+    assert any(text.startswith("Device: ") and "libcudart.so.12 not found" in text for _, text in lines)
+    titles = ("Requirements", "Device", "Profile", "Memory", "Disk", "Hugging Face Hub")
+    assert code == 0 and {text.partition(":")[0] for _, text in lines} == set(titles)
 
 
 def test_here_without_a_network_and_without_a_profile(monkeypatch, capsys):

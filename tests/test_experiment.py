@@ -4,7 +4,8 @@ from dataclasses import dataclass, field, fields, replace
 
 import pytest
 
-from loralab.experiment import LATER, TASKS, DamagedResult, Experiment, Result, write_atomically
+from loralab.experiment import LATER, TASKS, DamagedResult, Experiment, Result
+from loralab.files import write_atomically
 
 
 def experiment(**changes):

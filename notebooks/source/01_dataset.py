@@ -19,8 +19,8 @@
 # Basta con saber Python. Las celdas se ejecutan en orden, de arriba abajo; si una dice `NameError`, falta alguna
 # anterior (en JupyterLab, menú *Run*, *Run All Above Selected Cell*). La celda siguiente elige el idioma y el
 # **perfil**: cuántos datos, qué modelo y qué configuración convienen a esta máquina. Casi toda sirve para que Colab
-# instale el curso: no hace falta entenderla. Sus dos campos son opcionales: `DATA`, el nombre de un fichero con tus
-# propios datos, y `DRIVE`, que en Colab guarda los resultados en Google Drive por si la sesión se corta.
+# instale el curso: no hace falta entenderla. Sus dos campos son opcionales: `DATA`, tus propios datos (un fichero, o un
+# conjunto del Hub), y `DRIVE`, que en Colab guarda los resultados en Google Drive por si la sesión se corta.
 
 # %% [markdown] lang="en"
 # # 1 · The dataset
@@ -43,8 +43,8 @@
 # Python is all you need. Cells are run in order, from top to bottom; if one says `NameError`, an earlier one is missing
 # (in JupyterLab, menu *Run*, *Run All Above Selected Cell*). The next cell chooses the language and the **profile**:
 # how much data, which model and which settings suit this machine. Most of it is there for Colab to install the course:
-# you need not understand it. Its two fields are optional: `DATA`, the name of a file with data of your own, and
-# `DRIVE`, which in Colab keeps the results on Google Drive in case the session is cut off.
+# you need not understand it. Its two fields are optional: `DATA`, data of your own (a file, or a data set of the Hub),
+# and `DRIVE`, which in Colab keeps the results on Google Drive in case the session is cut off.
 
 # %%
 from loralab import start
@@ -77,12 +77,12 @@ print(people.min(), "–", people.max())
 reviews[["rating", "text"]].head()
 
 # %% [markdown] lang="es"
-# El modelo no va a predecir esa valoración, sino una **etiqueta**: el signo de la media. Será 1 si es positiva y 0 si
-# es negativa. Una media de cero no dice nada; esas filas se quedan fuera, y se cuentan.
+# Con estas frases, el modelo no va a predecir la valoración, sino una **etiqueta**: el signo de la media. Será 1 si es
+# positiva y 0 si es negativa. Una media de cero no dice nada; esas filas se quedan fuera, y se cuentan.
 
 # %% [markdown] lang="en"
-# The model will not predict the rating but a **label**: the sign of the mean. It is 1 if the mean is positive and 0 if
-# it is negative. A mean of zero says nothing; those rows are left out, and counted.
+# From these sentences the model will not predict the rating but a **label**: the sign of the mean. It is 1 if the mean
+# is positive and 0 if it is negative. A mean of zero says nothing; those rows are left out, and counted.
 
 # %% tags=["nbval-check-output"]
 rating = reviews["rating"]
@@ -193,7 +193,7 @@ accuracy_by_strength(rated["rating"], {message("a_person"): agreement})
 
 # %% [markdown] lang="es"
 # Dos consecuencias. Ningún modelo debería acertarlo todo: en las frases tibias ni las personas se ponen de acuerdo. Y
-# el porcentaje medido antes de la figura es un listón para todo el curso: lo que acierta una persona.
+# el porcentaje medido antes de la figura es un listón para estas críticas en todo el curso: lo que acierta una persona.
 #
 # ## Duplicados
 #
@@ -204,7 +204,7 @@ accuracy_by_strength(rated["rating"], {message("a_person"): agreement})
 
 # %% [markdown] lang="en"
 # Two consequences. No model should get everything right: on mild sentences not even people agree. And the percentage
-# measured before the figure is a bar for the whole course: what a person gets right.
+# measured before the figure is a bar for these reviews in the whole course: what a person gets right.
 #
 # ## Duplicates
 #
@@ -235,8 +235,9 @@ for one, other in [*copies, *(pair[:2] for pair in near_copies)]:
 #
 # Un **experimento** (`Experiment`) describe por completo un entrenamiento, y también de qué datos parte. `load_splits`
 # quita las copias, baraja con una **semilla** fija (el número del que sale el azar del ordenador: misma semilla, mismo
-# azar) y reparte de forma estratificada. Los tamaños los fija el perfil. Las filas que sobran no se usan: entrenar con
-# todas tardaría más de lo que conviene a esta máquina.
+# azar) y reparte de forma estratificada. Los tamaños los fija el perfil (o tus datos, si no llegan). Las filas que
+# sobran, si las hay, no se usan: entrenar con todas tardaría más de lo que conviene a esta máquina. La celda dice
+# primero cómo se llama la clase de cada número.
 
 # %% [markdown] lang="en"
 # They are few, but that is something to know, not to suppose. The first is the same review twice. The others are stock
@@ -251,14 +252,18 @@ for one, other in [*copies, *(pair[:2] for pair in near_copies)]:
 #
 # An **experiment** (`Experiment`) describes a training run completely, and so also the data it starts from.
 # `load_splits` removes the copies, shuffles with a fixed **seed** (the number that a computer's randomness comes from:
-# same seed, same randomness) and divides in a stratified way. The profile sets the sizes. The rows left over are not
-# used: training on all of them would take longer than suits this machine.
+# same seed, same randomness) and divides in a stratified way. The profile sets the sizes (or your data, if they fall
+# short). Rows left over, if any, are not used: training on all of them would take longer than suits this machine. The
+# cell first says what the class of each number is called.
 
 # %%
 from loralab import load_splits
+from loralab.data import label_names
 
 experiment = profile.experiment("lora")
+classes = label_names(experiment.dataset)
 splits = load_splits(experiment)
+print(dict(enumerate(classes)))
 splits.report
 
 # %% [markdown] lang="es"
@@ -275,7 +280,13 @@ from sklearn.model_selection import train_test_split
 
 from loralab.data import remove_duplicates
 
-parts = {name: set(frame["text"].str.lower()) for name, frame in splits.items()}
+
+def whole(frame):
+    """Each row's text, with its second text after it if there is one."""
+    return frame["text"] + "\n" + frame.get("text_pair", "")
+
+
+parts = {name: set(whole(frame).str.lower()) for name, frame in splits.items()}
 assert not parts["train"] & parts["test"]
 assert not parts["train"] & parts["validation"]
 assert not parts["validation"] & parts["test"]
@@ -285,11 +296,12 @@ everything = pd.DataFrame({"text": rated["text"], "label": labels, "part": "all"
 clean, removed = remove_duplicates(everything)
 _, by_hand = train_test_split(
     clean,
-    test_size=experiment.test_size,
+    test_size=2000,
     stratify=clean["label"],
     random_state=experiment.split_seed,
 )
-films = load_splits(experiment.but(dataset="film-reviews"))
+sizes = {"train_size": 1000, "validation_size": 500, "test_size": 2000}
+films = load_splits(experiment.but(dataset="film-reviews", **sizes))
 assert list(by_hand["text"]) == list(films.test["text"])
 assert abs(by_hand["label"].mean() - clean["label"].mean()) < 0.01
 
@@ -303,7 +315,8 @@ assert abs(by_hand["label"].mean() - clean["label"].mean()) < 0.01
 #   palabras (el de una palabra crece cuanto más aparece en la frase y en menos frases del conjunto), y la regresión
 #   logística aprende cuánto suma o resta cada uno.
 #
-# ¿Cuánto acertará la segunda? La mitad de las frases es favorable, así que el azar acierta la mitad.
+# ¿Cuánto acertará la segunda? La mitad de las críticas del curso es favorable, así que con ellas el azar acierta la
+# mitad.
 
 # %% [markdown] lang="en"
 # ## What there is to beat
@@ -315,7 +328,8 @@ assert abs(by_hand["label"].mean() - clean["label"].mean()) < 0.01
 #   (a word's value is higher the more often it occurs in the sentence and the fewer sentences contain it), and logistic
 #   regression learns how much each adds or takes away.
 #
-# How much will the second get right? Half of the sentences are favourable, so chance gets half of them.
+# How much will the second get right? Half of the course's reviews are favourable, so on them chance is right half the
+# time.
 
 # %%
 guess_tfidf = predict("tfidf", None)
@@ -339,25 +353,27 @@ comparison_table([majority, tfidf])
 # %% [markdown] lang="es"
 # ## Tres métricas, una tabla
 #
-# Todas salen de cuatro cuentas. Con 1 = favorable: verdaderos positivos (TP, dijo 1 y era 1), verdaderos negativos (TN,
-# dijo 0 y era 0), falsos positivos (FP, dijo 1 y era 0) y falsos negativos (FN, dijo 0 y era 1).
+# Con dos clases, todas salen de cuatro cuentas. Con 1 = favorable, como en las críticas del curso: verdaderos positivos
+# (TP, dijo 1 y era 1), verdaderos negativos (TN, dijo 0 y era 0), falsos positivos (FP, dijo 1 y era 0) y falsos
+# negativos (FN, dijo 0 y era 1).
 #
 # - **Exactitud**: $(TP + TN) / n$.
 # - **F1**: $2\,TP / (2\,TP + FP + FN)$. Solo mira la clase 1: no cuenta los TN. Por eso contestar siempre lo mismo
 #   puede dar casi 1 (siempre 1, si casi todo es favorable) o 0 (siempre 0, como la clase mayoritaria de la tabla, si es
 #   la desfavorable).
 # - **MCC**, el coeficiente de correlación de Matthews ([Matthews,
-#   1975](https://doi.org/10.1016/0005-2795%2875%2990109-9)):
-#   $(TP \cdot TN - FP \cdot FN) / \sqrt{(TP + FP)(TP + FN)(TN + FP)(TN + FN)}$. Va de −1 (todo fallos) a 1 (todo
-#   aciertos) y ronda el 0 si las respuestas no tienen relación con las etiquetas. Si el modelo contesta siempre lo
-#   mismo sale 0/0, y por convenio se toma 0: por eso delató al modelo que no leía.
+#   1975](https://doi.org/10.1016/0005-2795%2875%2990109-9)): $(TP \cdot TN - FP \cdot FN) / \sqrt{(TP + FP)(TP + FN)(TN
+#   + FP)(TN + FN)}$. Va de −1 (todo fallos) a 1 (todo aciertos) y ronda el 0 si las respuestas no tienen relación con
+#   las etiquetas. Si el modelo contesta siempre lo mismo sale 0/0, y por convenio se toma 0: por eso delató al modelo
+#   que no leía. Con más clases, la exactitud es la proporción de aciertos; el F1, la media de los de todas
+#   (*macro-F1*), y el MCC, una fórmula más general.
 
 # %% [markdown] lang="en"
 # ## Three metrics, one table
 #
-# All of them come from four counts. With 1 = favourable: true positives (TP, it said 1 and it was 1), true negatives
-# (TN, it said 0 and it was 0), false positives (FP, it said 1 and it was 0) and false negatives (FN, it said 0 and it
-# was 1).
+# With two classes, all of them come from four counts. With 1 = favourable, as in the course's reviews: true positives
+# (TP, it said 1 and it was 1), true negatives (TN, it said 0 and it was 0), false positives (FP, it said 1 and it was
+# 0) and false negatives (FN, it said 0 and it was 1).
 #
 # - **Accuracy**: $(TP + TN) / n$.
 # - **F1**: $2\,TP / (2\,TP + FP + FN)$. It looks at class 1 only: TN do not count. So always answering the same can
@@ -366,18 +382,28 @@ comparison_table([majority, tfidf])
 # - **MCC**, Matthews' correlation coefficient ([Matthews, 1975](https://doi.org/10.1016/0005-2795%2875%2990109-9)):
 #   $(TP \cdot TN - FP \cdot FN) / \sqrt{(TP + FP)(TP + FN)(TN + FP)(TN + FN)}$. It runs from −1 (all wrong) to 1 (all
 #   right) and is near 0 if the answers have nothing to do with the labels. If the model always answers the same it is
-#   0/0, taken as 0 by convention: that is how it gave away the model that did not read.
+#   0/0, taken as 0 by convention: that is how it gave away the model that did not read. With more classes accuracy is
+#   the share of right answers, F1 the mean of each class's (macro-F1), and the MCC a more general formula.
 
 # %%
 answers, truth = pd.Series(tfidf.predictions), pd.Series(tfidf.labels)
-tp, tn = sum((answers == 1) & (truth == 1)), sum((answers == 0) & (truth == 0))
-fp, fn = sum((answers == 1) & (truth == 0)), sum((answers == 0) & (truth == 1))
-by_hand_scores = {
-    "accuracy": (tp + tn) / len(truth),
-    "f1": 2 * tp / (2 * tp + fp + fn),
-    "mcc": (tp * tn - fp * fn) / ((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)) ** 0.5,
-}
-assert all(abs(by_hand_scores[name] - tfidf.test[name]) < 1e-9 for name in tfidf.test)
+f1 = []
+for one in range(len(classes)):  # in turn, each class is the one that is looked for
+    tp, tn = (
+        sum((answers == one) & (truth == one)),
+        sum((answers != one) & (truth != one)),
+    )
+    fp, fn = (
+        sum((answers == one) & (truth != one)),
+        sum((answers != one) & (truth == one)),
+    )
+    f1.append(2 * tp / max(1, 2 * tp + fp + fn))  # 0 for a class that never comes
+by_hand_scores = {"accuracy": (answers == truth).mean(), "f1": sum(f1) / len(f1)}
+if len(classes) == 2:  # the last counts are those of class 1
+    sizes = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+    by_hand_scores |= {"f1": f1[1], "mcc": (tp * tn - fp * fn) / max(1, sizes**0.5)}
+for name, value in by_hand_scores.items():
+    assert abs(value - tfidf.test[name]) < 1e-9
 axes = {"rownames": [message("label")], "colnames": [message("answer")]}
 pd.crosstab(truth, answers, **axes)
 
@@ -405,8 +431,8 @@ def memory_scores(train, test):
     """Which of the test's sentences a nearest neighbour gets right."""
     neighbour = KNeighborsClassifier(n_neighbors=1, metric="cosine")
     model = make_pipeline(TfidfVectorizer(), neighbour)
-    model.fit(train["text"], train["label"])
-    return model.predict(test["text"]) == test["label"]
+    model.fit(whole(train), train["label"])
+    return model.predict(whole(test)) == test["label"]
 
 
 leaked = splits.test.iloc[: len(splits.test) // 4]
@@ -441,7 +467,7 @@ assert cheating[inside].mean() == 1
 
 # %%
 def shared(train, test):
-    return len(set(train["text"]) & set(test["text"]))
+    return len(set(whole(train)) & set(whole(test)))
 
 
 assert shared(pd.concat([splits.train, leaked]), splits.test) == len(leaked)
@@ -450,18 +476,18 @@ assert shared(splits.train, splits.test) == 0
 # %% [markdown] lang="es"
 # ## La otra tarea: contestar como don Quijote
 #
-# Hasta aquí, el modelo elige entre dos respuestas. En la segunda tarea del curso la escribe. Los datos son 672
+# Hasta aquí, el modelo elige entre unas pocas respuestas. En la segunda tarea la escribe. Los datos del curso son 672
 # preguntas de hoy (sobre móviles, exámenes, dinero o miedo) y las respuestas de don Quijote, en inglés, que escribió
-# para este curso otro modelo de lenguaje, mucho mayor. Vistas de cerca, las dos tareas son la misma: una **entrada** y
-# lo que tiene que salir. Cambia qué sale: una de dos etiquetas, o unas cincuenta palabras.
+# otro modelo de lenguaje, mucho mayor; si en `DATA` has puesto preguntas tuyas, los datos son esas. Vistas de cerca,
+# las dos tareas son la misma: una **entrada** y lo que tiene que salir. Cambia qué sale: una etiqueta, o un texto.
 
 # %% [markdown] lang="en"
 # ## The other task: answering as Don Quixote
 #
-# So far, the model chooses between two answers. In the course's second task it writes one. The data are 672 present-day
+# So far, the model chooses among a few answers. In the second task it writes one. The course's data are 672 present-day
 # questions (about phones, exams, money or fear) and Don Quixote's answers, in English, which another, far larger
-# language model wrote for this course. Looked at closely, the two tasks are the same: an **input**, and what has to
-# come out. What differs is what comes out: one of two labels, or some fifty words.
+# language model wrote; if you have put questions of yours into `DATA`, the data are those. Looked at closely, the two
+# tasks are the same: an **input**, and what has to come out. What differs is what comes out: a label, or a text.
 
 # %%
 from loralab.data import load_pairs
@@ -477,12 +503,15 @@ pd.DataFrame(records, index=[experiment.task, asked.task], columns=["input", "ou
 # %% [markdown] lang="es"
 # ¿Cómo se reparte? Barajar no basta. «¿Cambio de móvil?» y «¿Me compro el último teléfono?» no son copias, así que
 # ningún detector de duplicados las vería, pero quien ha estudiado una lleva ventaja en la otra. Por eso cada pregunta
-# tiene un **tema**, y el tema entero va a una sola parte.
+# del curso tiene un **tema**, que va entero a una sola parte. (Si las tuyas no lo traen, solo se apartan las que son
+# casi iguales, y `alike` las cuenta: dos que preguntan lo mismo con otras palabras pueden quedar en partes distintas.)
 
 # %% [markdown] lang="en"
 # How is it divided? Shuffling is not enough. “Should I change my phone?” and “Do I buy the latest model?” are not
 # copies, so no detector of duplicates would see them, but whoever has studied one has a head start on the other. So
-# each question has a **topic**, and the whole topic goes into one part.
+# each of the course's questions has a **topic**, which goes whole into one part. (If yours have none, only those that
+# are nearly alike are kept apart, and `alike` counts them: two that ask the same in other words may end up in different
+# parts.)
 
 # %%
 persona = load_splits(asked)
@@ -512,17 +541,18 @@ assert set(retrieval.predictions) <= set(persona.train["output"])
 samples_table([retrieval], 4)
 
 # %% [markdown] lang="es"
-# La voz es la suya, porque es suya; la respuesta es de otra pregunta. No hay exactitud que contar: nadie contesta dos
-# veces con las mismas palabras. **chrF** ([Popović, 2015](https://aclanthology.org/W15-3049/)) compara los trozos de
-# hasta 6 caracteres seguidos de las dos respuestas; va de 0 a 100, y dos respuestas cualesquiera en la misma lengua ya
-# comparten muchos. Es lo que imprime `run`. Quien haga algo mejor que copiar tendrá que demostrarlo de otra manera: lo
-# veremos en la lección 4.
+# La voz es la buena, porque está copiada; la respuesta es de otra pregunta. No hay exactitud que contar: dos buenas
+# respuestas rara vez tienen las mismas palabras. **chrF** ([Popović, 2015](https://aclanthology.org/W15-3049/)) compara
+# los trozos de hasta 6 caracteres seguidos de las dos respuestas; va de 0 a 100, y dos respuestas cualesquiera en la
+# misma lengua ya comparten muchos. Es lo que imprime `run`. Quien haga algo mejor que copiar tendrá que demostrarlo de
+# otra manera: lo veremos en la lección 4.
 
 # %% [markdown] lang="en"
-# The voice is his, because it is his; the answer is another question's. There is no accuracy to count: nobody answers
-# twice in the same words. **chrF** ([Popović, 2015](https://aclanthology.org/W15-3049/)) compares the runs of up to 6
-# characters of the two answers; it runs from 0 to 100, and any two answers in one language share many already. It is
-# what `run` prints. Whoever does better than copying will have to show it in another way: lesson 4 comes to that.
+# The voice is right, because it is copied; the answer is another question's. There is no accuracy to count: two good
+# answers seldom have the same words. **chrF** ([Popović, 2015](https://aclanthology.org/W15-3049/)) compares the runs
+# of up to 6 characters of the two answers; it runs from 0 to 100, and any two answers in one language share many
+# already. It is what `run` prints. Whoever does better than copying will have to show it in another way: lesson 4 comes
+# to that.
 
 # %% [markdown] lang="es"
 # ## La suerte del examen
@@ -580,7 +610,7 @@ guess_width.compare(100 * formula)
 # - El examen está limpio: barajado, estratificado, sin copias. Lo dicen las comprobaciones, no la confianza.
 # - Una exactitud alta no prueba nada por sí sola. Mira el MCC y la clase mayoritaria.
 # - Un modelo con *fine-tuning* tiene que superar a TF-IDF, no al azar, y no tiene por qué superar a una persona.
-# - Las preguntas a don Quijote se reparten por temas: ninguno está en dos partes.
+# - Las preguntas que traen tema se reparten por temas: ninguno está en dos partes.
 # - Si dos notas difieren menos que el ±, eso solo no basta para decir qué modelo es mejor. Y si difieren más, tampoco:
 #   el ± es de una nota sola, y comparar dos que hacen el mismo examen pide otra cuenta (lecciones 5 y 6).
 #
@@ -595,7 +625,7 @@ guess_width.compare(100 * formula)
 # - The exam is clean: shuffled, stratified, without copies. The checks show it; it is not taken on trust.
 # - A high accuracy proves nothing on its own. Look at the MCC and at the majority class.
 # - A fine-tuned model has to beat TF-IDF, not chance, and need not beat a person.
-# - The questions to Don Quixote are divided by topic: none is in two parts.
+# - Questions that have a topic are divided by topic: none is in two parts.
 # - If two scores differ by less than the ±, that alone does not tell which model is better. Nor if they differ by more:
 #   the ± belongs to one score, and comparing two that sit the same exam takes another calculation (lessons 5 and 6).
 #

@@ -688,7 +688,8 @@ for size in (0.1, 0.01, 0.001):
 # %% tags=["nbval-check-output"]
 from loralab.train import apply_method
 
-experiment = profile.experiment("lora", model="minilm-l6", rank=rank, alpha=alpha)
+usual = {"target_modules": "default", "dropout": 0.0, "rank": rank, "alpha": alpha}
+experiment = profile.experiment("lora", model="minilm-l6", **usual)
 parameters = count_parameters(apply_method(load_base("minilm-l6", seed=0), experiment))
 assert parameters["trainable"] == counted + pooler
 parameters

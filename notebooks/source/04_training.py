@@ -54,11 +54,14 @@ profile = start(LANGUAGE)
 
 # %%
 from loralab import load_splits
-from loralab.train import encode, load_base, load_tokenizer
+from loralab.data import label_names
+from loralab.train import encode, load_for, load_tokenizer
 
 experiment = profile.experiment("lora")
-sizes = {"train_size": 64, "validation_size": 32, "test_size": 32}
-small = experiment.but(**sizes, epochs=2, precision="fp32")
+rows = max(32, len(label_names(experiment.dataset)))
+sizes = {"train_size": 2 * rows, "validation_size": rows, "test_size": rows}
+plain = {"epochs": 2, "precision": "fp32", "gradient_accumulation_steps": 1}
+small = experiment.but(**sizes, **plain)
 splits = load_splits(small)
 tokenizer = load_tokenizer(small.model)
 train = encode(splits.train, tokenizer, small.max_length)
@@ -70,14 +73,14 @@ small.identity()
 #
 # La **pérdida** es la entropía cruzada: la media, sobre los ejemplos, de $-\ln p$, donde $p$ es la probabilidad que el
 # modelo da a la clase correcta (en nats, por el logaritmo natural). Si está seguro y acierta, casi 0; si está seguro y
-# falla, mucho. Una cabeza recién creada no sabe nada. ¿Qué pérdida tendrá con dos clases?
+# falla, mucho. Una cabeza recién creada no sabe nada. ¿Qué pérdida tendrá? (Las críticas del curso son de dos clases.)
 
 # %% [markdown] lang="en"
 # ## The loss before we start
 #
 # The **loss** is cross-entropy: the mean over the examples of $-\ln p$, where $p$ is the probability that the model
 # gives to the right class (in nats, from the natural logarithm). If it is sure and right, almost 0; if it is sure and
-# wrong, a lot. A fresh head knows nothing. What will its loss be with two classes?
+# wrong, a lot. A fresh head knows nothing. What will its loss be? (The course's reviews are of two classes.)
 
 # %%
 from loralab import predict
@@ -94,11 +97,12 @@ from loralab import detect, number, scientific
 
 collate = DataCollatorWithPadding(tokenizer)
 with torch.no_grad():
-    fresh = load_base(small.model, small.seed).to(detect().kind).eval()
+    fresh = load_for(small).to(detect().kind).eval()
     batch = collate(list(train.dataset)).to(detect().kind)
     first_loss = fresh(**batch).loss.item()
-assert abs(first_loss - math.log(2)) < 0.05
-guess_loss.compare(first_loss, ln2=number(math.log(2), 3))
+classes = fresh.config.num_labels
+assert abs(first_loss - math.log(classes)) < 0.05
+guess_loss.compare(first_loss, classes=classes, ln=number(math.log(classes), 3))
 
 # %% [markdown] lang="es"
 # Si un entrenamiento no empieza cerca de ahí, algo está mal montado: las etiquetas, la cabeza o la pérdida.
@@ -138,12 +142,13 @@ from loralab.train import BatchesByLength, head_modules, target_modules
 
 
 def lora_model():
-    base = load_base(small.model, small.seed)
+    base = load_for(small)
     config = LoraConfig(
         task_type="SEQ_CLS",
         r=small.rank,
         lora_alpha=small.alpha,
-        target_modules=target_modules(base, "default"),
+        lora_dropout=small.dropout,
+        target_modules=target_modules(base, small.target_modules),
         modules_to_save=head_modules(base),
     )
     return get_peft_model(base, config)
@@ -218,16 +223,17 @@ pairs
 # ## Interrumpir y reanudar
 #
 # En Colab las sesiones se cortan. `run` guarda un punto de control al final de cada época; si algo lo interrumpe, la
-# siguiente llamada sigue desde el último que esté entero. Borramos el resultado, desenchufamos en el paso 6 de 8 y
-# volvemos a llamar. En una CPU la curva tiene que ser la misma, hasta la última cifra. Y si lo pedimos otra vez, se
-# carga: nada se entrena dos veces.
+# siguiente llamada sigue desde el último que esté entero. Borramos el resultado, desenchufamos en el paso 6 (de 8, con
+# lotes de 16) y volvemos a llamar. En una CPU la curva tiene que ser la misma, hasta la última cifra. Y si lo pedimos
+# otra vez, se carga: nada se entrena dos veces.
 
 # %% [markdown] lang="en"
 # ## Stop and resume
 #
 # In Colab, sessions get cut off. `run` saves a checkpoint at the end of each epoch; if something interrupts it, the
-# next call goes on from the last whole one. We delete the result, pull the plug at step 6 of 8, and call again. On a
-# CPU the curve has to be the same, to the last digit. And if we ask once more, it is loaded: nothing is trained twice.
+# next call goes on from the last whole one. We delete the result, pull the plug at step 6 (of 8, with batches of 16),
+# and call again. On a CPU the curve has to be the same, to the last digit. And if we ask once more, it is loaded:
+# nothing is trained twice.
 
 # %%
 import shutil
@@ -333,7 +339,8 @@ def why(wrong, own):
     """What the two messages are filled in with."""
     last = wrong.epochs[-1]
     numbers = {"loss": number(last["loss"], 3), "mcc": number(last["mcc"], 2)}
-    return {"own": percent(final(own)), "ln2": number(math.log(2), 3), **numbers}
+    chance = {"classes": classes, "ln": number(math.log(classes), 3)}
+    return {"own": percent(final(own)), **chance, **numbers}
 
 
 guess_lora.compare(100 * final(lora_low), **why(lora_low, lora))
@@ -388,8 +395,8 @@ comparison_table([full, lora])
 # no comparten frases. La nota que cuenta es la del test.
 #
 # Queda otra suerte. La semilla decide los números al azar de la cabeza y de $A$, el orden de los lotes y el *dropout*.
-# Nada de eso es mérito del modelo. Entrenamos LoRA otra vez con otra semilla. ¿En qué porcentaje de las frases del test
-# darán los dos modelos respuestas distintas?
+# Nada de eso es mérito del modelo. Entrenamos LoRA con todas las semillas del perfil. ¿En qué porcentaje de las frases
+# del test darán respuestas distintas los modelos de las dos primeras?
 
 # %% [markdown] lang="en"
 # ## Training luck
@@ -399,8 +406,8 @@ comparison_table([full, lora])
 # that they share no sentence. The score that counts is the test's.
 #
 # Another kind of luck remains. The seed decides the random numbers of the head and of $A$, the order of the batches and
-# the dropout. None of that is the model's merit. We train LoRA again with another seed. On what percentage of the test
-# sentences will the two models give different answers?
+# the dropout. None of that is the model's merit. We train LoRA with all the profile's seeds. On what percentage of the
+# test sentences will the models of the first two give different answers?
 
 # %%
 guess_seeds = predict("seed_disagreement", None)
@@ -412,48 +419,55 @@ seeds = [run(experiment.but(seed=seed)) for seed in profile.seeds]
 from loralab import message
 from loralab.show import who_is_right
 
-first, second = seeds[0], seeds[1]
-apart = [a != b for a, b in zip(first.predictions, second.predictions, strict=True)]
-guess_seeds.compare(
-    100 * sum(apart) / len(apart),
-    first=percent(first.test["accuracy"]),
-    second=percent(second.test["accuracy"]),
-)
-names = [f"{message('seed')} {result.experiment.seed}" for result in (first, second)]
-who_is_right(first, second, names)
+picture = None
+if len(seeds) == 1:
+    print(message("one_seed_only"))
+else:
+    first, second = seeds[:2]
+    pairs = zip(first.predictions, second.predictions, strict=True)
+    apart = [a != b for a, b in pairs]
+    guess_seeds.compare(
+        100 * sum(apart) / len(apart),
+        first=percent(first.test["accuracy"]),
+        second=percent(second.test["accuracy"]),
+    )
+    names = [f"{message('seed')} {run.experiment.seed}" for run in (first, second)]
+    picture = who_is_right(first, second, names)
+picture
 
 # %% [markdown] lang="es"
-# Dos notas casi iguales pueden esconder dos modelos que se equivocan en sitios distintos. La nota de cada semilla se
-# mueve lo que ves abajo; pero son pocas semillas para saber cuánto puede moverse, y falta la suerte del examen. De eso
+# Dos notas casi iguales pueden esconder dos modelos que se equivocan en sitios distintos. Si hay varias semillas, la
+# nota se mueve lo que ves abajo; pero son pocas para saber cuánto puede moverse, y falta la suerte del examen. De eso
 # tratan las dos lecciones que quedan.
 
 # %% [markdown] lang="en"
-# Two scores that are almost equal can hide two models that err in different places. The score of each seed moves by
-# what you see below; but these are too few seeds to know how far it can move, and exam luck is still missing. That is
-# what the two remaining lessons are about.
+# Two scores that are almost equal can hide two models that err in different places. If there are several seeds, the
+# score moves by what you see below; but they are too few to know how far it can move, and exam luck is still missing.
+# That is what the two remaining lessons are about.
 
 # %%
 scores = [result.test["accuracy"] for result in seeds]
 print(" · ".join(percent(score) for score in scores))
-print(number(100 * (max(scores) - min(scores)), 1), message("unit_points"))
+if len(scores) > 1:
+    print(number(100 * (max(scores) - min(scores)), 1), message("unit_points"))
 
 # %% [markdown] lang="es"
 # ## La otra tarea, con la misma llamada
 #
-# Don Quijote se entrena igual: un experimento y `run`. Cambia cómo se examina. La pérdida es ahora la media de $-\ln p$
-# sobre los *tokens* de las respuestas del test, y la **perplejidad** es su exponencial: entre cuántos *tokens* igual de
-# probables duda el modelo en cada paso, de media. Un modelo que no supiera nada dudaría entre todos los del
-# vocabulario. ¿Cuánto valdrá en la base, que ya sabe inglés pero nunca ha visto estas respuestas? ¿Y después de
-# entrenar con LoRA?
+# Un modelo que contesta, como el de don Quijote, se entrena igual: un experimento y `run`. Cambia cómo se examina. La
+# pérdida es ahora la media de $-\ln p$ sobre los *tokens* de las respuestas del test, y la **perplejidad** es su
+# exponencial: entre cuántos *tokens* igual de probables duda el modelo en cada paso, de media. Un modelo que no supiera
+# nada dudaría entre todos los del vocabulario. ¿Cuánto valdrá en la base, que ha leído mucho pero nunca ha visto estas
+# respuestas? ¿Y después de entrenar con LoRA?
 
 # %% [markdown] lang="en"
 # ## The other task, with the same call
 #
-# Don Quixote is trained the same way: an experiment and `run`. What changes is the exam. The loss is now the mean of
-# $-\ln p$ over the tokens of the test's answers, and **perplexity** is its exponential: how many equally likely tokens
-# the model hesitates between at each step, on average. A model that knew nothing would hesitate between all those of
-# the vocabulary. How much will it be for the base, which knows English but has never seen these answers? And after
-# training with LoRA?
+# A model that answers, as Don Quixote's does, is trained the same way: an experiment and `run`. What changes is the
+# exam. The loss is now the mean of $-\ln p$ over the tokens of the test's answers, and **perplexity** is its
+# exponential: how many equally likely tokens the model hesitates between at each step, on average. A model that knew
+# nothing would hesitate between all those of the vocabulary. How much will it be for the base, which has read a great
+# deal but has never seen these answers? And after training with LoRA?
 
 # %%
 persona = profile.generation
@@ -494,16 +508,17 @@ loss_curves([spoken])
 
 # %% [markdown] lang="es"
 # La perplejidad no es una segunda medida: es la pérdida, en otra escala. Y ninguna de las dos dice si la respuesta es
-# buena. Para eso hay que leer. Estas son las diez primeras preguntas del test, de temas que el modelo no ha estudiado,
-# y lo que contesta cada uno eligiendo siempre el *token* más probable (**decodificación voraz**, *greedy*). La esquina
-# de la tabla dice cuántos *tokens* tiene una respuesta como mucho: si alguna se corta a media frase, es por eso. Al
-# lado, la copia de la lección 1.
+# buena. Para eso hay que leer. Estas son las primeras preguntas del test (diez, si las hay), que el modelo no ha
+# estudiado (de las del curso, ni el tema), y lo que contesta cada uno eligiendo siempre el *token* más probable
+# (**decodificación voraz**, *greedy*). La esquina de la tabla dice cuántos *tokens* tiene una respuesta como mucho: si
+# alguna se corta a media frase, es por eso. Al lado, la copia de la lección 1.
 
 # %% [markdown] lang="en"
 # Perplexity is not a second measure: it is the loss, on another scale. And neither says whether an answer is good. For
-# that one has to read. These are the test's first ten questions, on topics that the model has not studied, and what
-# each answers by always taking the most likely token (**greedy decoding**). The table's corner says how many tokens an
-# answer has at most: if one stops in mid-sentence, that is why. Beside them, the copy of lesson 1.
+# that one has to read. These are the test's first questions (ten, if there are so many), which the model has not
+# studied (of the course's, not even the topic), and what each answers by always taking the most likely token (**greedy
+# decoding**). The table's corner says how many tokens an answer has at most: if one stops in mid-sentence, that is why.
+# Beside them, the copy of lesson 1.
 
 # %%
 from loralab.show import samples_table
@@ -578,7 +593,8 @@ from accelerate.utils import send_to_device
 from loralab.train import apply_method, encode_pairs, load_for, objective_of
 
 chat = load_tokenizer(chosen.model)
-talk = encode_pairs(load_splits(chosen).train.head(2), chat, chosen.max_length)
+limit = min(chosen.max_length or original.max_length, original.max_length)
+talk = encode_pairs(load_splits(chosen).train.head(2), chat, limit)
 racer = apply_method(load_for(chosen), chosen).to(detect().kind)
 
 
@@ -777,43 +793,52 @@ assert scaled_step(nn.Linear(4, 2), torch.float32) == torch.float32
 # ## Pruébalo tú: fuera del curso
 #
 # El adaptador no necesita este paquete para nada. Estas líneas, con `transformers` y `peft`, lo cargan sobre la base y
-# clasifican lo que escribas. Cambia `my_review` por una crítica tuya, en inglés: es lo que el modelo ha leído. (La
-# línea de `set_verbosity_error` silencia el aviso de que la base no trae cabeza: la pone el adaptador. `softmax`
-# convierte los *logits* en probabilidades que suman 1.) Por debajo del 50 %, la respuesta es «desfavorable». ¿Estás de
-# acuerdo? Busca una frase en la que falle.
+# clasifican lo que escribas. `my_text` es la primera frase del test: cámbiala por una tuya, parecida a las que el
+# modelo ha leído (las críticas del curso están en inglés). La línea de `set_verbosity_error` silencia el aviso de que
+# la base no trae cabeza: la pone el adaptador, y los nombres de las clases, su configuración. `softmax` convierte los
+# *logits* en probabilidades que suman 1; la respuesta es la clase de la mayor. ¿Estás de acuerdo? Busca una frase en la
+# que falle.
 
 # %% [markdown] lang="en"
 # ## Try it yourself: outside the course
 #
 # The adapter does not need this package at all. These lines, with `transformers` and `peft`, load it onto the base and
-# classify what you write. Change `my_review` to a review of yours, in English: that is what the model has read. (The
-# line with `set_verbosity_error` silences the notice that the base has no head: the adapter brings it. `softmax` turns
-# the logits into probabilities that add up to 1.) Below 50%, the answer is “unfavourable”. Do you agree? Look for a
-# sentence that it gets wrong.
+# classify what you write. `my_text` is the test's first sentence: change it for one of yours, like those that the model
+# has read (the course's reviews are in English). The line with `set_verbosity_error` silences the notice that the base
+# has no head: the adapter brings it, and its configuration the names of the classes. `softmax` turns the logits into
+# probabilities that add up to 1; the answer is the class of the largest. Do you agree? Look for a sentence that it gets
+# wrong.
 
 # %%
 import transformers
 from peft import PeftModel
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+test = load_splits(experiment).test
+columns = [name for name in ("text", "text_pair") if name in test]
+my_text = test["text"].iloc[0]  # or one of yours, in quotes
 
 base_folder = locate(experiment.model)
 adapter_folder = run_folder(experiment) / "adapter"
-my_review = "Warm, funny and beautifully acted from the first scene to the last."
-
+my_config = AutoConfig.from_pretrained(adapter_folder)
 transformers.logging.set_verbosity_error()
 
 
 def load_classifier(folder):
-    base = AutoModelForSequenceClassification.from_pretrained(base_folder, num_labels=2)
+    base = AutoModelForSequenceClassification.from_pretrained(
+        base_folder, config=my_config
+    )
     return PeftModel.from_pretrained(base, folder).eval()
 
 
 classifier = load_classifier(adapter_folder)
-my_tokenizer = AutoTokenizer.from_pretrained(base_folder)
-my_batch = my_tokenizer(my_review, truncation=True, return_tensors="pt")
+my_tokenizer = AutoTokenizer.from_pretrained(adapter_folder)
+my_batch = my_tokenizer(my_text, truncation=True, return_tensors="pt")
 with torch.no_grad():
-    probability = torch.softmax(classifier(**my_batch).logits, dim=1)[0, 1].item()
-print(percent(probability), message("favourable"))
+    shares = torch.softmax(classifier(**my_batch).logits, dim=1)[0].tolist()
+print(my_text)
+for label, name in my_config.id2label.items():
+    print(f"{name}: {percent(shares[label])}")
 
 # %% [markdown] lang="es"
 # Guárdalo donde quieras, y vuelve a cargarlo. ¿Es el mismo modelo que se examinó? Clasificamos con la copia las 32
@@ -829,8 +854,9 @@ my_folder = tempfile.mkdtemp()  # or any folder of yours
 classifier.save_pretrained(my_folder, save_embedding_layers=False)
 copy = load_classifier(my_folder)
 
-some = list(load_splits(experiment).test["text"].head(32))
-batch = my_tokenizer(some, padding=True, truncation=True, return_tensors="pt")
+some = [list(test[name].head(32)) for name in columns]
+limit = {"truncation": True, "max_length": experiment.max_length}
+batch = my_tokenizer(*some, padding=True, return_tensors="pt", **limit)
 with torch.no_grad():
     again = copy(**batch).logits.argmax(dim=1).tolist()
 differing = sum(a != b for a, b in zip(again, lora.predictions[:32], strict=True))
@@ -839,8 +865,8 @@ assert differing <= (0 if detect().kind == "cpu" else 1)
 # %% [markdown] lang="es"
 # ## Qué puedes afirmar ya, y con qué pruebas
 #
-# - La pérdida empieza cerca de $\ln 2$, como debe; `run` da, paso a paso, las mismas pérdidas que `Trainer` a la vista,
-#   también si se interrumpe.
+# - La pérdida empieza cerca de $\ln k$, si hay $k$ clases, como debe; `run` da, paso a paso, las mismas pérdidas que
+#   `Trainer` a la vista, también si se interrumpe.
 # - Cada método pide su propia tasa, y se elige en validación. Con la del otro, la comparación no vale.
 # - Una nota lleva dentro dos suertes: la del examen (lección 1) y la del entrenamiento.
 # - Cuánto cambia la perplejidad con don Quijote lo dice la celda; que la respuesta sea buena solo se ve leyendo.
@@ -851,8 +877,8 @@ assert differing <= (0 if detect().kind == "cpu" else 1)
 # %% [markdown] lang="en"
 # ## What you may now claim, and on what evidence
 #
-# - The loss starts near $\ln 2$, as it should; `run` gives, step by step, the same losses as `Trainer` in plain sight,
-#   even when interrupted.
+# - The loss starts near $\ln k$, for $k$ classes, as it should; `run` gives, step by step, the same losses as `Trainer`
+#   in plain sight, even when interrupted.
 # - Each method asks for a rate of its own, and it is chosen on validation. At the other's, the comparison is void.
 # - A score holds two kinds of luck: exam luck (lesson 1) and training luck.
 # - How far the perplexity on Don Quixote changes, the cell says; whether an answer is good shows only in the reading.
@@ -865,22 +891,22 @@ assert differing <= (0 if detect().kind == "cpu" else 1)
 #
 # Escribe tu respuesta en lugar de `...` o de `None` y ejecuta la celda: `check` te dice si es correcta y, si no, qué
 # error has cometido. Puedes intentarlo tantas veces como quieras. Antes de calcular, haz la predicción que pide cada
-# ejercicio, aunque sea a ojo. Todos se hacen con los modelos y los datos de tu perfil. Los que entrenan dicen cuántos
-# entrenamientos son; `run` carga los que ya estén hechos.
+# ejercicio, aunque sea a ojo. Si no dicen otra cosa, se hacen con los modelos y los datos de tu perfil. Los que
+# entrenan dicen cuántos entrenamientos son; `run` carga los que ya estén hechos.
 
 # %% [markdown] lang="en"
 # ## Exercises
 #
 # Write your answer in place of `...` or `None` and run the cell: `check` tells you whether it is right and, if not,
 # which mistake you have made. Try as often as you like. Before you compute, make the prediction that each exercise asks
-# for, if only by eye. All of them work with your profile's models and data. Those that train say how many runs it
-# takes; `run` loads the ones already done.
+# for, if only by eye. Unless they say otherwise, they work with your profile's models and data. Those that train say
+# how many runs it takes; `run` loads the ones already done.
 
 # %% [markdown] lang="es"
 # ### Tres clases
 #
-# A «favorable» y «desfavorable» les añades una tercera clase: «ni una cosa ni la otra». La base es la misma, con una
-# cabeza nueva de tres salidas. ¿Cuánto valdrá, más o menos, la pérdida antes del primer paso, en nats?
+# A dos clases, «favorable» y «desfavorable», les añades una tercera: «ni una cosa ni la otra». La base es la misma, con
+# una cabeza nueva de tres salidas. ¿Cuánto valdrá, más o menos, la pérdida antes del primer paso, en nats?
 #
 # **Predice.** ¿Será mayor o menor que con dos clases? Quien sabe por dónde tiene que empezar la pérdida descubre un
 # montaje equivocado antes de gastar en él una hora de GPU.
@@ -888,8 +914,8 @@ assert differing <= (0 if detect().kind == "cpu" else 1)
 # %% [markdown] lang="en"
 # ### Three classes
 #
-# To “favourable” and “unfavourable” you add a third class: “neither”. The base is the same, with a fresh head of three
-# outputs. About how large will the loss be before the first step, in nats?
+# To two classes, “favourable” and “unfavourable”, you add a third: “neither”. The base is the same, with a fresh head
+# of three outputs. About how large will the loss be before the first step, in nats?
 #
 # **Predict.** Larger or smaller than with two classes? Whoever knows where the loss has to start finds a faulty set-up
 # before spending an hour of GPU time on it.
@@ -1082,7 +1108,7 @@ from loralab.lessons import metric_of
 
 DATASETS = ["amazon-reviews", "film-pairs", "tweets"]
 SIZES = {"train_size": 1000, "validation_size": 200, "test_size": 300}
-if profile.name == "smoke":
+if profile.settings["test_size"] < 100:  # a profile for tests, or few rows
     SIZES = {"train_size": 64, "validation_size": 32, "test_size": 64}
 
 results = None  # {dataset: (LoRA's result, the majority's)}

@@ -84,14 +84,14 @@ from peft import LoraConfig, get_peft_model
 from transformers import DataCollatorWithPadding
 
 from loralab import detect, load_splits
-from loralab.train import encode, load_base, load_tokenizer, target_modules
+from loralab.train import encode, load_for, load_tokenizer, target_modules
 
 experiment = profile.experiment("lora")
 tokenizer = load_tokenizer(experiment.model)
 some = load_splits(experiment).train.head(8)
 rows = encode(some, tokenizer, experiment.max_length).dataset
 batch = DataCollatorWithPadding(tokenizer)(list(rows)).to(detect().kind)
-untouched = load_base(experiment.model, seed=0)
+untouched = load_for(experiment)
 names = target_modules(untouched, "default")
 
 
@@ -130,10 +130,10 @@ scale_rules(ranks, falls)
 # lleva el factor $s = \alpha / r$, y hay $r$ por fila. En total, en proporción a $s \cdot r = \alpha$. Con $\alpha$
 # fija, por tanto, el rango no cambia el tamaño del primer paso, salvo el azar de $A$: si los rangos acaban distintos,
 # no será porque unos dieran pasos mayores al empezar. Con las otras reglas, subir el rango es también, en ese primer
-# paso, subir la tasa a escondidas. Eso no hace neutral a $\alpha$ fija: a lo largo del entrenamiento, el factor
-# $\alpha / r$ puede frenar los rangos altos (es lo que defiende Kalajdzievski), así que lo que veamos vale para esta
-# regla. Aquí **$\alpha$ es fija**, y lo dirá el título de la figura que compara los rangos. La tasa tampoco cambia: se
-# eligió con $r = 8$, y eso puede favorecerlo.
+# paso, subir la tasa a escondidas. Eso no hace neutral a $\alpha$ fija: a lo largo del entrenamiento, el factor $\alpha
+# / r$ puede frenar los rangos altos (es lo que defiende Kalajdzievski), así que lo que veamos vale para esta regla.
+# Aquí **$\alpha$ es fija**, y lo dirá el título de la figura que compara los rangos. La tasa tampoco cambia: la del
+# perfil `cpu` se eligió con $r = 8$ y los datos del curso, y eso puede favorecer a ese rango.
 
 # %% [markdown] lang="en"
 # Why? At AdamW's first step both averages come from the same gradient and their quotient is ±1: each number of $B$
@@ -144,7 +144,7 @@ scale_rules(ranks, falls)
 # also raises the rate, in that first step, by the back door. That does not make fixed $\alpha$ neutral: over a whole
 # training run, the factor $\alpha / r$ may hold high ranks back (as Kalajdzievski argues), so what we see holds for
 # this rule. Here **$\alpha$ is fixed**, and the title of the figure that compares the ranks will say so. The rate does
-# not change either: it was chosen at $r = 8$, which may favour it.
+# not change either: the `cpu` profile's was chosen at $r = 8$ on the course's data, which may favour that rank.
 
 # %% [markdown] lang="es"
 # ## Entrenar cada rango
@@ -349,19 +349,20 @@ print(percent(caught), "·", percent(naive))
 # %% [markdown] lang="es"
 # ## El veredicto
 #
-# Comparamos cada rango con $r = 8$ **por pares**: misma semilla, mismas frases. Solo cuentan las frases en las que uno
-# acierta y el otro falla, y eso afina más que mirar si dos barras se tocan. El ± reúne las dos suertes, la del examen y
-# la del entrenamiento (la lección 6 explica cómo). Y como miramos varias veces, a cada mirada le pedimos más: con dos
-# comparaciones, el intervalo de cada una es del 97,5 %, para que entre las dos se equivoquen como mucho un 5 % de las
-# veces (corrección de Bonferroni).
+# Comparamos cada rango con el del perfil (8, en los del curso) **por pares**: misma semilla, mismas frases. Solo
+# cuentan las frases en las que uno acierta y el otro falla, y eso afina más que mirar si dos barras se tocan. El ±
+# reúne la suerte del examen y, si hay varias semillas, la del entrenamiento (la lección 6 explica cómo). Y como miramos
+# varias veces, a cada mirada le pedimos más: con dos comparaciones, el intervalo de cada una es del 97,5 %, para que
+# entre las dos se equivoquen como mucho un 5 % de las veces (corrección de Bonferroni).
 
 # %% [markdown] lang="en"
 # ## The verdict
 #
-# We compare each rank with $r = 8$ **in pairs**: same seed, same sentences. Only the sentences that one gets right and
-# the other wrong count, which is sharper than checking whether two bars touch. The ± joins exam luck and training luck
-# (lesson 6 explains how). And as we look several times, we ask more of each look: with two comparisons, each one's
-# interval is at 97.5%, so that both together err 5% of the time at most (Bonferroni's correction).
+# We compare each rank with the profile's (8, in the course's) **in pairs**: same seed, same sentences. Only the
+# sentences that one gets right and the other wrong count, which is sharper than checking whether two bars touch. The ±
+# has exam luck in it and, if there are several seeds, training luck (lesson 6 explains how). And as we look several
+# times, we ask more of each look: with two comparisons, each one's interval is at 97.5%, so that both together err 5%
+# of the time at most (Bonferroni's correction).
 
 # %%
 from IPython.display import Markdown
@@ -372,14 +373,14 @@ groups = {
     rank: [r for r in results if r.experiment.rank == rank] for rank in profile.ranks
 }
 base = groups.pop(experiment.rank)
-level = 1 - 0.05 / len(groups)
+level = 1 - 0.05 / max(1, len(groups))
 lines = [compare(group, base, level) for group in groups.values()]
 Markdown("\n".join(f"- {line}" for line in lines))
 
 # %% [markdown] lang="es"
 # «No se puede decir» no significa «son iguales»: significa que este examen, con estas semillas, no basta para
-# distinguirlos. Y este ± no es el de la tabla: es de una diferencia, pide el 97,5 % y cuenta también la suerte de los
-# entrenamientos.
+# distinguirlos. Y este ± no es el de la tabla: es de una diferencia, pide más (el 97,5 %, con dos comparaciones) y, si
+# hay varias semillas, cuenta también la suerte de los entrenamientos.
 #
 # ## Lo que dice el estudio
 #
@@ -393,7 +394,8 @@ Markdown("\n".join(f"- {line}" for line in lines))
 
 # %% [markdown] lang="en"
 # “Cannot tell” does not mean “they are equal”: it means that this exam, with these seeds, is not enough to tell them
-# apart. And this ± is not the table's: it belongs to a difference, asks for 97.5%, and counts the luck of the runs too.
+# apart. And this ± is not the table's: it belongs to a difference, asks for more (97.5%, with two comparisons) and, if
+# there are several seeds, counts the luck of the runs too.
 #
 # ## What the study says
 #
@@ -684,16 +686,16 @@ comparison_table(spoken).drop(message("other_loss"))
 #
 # Escribe tu respuesta en lugar de `None` y ejecuta la celda: `check` te dice si es correcta y, si no, qué error has
 # cometido. Puedes intentarlo tantas veces como quieras. Antes de calcular, haz la predicción que pide cada ejercicio,
-# aunque sea a ojo. Todos se hacen con los modelos y los datos de tu perfil. Los que entrenan dicen cuántos
-# entrenamientos son; `run_all` carga los que ya estén hechos.
+# aunque sea a ojo. Si no dicen otra cosa, se hacen con los modelos y los datos de tu perfil. Los que entrenan dicen
+# cuántos entrenamientos son; `run_all` carga los que ya estén hechos.
 
 # %% [markdown] lang="en"
 # ## Exercises
 #
 # Write your answer in place of `None` and run the cell: `check` tells you whether it is right and, if not, which
 # mistake you have made. Try as often as you like. Before you compute, make the prediction that each exercise asks for,
-# if only by eye. All of them work with your profile's models and data. Those that train say how many runs it takes;
-# `run_all` loads the ones already done.
+# if only by eye. Unless they say otherwise, they work with your profile's models and data. Those that train say how
+# many runs it takes; `run_all` loads the ones already done.
 
 # %% [markdown] lang="es"
 # ### Los rangos, con la otra regla
@@ -824,10 +826,9 @@ gap = None  # (low, high), points
 outcome = None  # "better", "worse" or "cannot tell"
 ### BEGIN SOLUTION
 base = models.load_base(profile.experiment("lora").model, seed=0)
-names = {
-    "bert": ("query", "key", "value", "attention.output.dense"),
-    "distilbert": ("q_lin", "k_lin", "v_lin", "out_lin"),
-}[base.config.model_type]
+names = ("query", "key", "value", "attention.output.dense")  # a BERT's, a RoBERTa's
+if base.config.model_type == "distilbert":
+    names = ("q_lin", "k_lin", "v_lin", "out_lin")
 
 
 def seeded(**changes):

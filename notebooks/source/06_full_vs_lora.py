@@ -156,13 +156,13 @@ comparison_panel(full, lora, compare(full, lora))
 
 # %% [markdown] lang="es"
 # Los puntos negros son las semillas (donde solo se ve uno, están unos encima de otros). El ± de la tabla solo cuenta la
-# suerte del examen; el del título, las dos. Vamos a ver de dónde sale.
+# suerte del examen; el del título, si hay varias semillas, las dos suertes. Vamos a ver de dónde sale.
 #
 # ## El mismo examen, frase a frase
 
 # %% [markdown] lang="en"
 # The black dots are the seeds (where you see only one, they lie on top of each other). The ± of the table counts exam
-# luck only; that of the title, both kinds. Let us see where it comes from.
+# luck only; that of the title, if there are several seeds, both kinds of luck. Let us see where it comes from.
 #
 # ## The same exam, sentence by sentence
 
@@ -178,18 +178,19 @@ def apart(a, b):
     return np.not_equal(a.predictions, b.predictions).mean()
 
 
-d = apart(full[0], lora[0])
-guess_apart.compare(100 * d, seeds=percent(apart(lora[0], lora[1])))
+between = percent(apart(lora[0], lora[1])) if len(lora) > 1 else "–"
+guess_apart.compare(100 * apart(full[0], lora[0]), seeds=between)
 names = [message("short_full"), message("lora")]
 who_is_right(full[0], lora[0], names)
 
 # %% [markdown] lang="es"
-# Solo esas frases mueven la diferencia: en las demás, los dos aciertan o los dos fallan. La diferencia de exactitud es
-# exactamente (las que solo acierta el completo − las que solo acierta LoRA) / $n$.
+# Solo las frases en las que uno acierta y el otro falla mueven la diferencia: en las demás, los dos aciertan o los dos
+# fallan. La diferencia de exactitud es exactamente (las que solo acierta el completo − las que solo acierta LoRA) /
+# $n$.
 
 # %% [markdown] lang="en"
-# Only those sentences move the difference: on the others, both are right or both wrong. The difference in accuracy is
-# exactly (those that only full gets right − those that only LoRA does) / $n$.
+# Only the sentences that one gets right and the other wrong move the difference: on the others, both are right or both
+# wrong. The difference in accuracy is exactly (those that only full gets right − those that only LoRA does) / $n$.
 
 # %%
 truth = np.array(full[0].labels)
@@ -200,20 +201,20 @@ assert abs(gap - (only_full - only_lora) / len(truth)) < 1e-12
 print(only_full, "−", only_lora, "→", number(100 * gap, 2), message("unit_points"))
 
 # %% [markdown] lang="es"
-# ¿Cuántas frases harían falta? Si los dos métodos fueran iguales y se contradijeran en una proporción $d$ de las
-# frases, en el 90 % de los exámenes la diferencia medida no se apartaría de cero más de $1{,}645\sqrt{d/n}$. Si eso
-# supera el margen, un solo entrenamiento de cada uno no puede demostrar que son equivalentes, sea cual sea la verdad.
-# Si no lo supera (<), tampoco hay garantía: falta la suerte del entrenamiento, y cuanto más cerca del margen esté la
-# diferencia verdadera, más frases hacen falta.
+# ¿Cuántas frases harían falta? Si los dos métodos fueran iguales y en una proporción $d$ de las frases acertara solo
+# uno, en el 90 % de los exámenes la diferencia medida no se apartaría de cero más de $1{,}645\sqrt{d/n}$. Si eso supera
+# el margen, un solo entrenamiento de cada uno no puede demostrar que son equivalentes, sea cual sea la verdad. Si no lo
+# supera (<), tampoco hay garantía: falta la suerte del entrenamiento, y cuanto más cerca del margen esté la diferencia
+# verdadera, más frases hacen falta.
 
 # %% [markdown] lang="en"
-# How many sentences would it take? If both methods were equal and contradicted each other on a share $d$ of the
-# sentences, in 90% of exams the measured difference would lie within $1.645\sqrt{d/n}$ of zero. If that exceeds the
-# margin, a single run of each cannot show that they are equivalent, whatever the truth. If it does not (<), there is
-# still no guarantee: training luck is missing, and the closer the true difference is to the margin, the more sentences
-# it takes.
+# How many sentences would it take? If both methods were equal and only one were right on a share $d$ of the sentences,
+# in 90% of exams the measured difference would lie within $1.645\sqrt{d/n}$ of zero. If that exceeds the margin, a
+# single run of each cannot show that they are equivalent, whatever the truth. If it does not (<), there is still no
+# guarantee: training luck is missing, and the closer the true difference is to the margin, the more sentences it takes.
 
 # %%
+d = (full_right != lora_right).mean()
 for n in sorted({500, 2000, len(truth), 25_000}):
     reach = 1.645 * (d / n) ** 0.5
     sign = "<" if reach < margin else "≥"
@@ -296,20 +297,20 @@ from loralab.show import difference, margin_verdict, ruler
 ruler(difference(full, lora), margin, margin_verdict(full, lora, margin))
 
 # %% [markdown] lang="es"
-# ¿Y si las tres semillas caen del mismo lado? Con dos métodos iguales pasaría al menos una de cada cuatro veces
-# ($2 / 2^3$), y más, porque las tres hacen el mismo examen. Es un indicio, no una prueba.
+# ¿Y si todas las semillas caen del mismo lado? Con tres, y dos métodos iguales, pasaría al menos una de cada cuatro
+# veces ($2 / 2^3$), y más, porque todas hacen el mismo examen. Es un indicio, no una prueba.
 #
-# **Rómpelo.** ¿Y si solo hubiéramos entrenado una semilla de cada uno? Estos son los estudios que podríamos haber
-# publicado, uno por semilla. Si no dicen lo mismo, lo que se publica depende de la semilla. El ± de cada uno está bien
-# calculado, pero responde a otra pregunta: cuál de estos dos modelos acierta más, no cuál de los dos métodos.
+# **Rómpelo.** ¿Y si solo hubiera una semilla de cada uno? Estos son los estudios que podríamos haber publicado, uno por
+# semilla. Si no dicen lo mismo, lo que se publica depende de la semilla. El ± de cada uno está bien calculado, pero
+# responde a otra pregunta: cuál de estos dos modelos acierta más, no cuál de los dos métodos.
 
 # %% [markdown] lang="en"
-# And if all three seeds fall on one side? With two equal methods that would happen at least once in four ($2 / 2^3$),
-# and more often, because all three sit the same exam. It is a hint, not a proof.
+# And if all seeds fall on one side? With three, and two equal methods, that would happen at least once in four ($2 /
+# 2^3$), and more often, because all sit the same exam. It is a hint, not a proof.
 #
-# **Break it.** And if we had trained a single seed of each? These are the studies that we could have published, one per
-# seed. If they do not say the same, what gets published depends on the seed. The ± of each is worked out correctly, but
-# answers another question: which of these two models is better, not which of the two methods.
+# **Break it.** And with a single seed of each? These are the studies that we could have published, one per seed. If
+# they do not say the same, what gets published depends on the seed. The ± of each is worked out correctly, but answers
+# another question: which of these two models is better, not which of the two methods.
 
 # %%
 from IPython.display import Markdown
@@ -421,7 +422,7 @@ from loralab.train import (
     apply_method,
     batches_by_length,
     encode,
-    load_base,
+    load_for,
     load_tokenizer,
 )
 
@@ -439,7 +440,7 @@ class Racer:
 
     def __init__(self, method):
         chosen = profile.experiment(method)
-        model = apply_method(load_base(chosen.model, chosen.seed), chosen)
+        model = apply_method(load_for(chosen), chosen)
         self.model = model.to(detect().kind).train()
         trained = [p for p in model.parameters() if p.requires_grad]
         rate = chosen.learning_rate
@@ -560,8 +561,9 @@ pd.DataFrame([static, rest, peaks], index=parts, columns=names).round(0).astype(
 from loralab import detect
 from loralab.memory import crossover, peaks
 
-batches, lengths = (1, 4, 16, 64), (64, 128, 256, 512)
-encoder = profile.experiment("lora", model="distilbert-base-uncased", precision="fp32")
+batches, lengths = (1, 8, 64), (64, 256, 512)
+usual = {"precision": "fp32", "target_modules": "default", "dropout": 0.0}
+encoder = profile.experiment("lora", model="distilbert-base-uncased", **usual)
 everywhere = encoder.but(target_modules="all-linear", dropout=0.1)
 
 
@@ -583,44 +585,52 @@ crossover(peak_map(encoder.but(method="full")), adapters, batches, lengths)
 # pesos y promedios, y el ahorro es grande; con muchos o largos, las activaciones. Así que «LoRA ahorra un 50 % de
 # memoria» no dice bastante: falta decir con qué lote, con qué longitud y en qué capas.
 #
-# ## Pruébalo tú: tu propia crítica
+# ## Pruébalo tú: tus propias frases
 #
-# Escribe una crítica en inglés y mira qué contestan la base (con su cabeza al azar, que no sabe nada), el completo y
-# LoRA.
+# Mira qué contestan a tres frases del test la base (con su cabeza al azar, que no sabe nada), el completo y LoRA, y con
+# qué probabilidad. Cámbialas por otras tuyas, como las que han leído (las críticas del curso están en inglés).
 
 # %% [markdown] lang="en"
 # Each cell is what is saved against full fine-tuning; where it is negative, LoRA takes more. With few, short texts
 # weights and averages dominate, and much is saved; with many or long ones, activations do. So “LoRA saves 50% of the
 # memory” does not say enough: it does not say with which batch, which length and on which layers.
 #
-# ## Try it yourself: your own review
+# ## Try it yourself: your own sentences
 #
-# Write a review and see what the base (with its random head, which knows nothing), full fine-tuning and LoRA answer.
+# See what the base (with its random head, which knows nothing), full fine-tuning and LoRA answer to three sentences of
+# the test, and with what probability. Change them for some of yours, like those that they have read (the course's
+# reviews are in English).
 
 # %%
 from loralab import run_folder
-from loralab.lessons import predict_texts
+from loralab.data import label_names
 from loralab.train import load_trained
 
-my_reviews = [
-    "A warm, funny film with a wonderful cast.",
-    "Two hours that nobody will give me back.",
-    "I wanted to hate it, and then I watched it twice.",
-]
-my_reviews = [my_reviews] if isinstance(my_reviews, str) else my_reviews
-models = {message("not_tuned"): load_base(experiment.model, seed=0)}
+my_texts = list(test["text"].head(3))  # or a list of yours
+
+classes = label_names(experiment.dataset)
+models = {message("not_tuned"): load_for(experiment)}
 for name, result in zip(names, (full[0], lora[0]), strict=True):
-    models[name] = load_trained(result.experiment, run_folder(result.experiment))
+    folder = run_folder(result.experiment)
+    if any((folder / kept).exists() for kept in ("adapter", "model.safetensors")):
+        models[name] = load_trained(result.experiment, folder)
+    else:
+        print(message("not_kept", name=name))
+limit = {"truncation": True, "max_length": experiment.max_length}
+mine = tokenizer(my_texts, padding=True, return_tensors="pt", **limit)
 
 
-def favourable(model, texts):
-    """The probability of “favourable” for each text."""
-    logits = predict_texts(model, tokenizer, texts, experiment.max_length)
-    return torch.softmax(logits, dim=1)[:, 1].tolist()
+@torch.no_grad()
+def opinion(model):
+    """The class that a model gives each text, and how probable it holds it."""
+    shares, best = torch.softmax(model.eval()(**mine).logits, dim=1).max(dim=1)
+    pairs = zip(shares.tolist(), best.tolist(), strict=True)
+    return [f"{classes[label]}, {percent(share)}" for share, label in pairs]
 
 
-opinions = {name: favourable(model, my_reviews) for name, model in models.items()}
-pd.DataFrame(opinions, index=my_reviews).map(percent)
+pd.set_option("display.max_colwidth", None)
+opinions = {name: opinion(model) for name, model in models.items()}
+pd.DataFrame(opinions, index=my_texts)
 
 # %% [markdown] lang="es"
 # ## Pruébalo tú: en qué se contradicen
@@ -638,21 +648,22 @@ pd.DataFrame(opinions, index=my_reviews).map(percent)
 side = "only_full"
 which = {"only_full": full_right & ~lora_right, "only_lora": lora_right & ~full_right}
 assert side in which, list(which)
-pd.set_option("display.max_colwidth", None)
 chosen = test[which[side]].head(6).reset_index(drop=True)
+chosen["label"] = [classes[label] for label in chosen["label"]]
 for name, result in zip(names, (full[0], lora[0]), strict=True):
-    chosen[name] = np.array(result.predictions)[which[side]][:6]
+    said = np.array(result.predictions)[which[side]][:6]
+    chosen[name] = [classes[label] for label in said]
 chosen
 
 # %% [markdown] lang="es"
 # ## La otra tarea: don Quijote
 #
-# Ahora el modelo que escribe, con un margen propio, también fijado antes, que la figura sombrea: un margen de $m$ nats
-# por *token* es, en perplejidad, un factor $e^m$. Ojo al signo: en la pérdida, menos es mejor, así que a la derecha del
-# cero gana LoRA. Todo lo anterior vale: cada método con su tasa, los mismos lotes, por pares. También aquí hay un
-# estudio, con 64 preguntas de test y tres semillas, y el título es su veredicto; antes de sacar el tuyo, mira cuántas
-# semillas trae tu perfil. Y el examen son pocas preguntas, de pocos temas: el ± las toma por independientes, así que
-# con otros temas la diferencia podría moverse más.
+# Ahora el modelo que escribe, con un margen propio, también fijado antes (la figura sombrea el del estudio): un margen
+# de $m$ nats por *token* es, en perplejidad, un factor $e^m$. Ojo al signo: en la pérdida, menos es mejor, así que a la
+# derecha del cero gana LoRA. Todo lo anterior vale: cada método con su tasa, los mismos lotes, por pares. También aquí
+# hay un estudio, con 64 preguntas de test y tres semillas, y el título es su veredicto; antes de sacar el tuyo, mira
+# cuántas semillas trae tu perfil. Y el examen del curso son pocas preguntas, de pocos temas: el ± las toma por
+# independientes, así que con otros temas la diferencia podría moverse más.
 #
 # Una apuesta más, sobre lo que se olvida. La tabla lleva una fila con la pérdida en **editoriales de prensa**: frases
 # sueltas, sin plantilla, con las que nada se ha entrenado en el curso. ¿Cuánto subirá en LoRA respecto a la base?
@@ -660,12 +671,12 @@ chosen
 # %% [markdown] lang="en"
 # ## The other task: Don Quixote
 #
-# Now the model that writes, with a margin of its own, fixed beforehand too, which the figure shades: a margin of $m$
-# nats per token is, in perplexity, a factor of $e^m$. Mind the sign: in a loss, less is better, so to the right of zero
-# LoRA wins. All of the above holds: each method at its own rate, the same batches, in pairs. Here too there is a study,
-# with 64 test questions and three seeds, and the title is its verdict; before you draw your own, see how many seeds
-# your profile has. And the exam is a few questions on a few topics: the ± takes them as independent, so with other
-# topics the difference might move further.
+# Now the model that writes, with a margin of its own, fixed beforehand too (the figure shades the study's): a margin of
+# $m$ nats per token is, in perplexity, a factor of $e^m$. Mind the sign: in a loss, less is better, so to the right of
+# zero LoRA wins. All of the above holds: each method at its own rate, the same batches, in pairs. Here too there is a
+# study, with 64 test questions and three seeds, and the title is its verdict; before you draw your own, see how many
+# seeds your profile has. And the course's exam is a few questions on a few topics: the ± takes them as independent, so
+# with other topics the difference might move further.
 #
 # One more bet, on what is forgotten. The table has a row with the loss on **newspaper editorials**: bare sentences,
 # without a template, which nothing in the course was trained on. How far will it rise for LoRA, compared with the base?
@@ -687,16 +698,16 @@ two_rulers((full_voice, lora_voice), persona_study)
 # %% [markdown] lang="es"
 # ## Lo que se olvida
 #
-# Enseñar una voz puede estropear lo demás, y la fila de los editoriales lo mide. Son pocas frases y no lleva ±: no te
-# fíes de un cambio pequeño. La figura pone las dos pérdidas frente a frente: hacia la izquierda se gana voz, hacia
-# arriba se olvida inglés.
+# Enseñar a contestar así puede estropear lo demás, y la fila de los editoriales lo mide. Son pocas frases y no lleva ±:
+# no te fíes de un cambio pequeño. La figura pone las dos pérdidas frente a frente: hacia la izquierda se aprenden las
+# respuestas; hacia arriba se olvida inglés, que es la lengua de los editoriales.
 
 # %% [markdown] lang="en"
 # ## What is forgotten
 #
-# Teaching a voice can spoil the rest, and the row of the editorials measures it. They are few sentences and there is no
-# ±: do not trust a small change. The figure sets the two losses against each other: to the left, voice is gained;
-# upwards, English is forgotten.
+# Teaching to answer like this can spoil the rest, and the row of the editorials measures it. They are few sentences and
+# there is no ±: do not trust a small change. The figure sets the two losses against each other: to the left, the
+# answers are learnt; upwards, English is forgotten, which is the editorials' language.
 
 # %%
 from loralab.show import forgetting, gained_and_forgotten
@@ -714,19 +725,19 @@ gained_and_forgotten(base, [*lora_voice, *full_voice])
 # ## ¿Quién ha contestado?
 #
 # Una medida que no está en ninguna tabla: ¿los distingues leyendo? Cada fila es una de las últimas preguntas del test
-# (las primeras ya las viste en la lección 4), y las columnas A y B son el completo y LoRA en un orden sorteado. Escribe
-# en `my_guess` qué columna crees que es LoRA, una letra por fila (por ejemplo, `"ABBA…"`). Acertar 9 o más de 10 al
-# azar pasa más o menos una de cada cien veces. La celda que sigue te corrige, y enseña lo que contestan todos a las
-# primeras preguntas.
+# (las diez primeras las viste en la lección 4; si hay menos de veinte, algunas se repiten), y las columnas A y B son el
+# completo y LoRA en un orden sorteado. Escribe en `my_guess` qué columna crees que es LoRA, una letra por fila (por
+# ejemplo, `"ABBA…"`). Acertar 9 o más de 10 al azar pasa más o menos una de cada cien veces. La celda que sigue te
+# corrige, y enseña lo que contestan todos a las primeras preguntas.
 
 # %% [markdown] lang="en"
 # ## Who answered?
 #
 # A measure that is in no table: can you tell them apart by reading? Each row is one of the test's last questions (you
-# saw the first in lesson 4), and columns A and B are full fine-tuning and LoRA in an order drawn by lot. Write in
-# `my_guess` which column you think is LoRA, one letter per row (`"ABBA…"`, say). Getting 9 or more of 10 right by
-# chance happens about once in a hundred tries. The next cell marks your answer, and shows what all of them answer to
-# the first questions.
+# saw the first ten in lesson 4; if there are fewer than twenty, some come again), and columns A and B are full
+# fine-tuning and LoRA in an order drawn by lot. Write in `my_guess` which column you think is LoRA, one letter per row
+# (`"ABBA…"`, say). Getting 9 or more of 10 right by chance happens about once in a hundred tries. The next cell marks
+# your answer, and shows what all of them answer to the first questions.
 
 # %%
 last = range(len(base.questions))[-10:]
@@ -777,26 +788,28 @@ from peft import PeftModel
 from loralab import run
 from loralab.train import conversation, generate, load_for, prompt_ids
 
-voices = {"quixote": lora_voice[0].experiment, "sancho": persona.variant("second")}
-run(voices["sancho"])
+voices = {"first": lora_voice[0].experiment, "second": persona.variant("second")}
+if voices["second"].rank == voices["first"].rank:  # the sum below is of two ranks
+    voices["second"] = persona.variant("second", rank=2 * voices["first"].rank)
+run(voices["second"])
 folders = {name: str(run_folder(e) / "adapter") for name, e in voices.items()}
-chat = load_tokenizer(voices["quixote"].model)
+chat = load_tokenizer(voices["first"].model)
 instructions = {
     name: load_splits(e).train["instruction"].iloc[0] for name, e in voices.items()
 }
 
 
-loaded = load_for(voices["quixote"]).to(detect().kind)
+loaded = load_for(voices["first"]).to(detect().kind)
 
 
 def unadapted():
     return deepcopy(loaded)
 
 
-duo = PeftModel.from_pretrained(unadapted(), folders["quixote"], adapter_name="quixote")
-duo.load_adapter(folders["sancho"], adapter_name="sancho")
+duo = PeftModel.from_pretrained(unadapted(), folders["first"], adapter_name="first")
+duo.load_adapter(folders["second"], adapter_name="second")
 question = base.questions[0]
-turns = conversation(chat, instructions["quixote"], question)
+turns = conversation(chat, instructions["first"], question)
 prompt = torch.tensor([prompt_ids(chat, turns)], device=detect().kind)
 
 
@@ -807,7 +820,7 @@ def next_logits(model):
 
 
 near = (
-    1e-4 if voices["quixote"].weights == "fp32" else 0.5
+    1e-4 if voices["first"].weights == "fp32" else 0.5
 )  # logits in 16 bits are coarse
 
 
@@ -860,13 +873,9 @@ from pathlib import Path
 duo.add_weighted_adapter(
     list(voices), [1.0, 1.0], adapter_name="both", combination_type="cat"
 )
-layer = next(
-    module
-    for name, module in duo.named_modules()
-    if name.endswith("0.self_attn.q_proj") and hasattr(module, "lora_A")
-)
-updates = {name: layer.get_delta_weight(name) for name in ("quixote", "sancho", "both")}
-summed = updates["quixote"] + updates["sancho"]
+layer = next(module for module in duo.modules() if hasattr(module, "lora_A"))
+updates = {name: layer.get_delta_weight(name) for name in ("first", "second", "both")}
+summed = updates["first"] + updates["second"]
 assert torch.allclose(updates["both"], summed, atol=1e-5)
 print(layer.r)
 try:
@@ -883,9 +892,9 @@ duo.save_pretrained(folder, selected_adapters=["both"], save_embedding_layers=Fa
 reloaded = PeftModel.from_pretrained(unadapted(), str(Path(folder) / "both"))
 assert torch.allclose(next_logits(reloaded), next_logits(duo), atol=near)
 
-merged = alone("quixote").merge_and_unload(safe_merge=True)
+merged = alone("first").merge_and_unload(safe_merge=True)
 assert not any("lora_" in name for name, _ in merged.named_modules())
-assert torch.allclose(next_logits(merged), by_itself["quixote"], atol=10 * near)
+assert torch.allclose(next_logits(merged), by_itself["first"], atol=10 * near)
 
 # %% [markdown] lang="es"
 # ## Cuando el completo no cabe
@@ -1193,16 +1202,16 @@ provenance_table([*results, *answers])
 #
 # Escribe tu respuesta en lugar de `...` o de `None` y ejecuta la celda: `check` te dice si es correcta y, si no, qué
 # error has cometido. Puedes intentarlo tantas veces como quieras. Antes de calcular, haz la predicción que pide cada
-# ejercicio, aunque sea a ojo. Todos se hacen con los modelos y los datos de tu perfil. El que entrena dice cuántos
-# entrenamientos son; `run` carga los que ya estén hechos.
+# ejercicio, aunque sea a ojo. Si no dicen otra cosa, se hacen con los modelos y los datos de tu perfil. El que entrena
+# dice cuántos entrenamientos son; `run` carga los que ya estén hechos.
 
 # %% [markdown] lang="en"
 # ## Exercises
 #
 # Write your answer in place of `...` or `None` and run the cell: `check` tells you whether it is right and, if not,
 # which mistake you have made. Try as often as you like. Before you compute, make the prediction that each exercise asks
-# for, if only by eye. All of them work with your profile's models and data. The one that trains says how many runs it
-# takes; `run` loads the ones already done.
+# for, if only by eye. Unless they say otherwise, they work with your profile's models and data. The one that trains
+# says how many runs it takes; `run` loads the ones already done.
 
 # %% [markdown] lang="es"
 # ### Cuatro veredictos
@@ -1255,9 +1264,9 @@ check("four_verdicts", judge)
 # - `outcome`: con el conjunto grande, el veredicto sobre el completo menos LoRA, con el margen del perfil. Es uno de
 #   los cuatro de `judge`, y puede dártelo `stats.verdict`.
 #
-# Son cuatro entrenamientos. En el perfil `cpu`, el conjunto grande son unas 6000 frases; en el `t4`, unas 24 000
-# críticas enteras. Calcula antes cuánto tardarán, a partir de lo que tardaron los de la lección. Hay un solo
-# entrenamiento de cada, así que el ± no recoge la suerte del entrenamiento.
+# Son cuatro entrenamientos. Con los datos del curso, el conjunto grande son unas 6000 frases en el perfil `cpu` y unas
+# 24 000 críticas enteras en el `t4`. Calcula antes cuánto tardarán, a partir de lo que tardaron los de la lección. Hay
+# un solo entrenamiento de cada, así que el ± no recoge la suerte del entrenamiento.
 #
 # **Predice.** ¿Cuántos puntos ganará cada método? Ojo: con las mismas épocas, más datos son también más pasos, y una
 # parte de la mejora puede venir de ahí.
@@ -1278,9 +1287,9 @@ check("four_verdicts", judge)
 # - `outcome`: with the large set, the verdict on full fine-tuning minus LoRA, with the profile's margin. It is one of
 #   `judge`'s four, and `stats.verdict` can give it to you.
 #
-# It takes four runs. In the `cpu` profile the large set is about 6,000 sentences; in `t4`, about 24,000 whole reviews.
-# Work out beforehand how long they will take, from how long the lesson's took. There is a single run of each, so the ±
-# leaves out training luck.
+# It takes four runs. With the course's data the large set is about 6,000 sentences in the `cpu` profile, and in `t4`
+# about 24,000 whole reviews. Work out beforehand how long they will take, from how long the lesson's took. There is a
+# single run of each, so the ± leaves out training luck.
 #
 # **Predict.** How many points will each method gain? Mind that at the same number of epochs more data also means more
 # steps, and part of the improvement may come from there.
@@ -1289,7 +1298,9 @@ check("four_verdicts", judge)
 from loralab import check, run
 from loralab.show import difference, stats, training_seconds
 
-SIZES = {"small": 1000, "large": "all"}
+size = profile.settings["train_size"]
+few = 1000 if size == "all" or size >= 1000 else size // 2
+SIZES = {"small": few, "large": "all"}
 if profile.name == "smoke":
     SIZES = {"small": 64, "large": 256}
 

@@ -5,10 +5,10 @@ or trains it (train/run.py). A result remembers the data, the weights and the re
 they change. Whoever has read this and those two files has seen how it works. Lessons show each idea in plain
 transformers and peft code first, and then assert that the package gives the same numbers.
 
-At the top stands what all speak: `experiment`, `profiles` (what runs where), `messages` (in each language). Below are
-rooms, each of which imports only from those above it:
+At the top stands what all speak: `experiment`, `profiles` (what runs where), `messages` (in each language), `files`.
+Below are rooms, each of which imports only from those above it:
 
-    data       get text: assets, the hub, files of one's own, film reviews, question-answer pairs, splits
+    data       get text: assets, the hub, what somebody brings, film reviews, question-answer pairs, splits
     train      text to result: tokens, models, methods, metrics, training
     show       result to eye: statistics, tables, sentences, figures
     lessons    what lessons ask: start, predictions, exercises

@@ -1,6 +1,5 @@
 """What could go wrong on this machine, and what to do. Only checks import torch: if one cannot, the others tell."""
 
-import json
 import os
 import re
 import shutil
@@ -14,7 +13,7 @@ from typing import Any
 
 import huggingface_hub  # which loads its parts when they are asked for
 
-from loralab.data.assets import assets, cache_dir, folder_name
+from loralab.data.assets import AssetError, assets, cache_dir, folder_name
 from loralab.experiment import Experiment
 from loralab.messages import gibibytes, message, number
 
@@ -34,10 +33,14 @@ def experiments() -> list[Experiment]:
 
 def to_download() -> dict[str, dict[str, Any]]:
     """The hub's models that the profile needs and that are not in the hub's cache, and its data sets: assets' rows."""
-    names = {name for experiment in experiments() for name in (experiment.model, experiment.dataset)}
-    rows = {name: row for name, row in (assets("model") | assets("dataset")).items() if name in names and "hub" in row}
+    from loralab.data.hub import model_row
+
+    asked, known = experiments(), assets("dataset")  # data of one's own were read when the profile was
+    rows = {e.dataset: known.get(e.dataset, {}) for e in asked} | {e.model: model_row(e.model) for e in asked}
+    rows = {name: {"kind": "model"} | row for name, row in rows.items() if "hub" in row and "place" not in row}
     load = huggingface_hub.try_to_load_from_cache  # a path if it is there; a data set has no such file
-    paths = {name: load(row["hub"], "config.json", revision=row["revision"]) for name, row in rows.items()}
+    # A configuration alone may have been fetched to be counted.
+    paths = {name: load(row["hub"], "tokenizer_config.json", revision=row["revision"]) for name, row in rows.items()}
     return {name: row for name, row in rows.items() if not isinstance(paths[name], str)}
 
 
@@ -48,7 +51,7 @@ def missing() -> list[str]:
 
 
 def trained_bytes() -> dict[Experiment, int]:
-    """What full fine-tuning of each model takes, whatever the batch: 16 bytes a parameter. Nothing is fetched."""
+    """What full fine-tuning of each model takes, whatever the batch: 16 bytes a parameter. No weights are fetched."""
     from loralab.train.models import least_bytes
 
     return {e: ALLOWED if e.model in missing() else least_bytes(e) for e in experiments() if e.method == "full"}
@@ -97,7 +100,7 @@ def check_profile() -> Told:
     try:
         asked = experiments()
         precisions = ", ".join(sorted({resolve(experiment, device).precision for experiment in asked}))
-    except ValueError as error:
+    except (ValueError, AssetError) as error:
         yield "fail", str(error), message("doctor_profile_remedy")
         return
     key = "doctor_precision_cpu" if device.capability is None else "doctor_precision_gpu"
@@ -179,20 +182,17 @@ CHECKS: dict[str, tuple[str, Callable[[], Told]]] = {  # each with the key of it
 }
 
 
-def doctor(as_json: bool) -> int:
-    """Print a line for each finding, or all as JSON; 1 if something failed, else 0."""
-    rows = []
-    with redirect_stdout(sys.stderr):  # what reading the student's own data says is none of the findings
-        for name, (_, check) in CHECKS.items():
-            try:
-                for told in check():
-                    rows.append((name, *told))
-            except Exception as error:  # a check that cannot be carried out does not stop the others
-                rows.append((name, "warn", message("doctor_not_checked", error=error), ""))
-    if as_json:
-        names = ("check", "level", "text", "remedy")
-        print(json.dumps([dict(zip(names, row, strict=True)) for row in rows], ensure_ascii=False, indent=1))
-    else:
-        for name, level, text, remedy in rows:
-            print(f"[{level}] {message(CHECKS[name][0])}: {text} {remedy}".rstrip())
-    return int(any(level == "fail" for _, level, _, _ in rows))
+def doctor() -> int:
+    """Print a line for each finding; 1 if something failed, else 0."""
+    failed = False
+    for title, check in CHECKS.values():
+        lines: list[tuple[str, str, str]] = []
+        try:
+            with redirect_stdout(sys.stderr):  # what reading the student's own data says is none of the findings
+                lines.extend(check())
+        except Exception as error:  # a check that cannot be carried out does not stop the others
+            lines.append(("warn", message("doctor_not_checked", error=error), ""))
+        for level, text, remedy in lines:
+            print(f"[{level}] {message(title)}: {text} {remedy}".rstrip())
+            failed = failed or level == "fail"
+    return int(failed)

@@ -3,14 +3,12 @@
 import hashlib
 import json
 import math
-import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from loralab.files import content_name, write_atomically
 from loralab.messages import message, one_of
 
 # Goes up by one whenever training gives other numbers: results of another recipe are not mixed with new ones.
@@ -21,6 +19,8 @@ SIZES = (
     "train_size", "validation_size", "test_size", "rank", "virtual_tokens", "epochs", "batch_size",
     "gradient_accumulation_steps", "max_length", "max_new_tokens",
 )  # fmt: skip
+KINDS = {**dict.fromkeys(("dataset", "model", "profile"), str), "activation_checkpointing": bool, "examined": bool}
+MOST = {"epochs": 1000}  # more would be counted, batch by batch, before anything is trained
 # What a field is marked with, field(default=…, metadata=LATER), that the published results were made without: at its
 # default it is left out of an experiment's key, so that none of them is set aside for it.
 LATER = {"later": True}
@@ -98,8 +98,9 @@ class Experiment:
     never cut), `warmup_ratio` is a share of all steps, `target_modules` is "default" (what suits the architecture),
     "all-linear", or the names themselves; LoRA's variants read it too, and `rank`, `alpha` and `dropout`.
     `virtual_tokens` is the number of them that prompt and prefix tuning put before each text. An experiment that is not
-    `examined` never sees the test: a sweep looks at validation alone. `dataset` is a name in data/assets.toml, or the
-    path of a CSV or JSONL file.
+    `examined` never sees the test: a sweep looks at validation alone. `dataset` and `model` are names in
+    data/assets.toml, or what somebody brings: a hub's "org/name@revision" or a path (see loralab.data.own,
+    loralab.data.hub.model_row).
     `profile` says where the experiment came from and is no part of its identity.
 
     For generation alone: `weights` is how the base is held in memory ("bf16" and "nf4" only where it stays frozen),
@@ -152,14 +153,20 @@ class Experiment:
             one_of("weights", self.weights, ("fp32",) if self.method == "full" else ("fp32", "bf16"))
         if self.method == "prefix" and self.activation_checkpointing:
             raise ValueError(message("prefix_checkpointing"))
+        for name, kind in KINDS.items():
+            if not isinstance(given := getattr(self, name), kind):
+                raise ValueError(message("not_text" if kind is str else "not_yes_or_no", name=name, given=given))
         if not isinstance(self.target_modules, str):
-            object.__setattr__(self, "target_modules", tuple(self.target_modules))
+            modules = tuple(self.target_modules) if isinstance(self.target_modules, list | tuple) else ()
+            if not modules or not all(isinstance(name, str) for name in modules):
+                raise ValueError(message("not_names", name="target_modules", given=self.target_modules))
+            object.__setattr__(self, "target_modules", modules)
         for name in ("seed", "split_seed", *SIZES):
-            value, least = getattr(self, name), int(name in SIZES)
+            value, least, most = getattr(self, name), int(name in SIZES), MOST.get(name, 2**31)
             if (name, value) in (("train_size", ALL), ("max_length", None)):
                 continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(message("not_an_integer", name=name, given=value, least=least))
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                raise ValueError(message("not_an_integer", name=name, given=value, least=least, most=most))
         for name, lowest, below in NUMBERS:
             given = getattr(self, name)
             if isinstance(given, bool) or not isinstance(given, int | float) or not lowest <= given < below:
@@ -177,8 +184,8 @@ class Experiment:
         return "learning_rate" in self.reads
 
     def identity(self) -> dict[str, Any]:
-        """The fields that can change the outcome of this method, by name; of a file of one's own its `content_name`."""
-        values = asdict(self) | {"dataset": content_name(self.dataset)}
+        """The fields that can change the outcome of this method, by name; of what lies here its `content_name`."""
+        values = asdict(self) | {name: content_name(getattr(self, name)) for name in ("dataset", "model")}
         return {name: value for name, value in values.items() if name in self.reads}
 
     @property
@@ -302,47 +309,5 @@ def seal(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
 
-def is_file(dataset: str) -> bool:
-    """Whether an experiment's data set is a file of one's own and not a name in data/assets.toml."""
-    return dataset.endswith((".csv", ".jsonl"))
-
-
-def content_name(dataset: str) -> str:
-    """A data set's name on any machine: in data/assets.toml, or of a file the hash of its content, with its ending."""
-    path = Path(dataset)
-    there = is_file(dataset) and path.is_file()
-    return _hash_of(path, path.stat().st_mtime_ns, path.stat().st_size) + path.suffix if there else path.name
-
-
-@lru_cache(maxsize=64)
-def _hash_of(path: Path, changed: int, size: int) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-
-
 class DamagedResult(ValueError):
     """A result file that cannot be read."""
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old one or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".writing-{os.getpid()}-{path.name}"
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        sync(temporary)
-        temporary.replace(path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def sync(path: Path) -> None:
-    """Have a file, or what a folder is made up of, written to the disk; Windows cannot do that for folders."""
-    if path.is_file():
-        with path.open("rb+") as stream:
-            os.fsync(stream.fileno())
-    elif os.name != "nt":
-        descriptor = os.open(path, os.O_RDONLY)
-        with suppress(OSError):  # some file systems cannot either; the file itself is on the disk
-            os.fsync(descriptor)
-        os.close(descriptor)

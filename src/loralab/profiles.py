@@ -1,5 +1,6 @@
 """profiles.toml read into experiments."""
 
+import math
 import tomllib
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -110,14 +111,25 @@ def merged(defaults: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _track(name: str, row: dict[str, Any]) -> Track:
-    rates = row.pop("learning_rate")
-    methods = TASKS[row["task"]].methods
+    rates, methods = row.pop("learning_rate"), TASKS[row["task"]].methods
     if not isinstance(rates, dict):
         raise ValueError(message("profile_rates", given=rates, choices=", ".join(methods)))
-    for method in rates:
+    apart: dict[str, Any] = {field: row.pop(field) for field in ("ranks", "seeds", "methods", "margin")}
+    apart |= {field: row.pop(field, {}) for field in ("variants", "targets", "sweep")}
+    for field in ("variants", "targets", "sweep"):
+        if not isinstance(apart[field], dict):
+            raise ValueError(message("profile_table", name=field, given=apart[field]))
+    lists = {field: apart[field] for field in ("ranks", "seeds", "methods")}
+    for field, given in (lists | {f"sweep.{method}": rates for method, rates in apart["sweep"].items()}).items():
+        least = int(field != "methods")
+        if not isinstance(given, list) or len(given) < least or any(given.count(value) > 1 for value in given):
+            raise ValueError(message("profile_list", name=field, given=given, least=least))
+    apart |= {field: tuple(given) for field, given in lists.items()}
+    for method in (*rates, *apart["methods"], *apart["sweep"]):
         one_of("method", method, methods)
-    if row["rank"] not in row["ranks"]:  # the others are compared with it
-        raise ValueError(message("profile_rank", rank=row["rank"], ranks=", ".join(map(str, row["ranks"]))))
-    apart: dict[str, Any] = {field: tuple(row.pop(field)) for field in ("ranks", "seeds", "methods")}
-    apart |= {field: row.pop(field, {}) for field in ("variants", "targets", "sweep", "margin")}
+    if row["rank"] not in apart["ranks"]:  # the others are compared with it
+        raise ValueError(message("profile_rank", rank=row["rank"], ranks=", ".join(map(str, apart["ranks"]))))
+    margin = apart["margin"]
+    if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 < margin < math.inf:
+        raise ValueError(message("not_a_number", name="margin", given=margin, least=0, below=math.inf))
     return Track(name=name, learning_rates=rates, settings=row, **apart)

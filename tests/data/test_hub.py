@@ -49,8 +49,7 @@ from loralab.train.hardware import detect
 from loralab.data.hub import download_model, load_dataset
 from loralab.train.models import load_base, load_language_model, load_tokenizer
 from loralab.data.hub import locate
-from loralab.lessons.by_hand import predict_texts
-from loralab.data.pairs import load_pairs
+from loralab.data.splits import load_pairs
 from loralab.profiles import load_profile
 time.sleep = lambda seconds: None  # what the libraries wait between their tries adds up to more than a minute
 """
@@ -145,7 +144,7 @@ encodes = json.loads((folder / "config.json").read_text())["architectures"][0].e
 model = load_base({name!r}, 0) if encodes else load_language_model({name!r})
 tokenizer = load_tokenizer({name!r})
 if encodes:
-    said = list(predict_texts(model, tokenizer, ["I once rescued a shepherd."]).shape)
+    said = list(model(**tokenizer(["I once rescued a shepherd."], return_tensors="pt")).logits.shape)
 else:
     said = len(generate(model, tokenizer, pd.DataFrame([{{"instruction": "Be brief.", "input": "Who are you?"}}])))
 weights = load_file(folder / "model.safetensors")

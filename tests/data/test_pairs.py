@@ -4,11 +4,10 @@ import datasets
 import pandas as pd
 import pytest
 
-from loralab.data import pairs
+from loralab.data import splits
 from loralab.data.assets import AssetError
-from loralab.data.duplicates import words
-from loralab.data.pairs import COLUMNS, load_pairs, question_answer_splits
-from loralab.data.splits import load_splits
+from loralab.data.splits import COLUMNS, load_pairs, load_splits, question_answer_splits
+from loralab.data.texts import words
 from loralab.train.metrics import runs
 
 SETS = {"quixote-qa": (672, 42), "sancho-qa": (144, 9)}
@@ -125,10 +124,12 @@ def hub(tmp_path, monkeypatch):
         datasets.Dataset.from_dict(columns).to_parquet(tmp_path / "hub" / "train-00000-of-00001.parquet")
 
     row = {"hub": str(tmp_path / "hub"), "revision": None}
-    monkeypatch.setattr(pairs, "asset", lambda kind, name: row)
-    pairs._load.cache_clear()
+    monkeypatch.setattr(splits, "asset", lambda kind, name: row)
+    splits._load.cache_clear()
+    splits._parts_of.cache_clear()
     yield write
-    pairs._load.cache_clear()
+    splits._load.cache_clear()
+    splits._parts_of.cache_clear()
 
 
 def hub_columns(count=50):

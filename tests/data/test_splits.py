@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from loralab.data import splits as data
-from loralab.data.duplicates import find_duplicates, find_near_duplicates, words
 from loralab.data.splits import check_rows, editorials, film_reviews, load_splits, remove_duplicates
+from loralab.data.texts import find_duplicates, find_near_duplicates, words
 from loralab.lessons.by_hand import metric_of, rater_agreement
 
 
@@ -117,7 +117,7 @@ def test_a_split_that_cannot_hold_both_classes(smoke, size):
 )
 def test_a_bad_row_is_named(text, label, said):
     with pytest.raises(ValueError, match=said):
-        check_rows(pd.DataFrame({"text": ["good", text], "label": [1, label]}, index=[3, 7]))
+        check_rows(pd.DataFrame({"text": ["good", text], "label": [1, label]}, index=[3, 7]), classes=2)
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ def test_the_rate_title_turns_with_the_results(make):
 
 def test_who_is_right_adds_up(make):
     picture = figures.who_is_right(make(right=800), make(right=850), ("a", "b"))
-    assert "a: 80.0%; b: 85.0%. They disagree on 5.0%" in title(picture)
+    assert "a: 80.0%; b: 85.0%. Only one is right on 5.0%" in title(picture)
     assert "both models right: 80.0%; only “a” right: 0.0%; only “b” right: 5.0%; neither right: 15.0%" in picture.alt
 
 

@@ -3,6 +3,13 @@ import pytest
 from loralab.train.metrics import distinct, longest_common_run, runs, score, score_answers
 
 
+def test_of_more_classes_f1_is_the_mean_of_each_ones():
+    """Class 0: 1. Class 1: one found of two, none wrongly: 2/3. Class 2: one found, one wrongly: 2/3. Class 3: 0."""
+    found = score([0, 1, 2, 2], [0, 1, 1, 2], classes=4)
+    assert found["f1"] == pytest.approx((1 + 2 / 3 + 2 / 3 + 0) / 4) and found["accuracy"] == 0.75
+    assert score([0, 1, 2, 2], [0, 1, 1, 2], classes=3)["f1"] == pytest.approx(7 / 9)
+
+
 def test_worked_by_hand():
     # 6 true and 1 false positives, 3 true and 2 false negatives
     predictions = [1] * 6 + [1] * 1 + [0] * 3 + [0] * 2

@@ -2,7 +2,7 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import save_file
-from small import few_layers
+from small import few_layers, predict_texts
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from loralab.experiment import PEFT_METHODS
-from loralab.lessons.by_hand import lora_parameters, predict_texts
+from loralab.lessons.by_hand import lora_parameters
 from loralab.train.models import (
     apply_method,
     count_parameters,

@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
+from small import predict_texts
 from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
 from loralab.experiment import LORA_METHODS, PEFT_METHODS
-from loralab.lessons.by_hand import predict_texts
 from loralab.train.models import apply_method, count_parameters, load_for, load_tokenizer
 from loralab.train.run import run
 

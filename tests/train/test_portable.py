@@ -13,16 +13,15 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import ModelCard
-from small import few_layers
+from small import few_layers, predict_texts
 from transformers import TrainerCallback
 
 from loralab.data.assets import assets, cache_dir
 from loralab.data.hub import locate
-from loralab.data.splits import label_names
+from loralab.data.own import label_names
 from loralab.evidence.report import title_of
 from loralab.evidence.tables import results_frame
 from loralab.experiment import Result
-from loralab.lessons.by_hand import predict_texts
 from loralab.messages import LANGUAGES, set_language
 from loralab.show.tables import provenance_table
 from loralab.train import models
@@ -174,7 +173,7 @@ def test_a_file_of_ones_own_is_its_content(smoke, tmp_path, results, capsys):
     write_reviews(here)
     experiment = smoke.on(str(here)).experiment("lora", **SIZES)
     key, result = experiment.key, run(experiment)
-    assert result.provenance["labels"] == ["no", "sí"]
+    assert result.provenance["labels"] == ["sí", "no"]
     card = (place_of(experiment) / "README.md").read_text(encoding="utf-8")
     assert "hotel.csv; licence: not stated (a file of one's own)" in card and "sí" in card
     no_path_of_this_machine(results)

@@ -21,8 +21,8 @@ from transformers import (
     TrainerCallback,
 )
 
-from loralab.data.duplicates import words
 from loralab.data.splits import load_splits
+from loralab.data.texts import words
 from loralab.experiment import RECIPE, Result
 from loralab.messages import message
 from loralab.profiles import load_profile

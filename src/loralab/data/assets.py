@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,15 @@ from typing import Any
 from loralab.messages import message, one_of
 
 ABANDONED_AFTER = 3600  # seconds
+# What pip takes for setuptools: it says what pip has to hear of a package, and runs nothing of it.
+BACKEND = """
+import os, shutil, sys
+__legacy__ = sys.modules[__name__]
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    os.mkdir(os.path.join(folder, "NAME.dist-info"))
+    shutil.copy("PKG-INFO", os.path.join(folder, "NAME.dist-info", "METADATA"))
+    return "NAME.dist-info"
+"""
 
 
 class AssetError(RuntimeError):
@@ -32,12 +42,6 @@ def asset(kind: str, name: str) -> dict[str, Any]:
     rows = assets(kind)
     one_of(kind, name, rows)
     return rows[name]
-
-
-def on_the_hub(model: str) -> dict[str, Any]:
-    """Where others get a model: `hub`, `revision`, and `dequantized` if ours is a copy of that from fewer bits."""
-    row = asset("model", model)
-    return row.get("nearest") or {"hub": row["hub"], "revision": row["revision"]}
 
 
 def cache_dir() -> Path:
@@ -83,18 +87,29 @@ def fetch(row: dict[str, Any], cache: Path | None = None) -> Path:
 
 
 def _download(row: dict[str, Any], folder: Path) -> Path:
+    """The package's file, by pip, which checks its hash before anything else.
+
+    Of a source archive pip then asks for its dependencies, by running its setup code: setuptools would. Ours does not.
+    """
+    backend, asked = folder / "setuptools", folder / "requirements.txt"
+    backend.mkdir()
+    (backend / "__init__.py").touch()
+    name = row["package"].replace("-", "_").replace("==", "-")
+    (backend / "build_meta.py").write_text(BACKEND.replace("NAME", name), encoding="utf-8")
+    asked.write_text(f"{row['package']} --hash=sha256:{row['sha256']}\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--dest", str(folder), row["package"]]
-    pip = subprocess.run(command, capture_output=True, text=True, check=False)
+    command += ["--no-build-isolation", "--require-hashes", "--dest", str(folder), "--requirement", str(asked)]
+    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PIP_USE_PEP517": "1"}
+    pip = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     archive = folder / row["file"]
     if pip.returncode or not archive.exists():
+        if found := re.search(r"Got +(\w{64})", pip.stderr):
+            values = {"expected": row["sha256"], "found": found[1]}
+            raise AssetError(message("asset_wrong_hash", package=row["package"], **values))
         lines = pip.stderr.strip().splitlines() or ["pip: " + ", ".join(p.name for p in folder.iterdir())]
         reason = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1])
         raise AssetError(message("asset_not_fetched", package=row["package"], error=reason))
-    with archive.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if digest != row["sha256"]:
-        raise AssetError(message("asset_wrong_hash", package=row["package"], expected=row["sha256"], found=digest))
     return archive
 
 

@@ -1,5 +1,6 @@
 """The Hugging Face Hub: models and data sets pinned to a revision, and what to do when one cannot be had."""
 
+import re
 import socket
 from collections.abc import Iterator
 from functools import lru_cache
@@ -12,31 +13,74 @@ import huggingface_hub
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub import errors
 
-from loralab.data.assets import AssetError, asset, fetch
+from loralab.data.assets import AssetError, asset, assets, fetch
+from loralab.files import is_file, is_own
 from loralab.messages import message
 
 # What to train while a gated model's owner has not let one in.
 UNGATED = "qwen2.5-0.5b"
+HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")  # and after the sign a revision
 MODEL_FILES = ["*.json", "*.jinja", "*.txt", "*.safetensors", "*.model"]
 
 
 @lru_cache(maxsize=8)
 def locate(name: str) -> Path:
-    """The folder with a model's files, fetched if need be.
+    """The folder with a model's files, fetched if need be: of a name in data/assets.toml, or see `model_row`.
 
-    Raises ValueError for an unknown name, AssetError if the model cannot be had.
+    Raises ValueError for an unknown name, AssetError if the model cannot be had, or has no weights as safetensors:
+    others can run code when they are read.
     """
-    row = asset("model", name)
-    return fetch(row) if "package" in row else download_model(row)
+    row = model_row(name)
+    folder = row.get("place") or (fetch(row) if "package" in row else download_model(row))
+    if not any(folder.glob("*.safetensors")):
+        raise AssetError(message("no_safetensors", name=row.get("hub", name)))
+    return folder
 
 
-def download_model(row: dict[str, Any]) -> Path:
+def far(name: str) -> bool:
+    """Whether a data set's or a model's place is on the hub."""
+    return bool(HUB_NAME.fullmatch(name)) and not is_file(name)
+
+
+def model_row(name: str) -> dict[str, Any]:
+    """A model's row in data/assets.toml; of a folder its `place` and, as `hub`, its name; else `hub` and `revision`.
+
+    Raises ValueError, with the choices, for what is neither a name, nor a folder, nor "org/name@revision".
+    """
+    if not is_own(name):
+        return asset("model", name)
+    if (Path(name) / "config.json").is_file():
+        return {"place": Path(name), "hub": Path(name).resolve().name, "revision": "main"}
+    if not far(name):
+        raise ValueError(message("model_place", given=name, choices=", ".join(assets("model"))))
+    place, _, revision = name.partition("@")
+    return {"hub": place, "revision": revision or "main"}
+
+
+def on_the_hub(model: str) -> dict[str, Any]:
+    """Where others get a model: `hub`, `revision`, and `dequantized` if ours is a copy of that from fewer bits.
+
+    Of a folder of one's own, which they do not have, its name, and `own`.
+    """
+    row = model_row(model)
+    there = {"hub": row.get("hub"), "revision": row.get("revision")}
+    return row.get("nearest") or there | ({"own": True} if "place" in row else {})
+
+
+def configuration_folder(name: str) -> Path:
+    """The folder with a model's config.json; of a hub's model nothing else is fetched. Raises what `locate` raises."""
+    row = model_row(name)
+    here = "place" in row or "package" in row
+    return locate(name) if here else download_model(row, ["config.json"])
+
+
+def download_model(row: dict[str, Any], names: list[str] = MODEL_FILES) -> Path:
     """The folder with a hub model's files: from the hub's cache, else downloaded; files that are whole are kept.
 
     Raises AssetError, naming the remedy, if the model cannot be had.
     """
     try:
-        return Path(huggingface_hub.snapshot_download(row["hub"], revision=row["revision"], allow_patterns=MODEL_FILES))
+        return Path(huggingface_hub.snapshot_download(row["hub"], revision=row["revision"], allow_patterns=names))
     except Exception as error:  # the hub's libraries raise those of several network stacks
         raise AssetError(_remedy(row["hub"], error)) from error
 
@@ -53,9 +97,7 @@ def _remedy(name: str, error: BaseException) -> str:
     causes = list(_causes(error))
     has_key = huggingface_hub.get_token() is not None
     # With a key that it knows the hub answers 403 or 404.
-    if has_key and any(
-        isinstance(cause, errors.HfHubHTTPError) and cause.response.status_code == 401 for cause in causes
-    ):
+    if has_key and any(isinstance(c, errors.HfHubHTTPError) and c.response.status_code == 401 for c in causes):
         return message("hub_bad_key", name=name)
     if any(isinstance(cause, errors.GatedRepoError) for cause in causes):
         return message("hub_no_access" if has_key else "hub_no_token", name=name, ungated=UNGATED)

@@ -6,18 +6,24 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from loralab.data.assets import asset, fetch
-from loralab.data.duplicates import find_duplicates, find_near_duplicates
-from loralab.data.files import CLASSES, check_rows, classes_of, read_labelled, read_table
 from loralab.data.hub import load_dataset
-from loralab.data.pairs import question_answer_splits
-from loralab.experiment import Experiment, content_name, is_file
+from loralab.data.own import label_names, read_labelled, read_pairs
+from loralab.data.texts import check_rows, check_texts, find_duplicates, find_near_duplicates, words
+from loralab.experiment import ALL, Experiment
+from loralab.files import content_name, is_file, is_own
 from loralab.messages import message
+
+ROWS_OF_A_CLASS = 8
+COLUMNS = ["instruction", "input", "output", "topic"]
+# Of the topics. The original practical's 26,570 pairs, which have none, were split 80/20 as well.
+TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +31,8 @@ class Splits:
     """Three disjoint tables, and how they came about. Equal if their rows are.
 
     Classification: columns `text`, `text_pair` where there are two texts, and `label`; `report` counts rows: read, left
-    out for a zero rating, duplicates and near-duplicates left out, and the rows and the share of positives of each
-    split. Generation: columns as in loralab.data.pairs.COLUMNS; `report` is what loralab.data.pairs counts.
+    out for a zero rating, duplicates and near-duplicates left out, and the rows of each split, with the share of the
+    second class where there are two. Generation: columns COLUMNS; `report` is what `question_answer_splits` counts.
     """
 
     train: pd.DataFrame
@@ -96,8 +102,8 @@ def load_splits(experiment: Experiment) -> Splits:
 
     Classification is stratified by label, and a hub data set keeps its own border: the test split is drawn from its
     test part alone (its validation part, where the test's labels are hidden). Copies are looked for in what may be
-    drawn. Generation is split by topic, see loralab.data.pairs. Raises ValueError if a size exceeds what there is,
-    AssetError if the data set cannot be had.
+    drawn. Generation is split by topic, see `question_answer_splits`. Raises ValueError if a size exceeds what there
+    is, or, naming it, a class has too few rows, AssetError if the data set cannot be had.
     """
     if experiment.task == "generation":
         sizes = (experiment.train_size, experiment.validation_size, experiment.test_size)
@@ -112,14 +118,13 @@ def load_splits(experiment: Experiment) -> Splits:
     _, train = _draw(at_hand, train_size, "train", seed)
     splits = {"train": train, "validation": validation, "test": test}
     for name, part in splits.items():
-        report = report | {name: len(part), f"{name}_positive": float(part["label"].mean())}
+        share = {f"{name}_positive": float(part["label"].mean())} if frame["label"].max() == 1 else {}
+        report = report | {name: len(part)} | share
     return Splits(**{name: part.drop(columns="part") for name, part in splits.items()}, report=report)
 
 
 @lru_cache(maxsize=4)
-def _clean(
-    dataset: str, seed: int, train: int | None, test: int, content: str
-) -> tuple[pd.DataFrame, dict[str, float]]:
+def _clean(dataset: str, seed: int, train: int | None, test: int, key: str) -> tuple[pd.DataFrame, dict[str, float]]:
     """The rows that may be drawn, without copies, and what was counted.
 
     Of a data set with a border those are random rows of each part: as many as are asked for (None: all), and a tenth
@@ -127,6 +132,10 @@ def _clean(
     on its own size alone, so that experiments of other training sizes sit the same exam.
     """
     frame, report = load_rows(dataset)
+    for label, name in enumerate(label_names(dataset)):
+        there = min(int((rows["label"] == label).sum()) for _, rows in frame.groupby("part"))
+        if there < ROWS_OF_A_CLASS:
+            raise ValueError(message("class_too_small", name=name, rows=there, least=ROWS_OF_A_CLASS))
     if (frame["part"] == "test").any():
         parts = []
         for name, size in (("train", train), ("test", test)):
@@ -140,7 +149,8 @@ def _clean(
 
 def _rows_needed(experiment: Experiment) -> tuple[int | None, int]:
     """How many rows are drawn from a training part (None: all), and from a test part; without a border all are."""
-    if is_file(experiment.dataset) or "hub" not in asset("dataset", experiment.dataset):
+    own, dataset = is_own(experiment.dataset), experiment.dataset
+    if is_file(dataset) if own else "hub" not in asset("dataset", dataset):
         return None, 0
     if isinstance(experiment.train_size, str):  # "all"
         return None, experiment.test_size
@@ -166,19 +176,12 @@ def load_rows(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
     `part` is "train" or "test" where the data set has such a border, else "all". Raises ValueError for a data set of
     another kind, AssetError if it cannot be had.
     """
-    if is_file(dataset):
-        frame = read_labelled(Path(dataset))
-        return frame.assign(part="all"), {"rows": len(frame), "zero_rating": 0}
+    if is_own(dataset):
+        frame = read_labelled(dataset)
+        return frame, {"rows": len(frame), "zero_rating": 0}
     frame, report = _load_known(dataset)
-    check_rows(frame)
+    check_rows(frame, len(label_names(dataset)))
     return frame, report
-
-
-def label_names(dataset: str) -> list[str]:
-    """What the classes of a classification data set are called, in the order of their numbers."""
-    if is_file(dataset):
-        return classes_of(read_table(Path(dataset)))
-    return list(asset("dataset", dataset)["labels"])
 
 
 @lru_cache(maxsize=2)
@@ -205,9 +208,116 @@ def _load_known(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
 
 
 def _draw(frame: pd.DataFrame, size: int, name: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    if not (CLASSES <= size <= len(frame) - CLASSES or size == len(frame)):  # each class on both sides
-        raise ValueError(message("split_size", split=name, given=size, least=CLASSES, available=len(frame)))
-    if size == len(frame):
-        return frame.iloc[:0], frame.sample(frac=1, random_state=seed)
-    rest, drawn = train_test_split(frame, test_size=size, stratify=frame["label"], random_state=seed)
+    least = frame["label"].nunique()  # each class on both sides
+    left = len(frame) - size
+    if size < least or (left < (0 if name == "train" else least) and left):
+        raise ValueError(message("split_size", split=name, given=size, least=least, available=len(frame)))
+    if left < least:  # of what is left over nothing is used
+        return frame.iloc[:0], frame.sample(size, random_state=seed)
+    together = frame["label"] if frame["label"].value_counts().min() > 1 else None
+    rest, drawn = train_test_split(frame, test_size=size, stratify=together, random_state=seed)
     return rest, drawn
+
+
+def question_answer_splits(
+    dataset: str, sizes: tuple[int | str, int, int], seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, float]]:
+    """Train, validation and test (columns COLUMNS) of these sizes, no topic in two of them, and what was counted.
+
+    A fifth of the topics is the test's, a tenth validation's; the seed says which. The first k rows of a split spread
+    over its topics as evenly as can be, for any k. A training size of "all" takes all there is. The report counts rows
+    read, incomplete ones and copies left out, `alike` ones kept out of training and validation (see `parts_of`), and
+    the rows and topics of each split. Raises ValueError if a size exceeds what there is, AssetError if the data set
+    cannot be had.
+    """
+    frame, report = load_pairs(dataset)
+    parts, drawn = parts_of(dataset, seed), []
+    if not frame.attrs["topics"]:
+        report = report | {"alike": len(frame) - sum(map(len, parts))}
+    for name, part, size in zip(("train", "validation", "test"), parts, sizes, strict=True):
+        if size != ALL and int(size) > len(part):
+            raise ValueError(message("split_too_small", split=name, given=size, available=len(part)))
+        drawn.append(_spread(part, seed).head(len(part) if size == ALL else int(size)))
+        report = report | {name: len(drawn[-1]), f"{name}_topics": drawn[-1]["topic"].nunique()}
+    return drawn[0], drawn[1], drawn[2], report
+
+
+def load_pairs(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Every usable pair of a data set (columns COLUMNS), and how many were read and left out.
+
+    Of conversations that have had more turns there is also `history`, see loralab.data.own. Columns that the course
+    does not know are dropped. Where there is no `topic`, the question's words stand for it. Rows without a question, or
+    whose answer is empty or nothing but an address, are incomplete and left out. Raises ValueError, naming what is
+    missing or the row, if a column is missing or a value no text, AssetError if the data set cannot be had.
+    """
+    return _load(dataset, content_name(dataset))
+
+
+@lru_cache(maxsize=4)
+def _load(dataset: str, content: str) -> tuple[pd.DataFrame, dict[str, float]]:
+    frame = _read(dataset)
+    missing = [name for name in COLUMNS[:3] if name not in frame]
+    if missing:
+        raise ValueError(message("columns_missing", given=", ".join(map(str, frame)), missing=", ".join(missing)))
+    given = "topic" in frame
+    if not given:
+        frame["topic"] = frame["input"].fillna("").map(lambda question: " ".join(words(str(question))))
+    frame[COLUMNS] = frame[COLUMNS].fillna("")
+    for name in COLUMNS:
+        check_texts(frame[name])
+        frame[name] = frame[name].map(str.strip)
+    frame = frame[[*COLUMNS, *(["history"] if "history" in frame else [])]]
+    incomplete = (frame["input"] == "") | frame["output"].str.fullmatch(r"(https?://\S+\s*)*")
+    kept = frame[~incomplete]
+    copies = {copy for _, copy in find_duplicates(list(kept["input"] + " \n " + kept["output"]))}
+    kept = kept.drop(index=kept.index[sorted(copies)])
+    kept.attrs["topics"] = given
+    return kept, {"rows": len(frame), "incomplete": int(incomplete.sum()), "duplicates": len(copies)}
+
+
+def _read(dataset: str) -> pd.DataFrame:
+    if is_own(dataset):
+        return read_pairs(dataset)
+    row = asset("dataset", dataset)
+    if "path" in row:
+        return pd.read_json(files("loralab_data").joinpath(row["path"]).open(encoding="utf-8"), lines=True)
+    if "hub" not in row or "columns" in row:
+        raise ValueError(message("no_pairs", given=dataset))
+    return pd.concat([part.to_pandas() for part in load_dataset(row).values()], ignore_index=True)
+
+
+def parts_of(dataset: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The pairs of the topics of train, validation and test.
+
+    Without topics questions that are nearly alike are kept apart: the test keeps its own, then validation. Raises
+    ValueError if there are fewer than three topics, and what `load_pairs` raises.
+    """
+    return _parts_of(dataset, content_name(dataset), seed)
+
+
+@lru_cache(maxsize=4)
+def _parts_of(dataset: str, content: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    frame, _ = load_pairs(dataset)
+    if (topics := frame["topic"].nunique()) < 3:
+        raise ValueError(message("too_few_topics", given=topics))
+    rest, test = _part(frame, TEST_SHARE, seed)
+    train, validation = _part(rest, VALIDATION_SHARE / (1 - TEST_SHARE), seed)
+    if not frame.attrs["topics"]:
+        every = pd.concat([test, validation, train])
+        part = [0] * len(test) + [1] * len(validation) + [2] * len(train)
+        alike = {j for i, j, _ in find_near_duplicates(every["input"].tolist()) if part[i] != part[j]}
+        train, validation = (t.drop(index=every.index[sorted(alike)], errors="ignore") for t in (train, validation))
+    return train, validation, test
+
+
+def _part(frame: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rest, and the rows of that share of the topics."""
+    splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
+    rest, part = next(splitter.split(frame, groups=frame["topic"]))
+    return frame.iloc[rest], frame.iloc[part]
+
+
+def _spread(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """The rows in an order that goes round the topics: a random row of each, then another of each, and so on."""
+    shuffled = frame.sample(frac=1, random_state=seed)
+    return shuffled.iloc[shuffled.groupby("topic").cumcount().argsort(kind="stable")]

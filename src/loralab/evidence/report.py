@@ -10,11 +10,13 @@ from string import Template
 
 import pandas as pd
 
+from loralab.data.own import name_of
 from loralab.evidence import figures, tables
 from loralab.evidence.claims import claims_note, claims_table, judge_claims
 from loralab.evidence.study import Evidence, Sweep, check_one, measured_name
 from loralab.evidence.update import INTRUDER
-from loralab.experiment import TASKS, Experiment, Result, write_atomically
+from loralab.experiment import TASKS, Experiment, Result
+from loralab.files import is_own, write_atomically
 from loralab.memory.figures import size_table
 from loralab.memory.measurement import published
 from loralab.messages import language, message, number
@@ -186,8 +188,9 @@ def _ranks(evidence: Evidence) -> list[Block]:
 
 
 def title_of(experiment: Experiment) -> str:
-    """A track's title: the task, the data (of a file of one's own its name, not where it lies) and the model."""
-    return f"{message(experiment.task)}: {Path(experiment.dataset).name} · {experiment.model}"
+    """A track's title: the task, the data and the model; of what is one's own its name, not where it lies."""
+    data, model = (name_of(name) if is_own(name) else name for name in (experiment.dataset, experiment.model))
+    return f"{message(experiment.task)}: {data} · {model}"
 
 
 def _to_html(block: Block) -> str:

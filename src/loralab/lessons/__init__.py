@@ -10,7 +10,7 @@ from loralab import offer
 __getattr__, __dir__, __all__ = offer(
     __name__,
     {
-        "by_hand": "lora_parameters metric_of padding_waste predict_texts rater_agreement",
+        "by_hand": "lora_parameters metric_of padding_waste rater_agreement",
         "predictions": "predictions_table",
         "diagrams": "accuracy_by_strength exam_luck length_histogram matrices padding_bars parameters_against_rank "
         "scale_rules token_boxes winners_luck",

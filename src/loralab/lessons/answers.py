@@ -7,9 +7,9 @@ import numpy as np
 
 from loralab.experiment import Experiment, Result
 from loralab.show.stats import Difference
-from loralab.train.models import DEFAULT_MODULES
+from loralab.train.models import MODULES
 
-DEFAULTS = [set(names) for names in DEFAULT_MODULES.values() if not isinstance(names, str)]
+DEFAULTS = [set(names) for names in MODULES["lora"].values() if not isinstance(names, str)]
 # What is wrong with an answer: nothing, or the key of a hint, alone or with the values that fill it in.
 Mistake = str | tuple[str, Mapping[str, object]] | None
 OTHER = "other"

@@ -2,16 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import pandas as pd
-import torch
 from torch import nn
 
 from loralab.data.assets import asset
-from loralab.experiment import is_file
-from loralab.train.tokens import count_tokens, encode
+from loralab.files import is_own
+from loralab.train.tokens import count_tokens
 
 
 def rater_agreement(ratings: Sequence[int]) -> float:
@@ -27,7 +24,7 @@ def rater_agreement(ratings: Sequence[int]) -> float:
 
 def metric_of(dataset: str) -> str:
     """The score that a classification data set is usually judged by: "accuracy", "f1" or "mcc"."""
-    return "accuracy" if is_file(dataset) else asset("dataset", dataset).get("metric", "accuracy")
+    return "accuracy" if is_own(dataset) else asset("dataset", dataset).get("metric", "accuracy")
 
 
 def padding_waste(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:
@@ -39,17 +36,3 @@ def padding_waste(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> f
 def lora_parameters(layers: Sequence[nn.Linear], rank: int) -> int:
     """r(d_in + d_out) summed over the layers: A is r × d_in, B is d_out × r (Hu et al. 2021, section 4.1)."""
     return sum(rank * (layer.in_features + layer.out_features) for layer in layers)
-
-
-@torch.no_grad()
-def predict_texts(
-    model: nn.Module, tokenizer: Any, texts: Sequence[str], max_length: int | None = None
-) -> torch.Tensor:
-    """The logits (texts × classes) of a few texts, in one padded batch; texts are cut at `max_length` tokens.
-
-    Raises ValueError, naming the text's position, if one is empty, or longer than the model takes and not to be cut.
-    """
-    encoded = encode(pd.DataFrame({"text": list(texts), "label": 0}), tokenizer, max_length)
-    rows = encoded.dataset.remove_columns("labels")
-    batch = tokenizer.pad(list(rows), return_tensors="pt").to(model.device)
-    return model.eval()(**batch).logits

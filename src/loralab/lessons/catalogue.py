@@ -9,7 +9,7 @@ right answer. How an answer is checked:
 - `variables`: numbers by those names, each within `tolerance`, a share. A mistake's code stands after the first right
   answer's, and what it sets is compared;
 - `parameters` and `probes`: a function of those parameters, called with each probe. A mistake's code is its body;
-- neither: by the function of loralab.lessons.checks or loralab.lessons.studies with the exercise's name.
+- neither: by the function of loralab.lessons.checks with the exercise's name.
 The hint `other` is for a mistake that nobody foresaw. Texts have one entry a language.
 """
 

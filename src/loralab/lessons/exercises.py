@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from loralab.lessons import checks, studies
+from loralab.lessons import checks
 from loralab.lessons.answers import OTHER, Mistake, NotTried, agree, same, tried
 from loralab.lessons.catalogue import exercises, known, text
 from loralab.messages import message, one_of
@@ -54,7 +54,7 @@ def _examiner(key: str, entry: Mapping[str, Any]) -> Callable[..., Mistake]:
         return partial(_numbers, entry)
     if "probes" in entry:
         return partial(_function, entry)
-    return getattr(checks, key, None) or getattr(studies, key)
+    return getattr(checks, key)
 
 
 def _numbers(entry: Mapping[str, Any], *answers: Any) -> Mistake:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from loralab.experiment import write_atomically
+from loralab.files import write_atomically
 from loralab.lessons.catalogue import predictions, text
 from loralab.lessons.start import profile_name
 from loralab.messages import message, number, one_of, percent

@@ -15,28 +15,35 @@ import datasets
 import torch
 import transformers
 
-from loralab.data.files import task_of
-from loralab.data.pairs import parts_of
-from loralab.data.splits import load_rows, remove_duplicates
-from loralab.experiment import ALL, Experiment, is_file
+from loralab.data.assets import asset
+from loralab.data.hub import model_row
+from loralab.data.own import name_of, task_of
+from loralab.data.splits import load_rows, load_splits, parts_of, remove_duplicates
+from loralab.experiment import ALL, Experiment
+from loralab.files import is_file, is_own
 from loralab.messages import gibibytes, message, set_language
 from loralab.profiles import Profile, Track, filled, load_profile, merged, profiles
+from loralab.train import hardware
 from loralab.train.hardware import detect
 
 T = TypeVar("T", bound=Track)
 # What a profile may set: a learning rate for each method, and whatever an experiment has but its method, task and seed.
-FIELDS = {field.name for field in fields(Experiment)} - {"task", "method", "seed", "profile"} | {
+FIELDS = {field.name for field in fields(Experiment)} - {"task", "method", "seed", "profile", "examined"} | {
     "ranks", "seeds", "margin", "variants", "methods", "targets", "sweep",
 }  # fmt: skip
 # Of a file of one's own: the least rows that the lessons need.
 FEWEST = {"classification": 150, "generation": 60}
+# Of a profile of one's own: the fewest for training, validation and test that the lessons need.
+SMALLEST = {"classification": (64, 16, 32), "generation": (4, 1, 2)}
+# The embedded bases have read English; those of the hub have read Spanish too.
+SPANISH = {"minilm-l6": "FacebookAI/xlm-roberta-base", "smollm2-135m": "Qwen/Qwen2.5-0.5B-Instruct"}
 DRIVE = "/content/drive"  # where Colab's own examples mount it
 
 
 def profile_name() -> str:
     """The name of the profile in force, and of the student's data if there are any: a folder of results has it."""
     data = os.environ.get("LORALAB_DATA")
-    return Path(_asked_profile()).stem + (f"-{Path(data).stem}" if data else "")
+    return Path(_asked_profile()).stem + (f"-{Path(name_of(data)).stem}" if data else "")
 
 
 def _asked_profile() -> str:
@@ -46,27 +53,65 @@ def _asked_profile() -> str:
 def chosen_profile() -> Profile:
     """The profile in force: LORALAB_PROFILE (a name, or a TOML file), else what suits the machine.
 
-    LORALAB_DATA, a CSV or JSONL file, takes the place of the data of the track that its columns fit. Where a file of
-    one's own has fewer rows than the profile asks for, the splits are made smaller. Raises ValueError, saying what to
-    do, for a profile that there is not or a file that cannot be used.
+    LORALAB_DATA, a data set of one's own (see loralab.data.own), takes the place of the data of the track that its
+    columns fit. Where one's own data have fewer rows than the profile asks for, the splits are made smaller. Raises
+    ValueError, saying what to do, for a profile that there is not, or one or data that the lessons cannot use.
     """
     asked = _asked_profile()
     profile = own_profile(Path(asked)) if asked.endswith(".toml") else load_profile(asked)
     if data := os.environ.get("LORALAB_DATA"):
-        path = Path(data).resolve()
-        if task_of(path) == "classification":
-            profile = profile.on(str(path))
+        data = _resolved(data, Path.cwd())
+        if task_of(data) == "classification":
+            profile = profile.on(data)
         else:
-            profile = replace(profile, generation=profile.generation.on(str(path)))
+            profile = replace(profile, generation=profile.generation.on(data))
     generation = replace(_fitted(profile.generation), name=profile_name())
-    return replace(_fitted(profile), name=profile_name(), generation=generation)
+    profile = replace(_fitted(profile), name=profile_name(), generation=generation)
+    if asked.endswith(".toml") or data:
+        for track in (profile, generation):
+            try:
+                check_track(track)
+            except ValueError as error:
+                raise ValueError(
+                    message("profile_refused", path=f"{profile.name}, {message(track.task)}", error=error)
+                ) from error
+    return profile
+
+
+def _resolved(name: str, folder: Path) -> str:
+    """A data set or model of one's own, found from that folder if it is a path."""
+    place, *how = name.split("?")
+    return "?".join([str((folder / place).resolve()), *how]) if is_file(name) or (folder / place).exists() else name
+
+
+def check_track(track: Track) -> None:
+    """Raises ValueError for a track of one's own that a lesson would stumble over: sizes, lengths, data, precision."""
+    experiment = track.experiment("lora")
+    for name, least in zip(("train_size", "validation_size", "test_size"), SMALLEST[track.task], strict=True):
+        given = getattr(experiment, name)
+        if given != ALL and given < least:
+            raise ValueError(message("profile_too_small", name=name, given=given, least=least))
+    for each in (*track.comparison(), *track.rank_comparison()):
+        hardware.resolve(each, hardware.detect())
+    far = "hub" in (row := model_row(experiment.model)) and "place" not in row  # is looked at later
+    if not is_own(experiment.dataset) and "hub" in asset("dataset", experiment.dataset):
+        return
+    few = load_splits(experiment).train.head(20)
+    if not far:
+        from loralab.train.models import load_tokenizer  # which loads peft, a second or two
+        from loralab.train.objectives import objective_of
+
+        tokenizer = load_tokenizer(experiment.model)
+        if track.task == "classification" and tokenizer.cls_token_id is None:
+            raise ValueError(message("not_an_encoder", given=experiment.model))
+        objective_of(experiment).encode(few, tokenizer, experiment.max_length)
 
 
 def own_profile(path: Path) -> Profile:
     """The profile in a TOML file of one's own: the one it starts from (`base = "cpu"`) with what differs.
 
     Written as profiles.toml is; a `dataset` may be a CSV or JSONL file beside it. Raises ValueError, naming the
-    choices, for a base or a field that there is not.
+    choices, for a base or a field that there is not, and naming the file what `Experiment` or a track cannot be.
     """
     try:
         row = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -75,26 +120,37 @@ def own_profile(path: Path) -> Profile:
     known = profiles()
     if path.stem in known:
         raise ValueError(message("profile_name_taken", name=path.stem, path=path.name))
-    if row.get("base") not in known:
+    if row.get("base") not in list(known):
         raise ValueError(message("profile_base", path=path.name, choices=", ".join(known)))
-    for track in (row, row.get("generation", {})):
+    if not isinstance(generation := row.get("generation", {}), dict):
+        raise ValueError(message("profile_table", name="generation", given=generation))
+    for track in (row, generation):
         unknown = set(track) - FIELDS - ({"base", "generation"} if track is row else set())
         if unknown:
             listed, choices = ", ".join(sorted(unknown)), ", ".join(sorted(FIELDS))
             raise ValueError(message("profile_field", path=path.name, given=listed, choices=choices))
-        if is_file(track.get("dataset", "")):
-            track["dataset"] = str((path.parent / track["dataset"]).resolve())
-    return filled(path.stem, merged(known[row.pop("base")], row))
+        for name in {"dataset", "model"} & set(track):
+            if isinstance(track[name], str) and is_own(track[name]):
+                track[name] = _resolved(track[name], path.parent)
+    try:
+        profile = filled(path.stem, merged(known[row.pop("base")], row))
+        for part in (profile, profile.generation):
+            [*part.comparison(), *part.rank_comparison(), *map(part.variant, part.variants)]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(message("profile_refused", path=path.name, error=error)) from error
+    return profile
 
 
 def _fitted(track: T) -> T:
-    """The track with splits that its data can fill, if they are a file."""
+    """The track with splits that its data can fill, if they are one's own."""
     dataset = track.settings["dataset"]
-    if not is_file(dataset):
+    if not is_own(dataset):
         return track
     sizes = fitting_sizes(track.experiment("lora"))
     counts = {name.removesuffix("_size"): count for name, count in sizes.items()}
-    print(message("file_sizes", path=Path(dataset).name, **counts))
+    print(message("file_sizes", path=name_of(dataset), **counts))
+    if (base := track.settings["model"]) in SPANISH:
+        print(message("english_base", base=base, spanish=SPANISH[base]))
     return track.on(dataset, **sizes)
 
 
@@ -109,12 +165,16 @@ def fitting_sizes(experiment: Experiment) -> dict[str, int]:
         rows = sum(parts)
         most = dict(zip(sizes, parts, strict=True))
     else:
-        frame, _ = remove_duplicates(load_rows(experiment.dataset)[0])
-        rows, test, validation = len(frame), len(frame) // 4, len(frame) // 8
-        most = {"train": rows - validation - test, "validation": validation, "test": test}
+        frame, _ = load_rows(experiment.dataset)
+        if is_file(experiment.dataset):  # of what is far away copies are looked for in what is drawn
+            frame, _ = remove_duplicates(frame)
+        rows, held_out = len(frame), int((frame["part"] == "test").sum())
+        here = rows - held_out
+        test, rest = (held_out * 9 // 10, here * 9 // 10) if held_out else (rows // 4, rows - rows // 4)
+        most = {"train": rest - rest // 6, "validation": rest // 6, "test": test}
     if rows < FEWEST[experiment.task]:
-        name = experiment.dataset.rsplit("/", 1)[-1]
-        raise ValueError(message("file_too_small", path=name, rows=rows, least=FEWEST[experiment.task]))
+        path, least = name_of(experiment.dataset), FEWEST[experiment.task]
+        raise ValueError(message("file_too_small", path=path, rows=rows, least=least))
     return {f"{name}_size": most[name] if size == ALL else min(size, most[name]) for name, size in sizes.items()}
 
 

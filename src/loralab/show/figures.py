@@ -45,7 +45,8 @@ def loss_curves(results: Sequence[Result]) -> Picture:
         losses = ", ".join(number(value, 3) for value in validation)
         texts.append(f"{label}: {losses}; {message('rate_axis')}: {scientific(rate.max())}")
     if results[0].experiment.task == "classification":
-        above.axhline(np.log(2), color="black", linestyle=":", linewidth=1, label="ln 2")
+        classes = len(results[0].provenance.get("labels", "01"))  # the first results have none, and two classes
+        above.axhline(np.log(classes), color="black", linestyle=":", linewidth=1, label=f"ln {classes}")
         above.set_ylim(0, 1.05 * highest)
     below.set_yscale("log")
     below.set_yticks(ticks, [scientific(tick) for tick in ticks])

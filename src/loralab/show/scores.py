@@ -82,7 +82,7 @@ def _accuracy_rows(group: Sequence[Result]) -> dict[str, str]:
     return {
         message("accuracy"): f"{percent(accuracy)} ± {number(100 * half_width(accuracy, examples), 1)}",
         message("accuracy_by_seed"): _seed_by_seed(group, "accuracy", 100),
-        "F1": _average(group, "f1", 3),
+        "F1" if len(group[0].provenance.get("labels", "01")) == 2 else "macro-F1": _average(group, "f1", 3),
         "MCC": _average(group, "mcc", 3),
         message("loss"): _average(group, "loss", 3),
     }

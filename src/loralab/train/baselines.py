@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from transformers import DataCollatorWithPadding
 
+from loralab.data.own import label_names
 from loralab.data.splits import Splits, whole_texts
 from loralab.experiment import Experiment, Outcome
 from loralab.train.hardware import Device
@@ -66,7 +67,8 @@ def run_baseline(experiment: Experiment, splits: Splits, device: Device) -> Outc
         classify = CLASSIFIERS[experiment.method](experiment, train, device)
         fitted = time.perf_counter()
         classes, labels = classify(test), test["label"].tolist()
-        exam: Fields = {"test": score(classes, labels), "predictions": classes, "labels": labels}
+        scores = score(classes, labels, len(label_names(experiment.dataset)))
+        exam: Fields = {"test": scores, "predictions": classes, "labels": labels}
     elif experiment.method == "retrieval":
         questions, references = test["input"].tolist(), test["output"].tolist()
         answers = retrieved_answers(train, questions)

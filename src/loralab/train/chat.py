@@ -42,6 +42,13 @@ def conversation(tokenizer: Any, instruction: str, question: str, examples: Exam
     return [_turn("user", f"{instruction}\n\n{turns[0]['content']}"), *turns[1:]]
 
 
+def conversations(tokenizer: Any, frame: pd.DataFrame, examples: Examples = ()) -> list[list[Turn]]:
+    """`conversation` of each row of a table with `instruction`, `input` and, if there were earlier turns, `history`."""
+    earlier = frame["history"] if "history" in frame else [()] * len(frame)
+    rows = zip(frame["instruction"], frame["input"], earlier, strict=True)
+    return [conversation(tokenizer, start, question, [*examples, *turns]) for start, question, turns in rows]
+
+
 def _ids(tokenizer: Any, turns: list[Turn], asking: bool) -> list[int]:
     # enable_thinking is Qwen3's: no room for a monologue before the answer. Other templates never look at it.
     return tokenizer.apply_chat_template(turns, add_generation_prompt=asking, return_dict=False, enable_thinking=False)
@@ -100,9 +107,8 @@ def encode_pairs(frame: pd.DataFrame, tokenizer: Any, max_length: int | None, ex
         raise ValueError(message("max_length_too_large", given=max_length, limit=limit))
     rows: list[dict[str, list[int]]] = []
     left_out, truncated = [], 0
-    texts = zip(frame["instruction"], frame["input"], frame["output"], strict=True)
-    for position, (instruction, question, answer) in enumerate(texts):
-        turns = conversation(tokenizer, instruction, question, examples)
+    asked = conversations(tokenizer, frame, examples)
+    for position, (turns, answer) in enumerate(zip(asked, frame["output"], strict=True)):
         prompt = prompt_ids(tokenizer, turns)
         ids = prompt + answer_ids(tokenizer, turns, answer, end)
         kept = ids[:max_length]

@@ -14,7 +14,7 @@ from loralab.train.chat import (
     IGNORED,
     Examples,
     PairCollator,
-    conversation,
+    conversations,
     end_of_turn,
     from_first_judged,
     prompt_ids,
@@ -74,10 +74,7 @@ def generate(
     """
     model.eval()
     batch_size = batch_size or (96 if model.device.type == "cuda" else 16)
-    prompts = [
-        prompt_ids(tokenizer, conversation(tokenizer, instruction, question, examples))
-        for instruction, question in zip(frame["instruction"], frame["input"], strict=True)
-    ]
+    prompts = [prompt_ids(tokenizer, turns) for turns in conversations(tokenizer, frame, examples)]
     end = end_of_turn(tokenizer)
     answers = [""] * len(prompts)
     for chosen in from_short_to_long([len(prompt) for prompt in prompts], batch_size):

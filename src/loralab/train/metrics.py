@@ -9,7 +9,7 @@ import evaluate
 from sacrebleu.metrics.chrf import CHRF
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-from loralab.data.duplicates import words
+from loralab.data.texts import words
 
 
 def _metric(compute: Callable[..., dict[str, float]], kind: str, citation: str) -> evaluate.Metric:
@@ -27,11 +27,12 @@ def _metric(compute: Callable[..., dict[str, float]], kind: str, citation: str) 
     return Metric(keep_in_memory=True)
 
 
-def _class_scores(predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
-    """Accuracy, F1 of the positive class, and Matthews' correlation coefficient (MCC; 0 where it is 0/0)."""
+def _class_scores(predictions: Sequence[int], references: Sequence[int], classes: int) -> dict[str, float]:
+    """Accuracy, F1, and Matthews' correlation coefficient (MCC; 0 where it is 0/0)."""
+    of = {"average": "binary"} if classes == 2 else {"average": "macro", "labels": range(classes)}
     return {
         "accuracy": float(accuracy_score(references, predictions)),
-        "f1": float(f1_score(references, predictions, zero_division=0.0)),
+        "f1": float(f1_score(references, predictions, zero_division=0.0, **of)),
         "mcc": float(matthews_corrcoef(references, predictions)),
     }
 
@@ -71,10 +72,13 @@ def longest_common_run(texts: Sequence[Sequence[str]], others: Sequence[Sequence
         length += 1
 
 
-def score(predictions: Sequence[int], labels: Sequence[int]) -> dict[str, float]:
-    """Accuracy, F1 and MCC, as shares, of predicted against true classes."""
+def score(predictions: Sequence[int], labels: Sequence[int], classes: int = 2) -> dict[str, float]:
+    """Accuracy, F1 and MCC, as shares, of predicted against true classes.
+
+    F1 is that of class 1 of two; of more classes the mean of each one's (macro-F1).
+    """
     metric = _metric(_class_scores, "int64", "Matthews, Biochimica et Biophysica Acta 405(2), 1975")
-    return metric.compute(predictions=list(predictions), references=list(labels))
+    return metric.compute(predictions=list(predictions), references=list(labels), classes=classes)
 
 
 def score_answers(answers: Sequence[str], references: Sequence[str], trained_on: Sequence[str]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tomllib
 import warnings
 from collections.abc import Iterable, Sequence
 from copy import copy
@@ -14,39 +15,20 @@ import torch
 import transformers
 from huggingface_hub import ModelCard
 from huggingface_hub.errors import StrictDataclassError
+from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as PEFT_MODULES
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from loralab.data.assets import asset, assets, on_the_hub
-from loralab.data.files import CLASSES
-from loralab.data.hub import locate
+from loralab.data.assets import assets
+from loralab.data.hub import configuration_folder, locate, model_row, on_the_hub
+from loralab.data.own import label_names
 from loralab.experiment import LORA_METHODS, PEFT_METHODS, Experiment
 from loralab.messages import message, one_of
 
 ADAPTER, KEPT = "adapter", {"head": "head.safetensors", "full": "model.safetensors"}
 # Full fine-tuning leaves a whole model. Lessons load it again, so it is kept; above this many bytes it is not.
 KEPT_BYTES = 2**29
-DECODERS = ("llama", "qwen2", "qwen3", "gemma3_text")
-DECODER_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-
-# Encoders: the attention's query and value, as in the paper (Hu et al. 2021, section 7.1), by each architecture's
-# names. Decoders: all seven projections, as is usual for them. Gemma 3 also sees: its vision tower has modules of the
-# same names, so for it a pattern that peft matches with whole names.
-DEFAULT_MODULES: dict[str, tuple[str, ...] | str] = {
-    "bert": ("query", "value"),
-    "roberta": ("query", "value"),
-    "distilbert": ("q_lin", "v_lin"),
-    **dict.fromkeys(DECODERS, DECODER_MODULES),
-    "gemma3": rf".*language_model.*\.({'|'.join(DECODER_MODULES)})",
-}
-# IA3 scales the attention's keys and values and what the feed-forward block hands to its last layer (Liu et al. 2022,
-# section 3.3): for each architecture the modules of both, as patterns.
-IA3_MODULES = {
-    **dict.fromkeys(("bert", "roberta"), (r".*\.(key|value)", r".*layer\.\d+\.output\.dense")),
-    "distilbert": (r".*\.(k_lin|v_lin)", r".*\.ffn\.lin2"),
-    "gemma3": (r".*language_model.*\.(k_proj|v_proj)", r".*language_model.*\.down_proj"),
-    **dict.fromkeys(DECODERS, (r".*\.(k_proj|v_proj)", r".*\.down_proj")),
-}
+MODULES = tomllib.loads(Path(__file__).with_name("modules.toml").read_text(encoding="utf-8"))
 # Names of parameters that peft adds.
 ADDED = ("lora_", "ia3_", "prompt_encoder")
 # transformers renamed it; the lowest version that the course allows has the old name alone.
@@ -66,12 +48,19 @@ def weights_fingerprint(name: str) -> str:
 
 
 def load_tokenizer(name: str) -> Any:
-    """The model's own tokenizer."""
-    return transformers.AutoTokenizer.from_pretrained(locate(name))
+    """The model's own tokenizer; a language model's that has none gets a plain chat template, and padding."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(locate(name), trust_remote_code=False)
+    if tokenizer.model_max_length > 10**6:  # it does not say
+        config = configuration(name).get_text_config()
+        tokenizer.model_max_length = getattr(config, "max_position_embeddings", tokenizer.model_max_length)
+    if tokenizer.eos_token is not None:
+        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+        tokenizer.chat_template = tokenizer.chat_template or MODULES["template"]["plain"]
+    return tokenizer
 
 
-def load_base(name: str, seed: int) -> nn.Module:
-    """The pretrained encoder in fp32 with a fresh head of two classes; the seed decides what is not in the checkpoint.
+def load_base(name: str, seed: int, classes: int = 2) -> nn.Module:
+    """The pretrained encoder in fp32 with a fresh head; the seed decides what is not in the checkpoint.
 
     Raises what `locate` raises.
     """
@@ -81,10 +70,16 @@ def load_base(name: str, seed: int) -> nn.Module:
     kind = transformers.AutoModelForSequenceClassification
     try:
         model, told = kind.from_pretrained(
-            locate(name), num_labels=CLASSES, dtype=torch.float32, output_loading_info=True
-        )
+            locate(name), num_labels=classes, dtype=torch.float32, output_loading_info=True, use_safetensors=True,
+            trust_remote_code=False, ignore_mismatched_sizes=True,
+        )  # fmt: skip
     finally:
         transformers.logging.set_verbosity(level)
+    if model.config.pad_token_id is None:  # a decoder judges a text by its last token that is none
+        model.config.pad_token_id = load_tokenizer(name).pad_token_id
+    for head, parameter in head_parameters(model):
+        if head not in told["missing_keys"]:  # of a base that is a classifier already
+            nn.init.normal_(parameter, std=0.02)
     return with_fresh(model, name, [key.rpartition(".")[0] for key in told["missing_keys"]])
 
 
@@ -101,7 +96,7 @@ def load_language_model(name: str, weights: str = "fp32") -> nn.Module:
 
     Raises what `locate` raises.
     """
-    options: dict[str, Any] = {"dtype": DTYPES[weights]}
+    options: dict[str, Any] = {"dtype": DTYPES[weights], "use_safetensors": True, "trust_remote_code": False}
     if weights == "nf4":
         # Dettmers et al. 2023 (arXiv 2305.14314), section 3. In fp32: Gemma overflows in fp16, and a T4 has no bf16.
         options["quantization_config"] = transformers.BitsAndBytesConfig(
@@ -115,7 +110,7 @@ def load_language_model(name: str, weights: str = "fp32") -> nn.Module:
 def load_for(experiment: Experiment) -> nn.Module:
     """The base that an experiment starts from: an encoder with a fresh head, or a language model."""
     if experiment.task == "classification":
-        return load_base(experiment.model, experiment.seed)
+        return load_base(experiment.model, experiment.seed, len(label_names(experiment.dataset)))
     return load_language_model(experiment.model, experiment.weights)
 
 
@@ -130,9 +125,9 @@ def configuration(model: str) -> Any:
             return transformers.AutoConfig.for_model(**json.loads(Path(model).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, StrictDataclassError) as error:
             raise ValueError(message("no_configuration", path=Path(model).name, error=error)) from error
-    if written := asset("model", model).get("config"):
+    if written := model_row(model).get("config"):
         return transformers.AutoConfig.for_model(**written)
-    return transformers.AutoConfig.from_pretrained(locate(model))
+    return transformers.AutoConfig.from_pretrained(configuration_folder(model), trust_remote_code=False)
 
 
 def untrained_model(experiment: Experiment, attention: str | None = None) -> nn.Module:
@@ -144,7 +139,7 @@ def untrained_model(experiment: Experiment, attention: str | None = None) -> nn.
     config = configuration(experiment.model)
     kind: Any = transformers.AutoModelForCausalLM
     if experiment.task == "classification":
-        kind, config.num_labels = transformers.AutoModelForSequenceClassification, CLASSES
+        kind, config.num_labels = transformers.AutoModelForSequenceClassification, len(label_names(experiment.dataset))
     elif config.model_type == "gemma3":
         kind = transformers.AutoModelForImageTextToText
     dtype = DTYPES[experiment.weights if "weights" in experiment.reads else "fp32"]
@@ -217,8 +212,8 @@ def adapter_config(model: nn.Module, experiment: Experiment) -> peft.PeftConfig:
         )  # fmt: skip
     if method == "ia3":
         architecture = model.config.model_type
-        one_of("ia3", architecture, IA3_MODULES)
-        attention, last = IA3_MODULES[architecture]
+        one_of("ia3", architecture, MODULES["ia3"])
+        attention, last = MODULES["ia3"][architecture]
         both = f"{attention}|{last}"
         return peft.IA3Config(task_type=kind, modules_to_save=head, target_modules=both, feedforward_modules=last)
     if head and not {name for name in head if "." not in name} <= {"classifier", "score"}:
@@ -231,10 +226,8 @@ def linear_layers(model: nn.Module) -> dict[str, nn.Linear]:
     """The encoder's linear layers by their whole name, the head's left out."""
     head = {module for name in head_modules(model) for module in model.get_submodule(name).modules()}
     inside = model.base_model_prefix + "."
-    layers = {
-        name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and layer not in head
-    }
-    return {name: layer for name, layer in layers.items() if name.startswith(inside)}
+    found = {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and layer not in head}
+    return {name: layer for name, layer in found.items() if name.startswith(inside)}
 
 
 def linear_names(model: nn.Module) -> dict[str, list[nn.Linear]]:
@@ -248,17 +241,18 @@ def linear_names(model: nn.Module) -> dict[str, list[nn.Linear]]:
 def target_modules(model: nn.Module, wanted: str | Sequence[str]) -> str | list[str]:
     """Module names for LoRA: `wanted` itself, or the architecture's own for "default" ("all-linear" is peft's).
 
-    A name is the end of a module's path, as peft takes it: "query", or "attention.output.dense" where "dense" is many.
-    Raises ValueError, naming the linear modules there are, if a name fits none or the architecture is not known.
+    Those of an architecture that is not in modules.toml are peft's own; where it has none either, all linear ones,
+    and it is said. A name is the end of a module's path, as peft takes it: "query", or "attention.output.dense" where
+    "dense" is many. Raises ValueError, naming the linear modules there are, if a name fits none.
     """
     if wanted == "all-linear":
         return "all-linear"
     choices = ", ".join(linear_names(model))
     if wanted == "default":
-        kind = model.config.model_type
-        if kind not in DEFAULT_MODULES:
-            raise ValueError(message("architecture_unknown", given=kind, choices=choices))
-        known = DEFAULT_MODULES[kind]
+        known = (PEFT_MODULES | MODULES["lora"]).get(model.config.model_type)
+        if known is None:
+            print(message("architecture_unknown", given=model.config.model_type))
+            return "all-linear"
         return known if isinstance(known, str) else list(known)
     names = [wanted] if isinstance(wanted, str) else list(wanted)
     for name in names:

@@ -65,7 +65,7 @@ def answer_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Te
 
 def class_scores(output: EvalPrediction) -> dict[str, float]:
     """Accuracy, F1 and MCC of logits, in the form that Trainer asks for."""
-    return score(output.predictions.argmax(axis=1).tolist(), output.label_ids.tolist())
+    return score(output.predictions.argmax(axis=1).tolist(), output.label_ids.tolist(), output.predictions.shape[1])
 
 
 def answer_scores(output: EvalPrediction) -> dict[str, float]:

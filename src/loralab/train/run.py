@@ -21,18 +21,12 @@ from scipy.stats import bootstrap
 from torch import nn
 from transformers import TrainerCallback
 
-from loralab.data.assets import ABANDONED_AFTER, asset, on_the_hub
-from loralab.data.splits import label_names, load_splits
-from loralab.experiment import (
-    RECIPE,
-    DamagedResult,
-    Experiment,
-    Outcome,
-    Result,
-    content_name,
-    is_file,
-    write_atomically,
-)
+from loralab.data.assets import ABANDONED_AFTER, asset
+from loralab.data.hub import on_the_hub
+from loralab.data.own import label_names, name_of
+from loralab.data.splits import load_splits
+from loralab.experiment import RECIPE, DamagedResult, Experiment, Outcome, Result
+from loralab.files import content_name, is_own, write_atomically
 from loralab.messages import gibibytes, message, number
 from loralab.train.baselines import run_baseline
 from loralab.train.hardware import Device, detect, resolve
@@ -99,7 +93,7 @@ def check_weights_fit(experiment: Experiment, device: Device) -> None:
 
 def plan_command(experiment: Experiment) -> str:
     """The command that plans this experiment's memory and says what to change."""
-    values = experiment.identity()
+    values = experiment.identity() | {"model": experiment.model}
     own = {name: values[name] for name in ("task", *SIZED) if name in values}
     texts = (v if isinstance(v, str) else ",".join(v) if isinstance(v, tuple) else json.dumps(v) for v in own.values())
     return shlex.join(["python", "-m", "loralab", "plan", *map("=".join, zip(own, texts, strict=True))])
@@ -115,19 +109,22 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     rule out, AssetError if data or weights cannot be had, MemoryError if memory runs out on the way.
     """
     device, experiment = detect(), runnable(experiment)  # before anything is fetched
-    folder, named = run_folder(experiment), experiment.but(dataset=content_name(experiment.dataset))
+    # Where a file or folder of one's own lies is not kept, and it may change meanwhile.
+    names = {name: content_name(getattr(experiment, name)) for name in ("dataset", "model")}
+    folder = run_folder(experiment)
     with processes().local_main_process_first():  # so that what has to be fetched is fetched once
         provenance = fingerprints(experiment)
     known = from_main(lambda: existing_result(experiment, folder, provenance))
-    if known is not None:  # where a file of one's own lies is not in it
-        return replace(known, experiment=known.experiment.but(dataset=experiment.dataset))
+    if known is not None:
+        ran = known.experiment.but(dataset=experiment.dataset, model=experiment.model)
+        return replace(known, experiment=ran)
     check_weights_fit(experiment, device)  # what was there may have been of no use
     splits = load_splits(experiment)
     about = {
         **provenance,
         **({"base": on_the_hub(experiment.model)} if "model" in experiment.reads else {}),
         **({"labels": label_names(experiment.dataset)} if experiment.task == "classification" else {}),
-        **({"file": Path(experiment.dataset).name} if is_file(experiment.dataset) else {}),
+        **({"own": name_of(experiment.dataset)} if is_own(experiment.dataset) else {}),
         "device": device.name,
         "processes": processes().num_processes,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -135,25 +132,26 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     }
     if not experiment.trains:
         outcome = from_main(lambda: run_baseline(experiment, splits, device))
-        return replace(from_main(lambda: keep(named, outcome, None, folder, about)), experiment=experiment)
+        return from_main(lambda: keep(experiment, names, outcome, None, folder, about))
     try:
         model, outcome = train(experiment, splits, device, folder, provenance, callbacks)
     except (MemoryError, RuntimeError) as error:  # torch raises a RuntimeError, of a kind of its own on a GPU alone
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
             raise
         raise MemoryError(message("out_of_memory", command=plan_command(experiment))) from error
-    return replace(from_main(lambda: keep(named, outcome, model, folder, about)), experiment=experiment)
+    return from_main(lambda: keep(experiment, names, outcome, model, folder, about))
 
 
 def keep(
-    experiment: Experiment, outcome: Outcome, model: nn.Module | None, folder: Path, provenance: dict[str, Any]
-) -> Result:
-    """Write the result and what was trained, and remove the checkpoints, which are of no more use."""
+    experiment: Experiment, names: dict[str, str], outcome: Outcome, model: nn.Module | None, folder: Path,
+    provenance: dict[str, Any],
+) -> Result:  # fmt: skip
+    """Write the result, under `names` for data and model, and what was trained, and remove the checkpoints."""
     folder.mkdir(parents=True, exist_ok=True)
     result = Result(experiment=experiment, provenance=provenance, **vars(outcome))
     if model is not None:
         save_for_others(model, result, folder)
-    result.save(folder / "result.json")
+    replace(result, experiment=experiment.but(**names)).save(folder / "result.json")
     for checkpoint in folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
     seconds = number(sum(result.seconds.values()), 0)
@@ -174,8 +172,10 @@ def save_for_others(model: nn.Module, result: Result, folder: Path) -> None:
     values = {"experiment": experiment.identity(), **about, "test": result.test}
     write_atomically(place / "README.md", message(
         "card", experiment=experiment, about=about, score=headline(result) + interval(result),
-        data=about.get("file", experiment.dataset), copy=message("card_copy") if "dequantized" in about["base"] else "",
-        licence=message("card_own") if "file" in about else asset("dataset", experiment.dataset)["licence"],
+        data=about.get("own", experiment.dataset), licence=message("card_own") if "own" in about else
+        asset("dataset", experiment.dataset)["licence"],
+        base=message("card_own_base" if "own" in about["base"] else "card_base", **about["base"]),
+        copy=message("card_copy") if "dequantized" in about["base"] else "",
         use=USE.get(experiment.method, USE["adapter"]).format(kind=kind, **about["base"]),
         values=json.dumps(values, indent=1, ensure_ascii=False),
     ))  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from torch.utils.data import Sampler
 
-from loralab.data.files import check_rows
+from loralab.data.texts import check_rows
 from loralab.messages import message
 
 

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from loralab.data.splits import Splits
-from loralab.experiment import Experiment, Outcome, seal, sync, write_atomically
+from loralab.experiment import Experiment, Outcome, seal
+from loralab.files import sync, write_atomically
 from loralab.messages import clock, message
 from loralab.train.chat import IGNORED
 from loralab.train.hardware import Device
@@ -183,9 +184,8 @@ def last_whole(folder: Path, key: str) -> tuple[Path, dict[str, Any]] | None:
         if stamp and stamp["files"].items() <= file_hashes(checkpoint).items():
             return checkpoint, stamp
         # Left where it is, Trainer would count it as one of the two that it keeps.
-        print(
-            message("checkpoint_not_whole", name=key, checkpoint=checkpoint.name, aside=move_aside(checkpoint, folder))
-        )
+        aside = move_aside(checkpoint, folder)
+        print(message("checkpoint_not_whole", name=key, checkpoint=checkpoint.name, aside=aside))
     return None
 
 

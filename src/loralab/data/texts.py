@@ -1,10 +1,14 @@
-"""Find second copies of a text, word for word or nearly."""
+"""What texts have to be, and second copies of them, word for word or nearly."""
 
 import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import chain
+
+import pandas as pd
+
+from loralab.messages import message
 
 SIMILAR = 0.8
 
@@ -49,3 +53,22 @@ def find_near_duplicates(texts: Sequence[str], threshold: float = SIMILAR) -> li
         for word in prefix:
             seen_with[word].append(j)
     return copies
+
+
+def check_texts(texts: pd.Series) -> None:
+    """Raises ValueError, naming the row, if a value is no text."""
+    for row, text in texts.items():
+        if not isinstance(text, str):
+            raise ValueError(message("row_not_text", row=row, given=type(text).__name__))
+
+
+def check_rows(frame: pd.DataFrame, classes: int | None = None) -> None:
+    """Raises ValueError, naming the row, if a text is empty or no text, or a label is no class's number."""
+    for name in ("text", "text_pair"):
+        if name in frame:
+            check_texts(frame[name])
+            for row in frame.index[frame[name].str.strip() == ""]:
+                raise ValueError(message("row_empty", row=row))
+    for row, label in frame["label"].items():
+        if label not in range(classes or 10**6):
+            raise ValueError(message("row_bad_label", row=row, given=label, classes=classes or "–"))

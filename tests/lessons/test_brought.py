@@ -1,0 +1,123 @@
+"""What people bring goes through all lessons and the report: five made-up sets of data, and bases in folders."""
+
+import json
+import random
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, LlamaConfig, LlamaForCausalLM
+
+from loralab.data.hub import locate
+from loralab.evidence.report import write_report
+from loralab.evidence.study import full_study
+from loralab.lessons.start import start
+from loralab.train.run import results_dir
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "notebooks"))
+
+import build
+import execute
+
+# What each class is known by, and what all texts are made of.
+GOODS = {
+    "electrónica": "el cargador|la pantalla|el móvil|la batería|el teclado",
+    "ropa": "la camisa|el abrigo|los calcetines|la falda|el jersey",
+    "hogar": "la sartén|la lámpara|el colchón|la manta|el sofá",
+    "libros": "la novela|el cómic|el diccionario|la guía|el atlas",
+    "juguetes": "el balón|la muñeca|el rompecabezas|el patinete|la peonza",
+}
+TEMPERS = {
+    "queja": "no funciona|llegó roto|me decepcionó|huele mal|se estropeó",
+    "elogio": "es magnífico|llegó enseguida|me encantó|funciona de maravilla|es un acierto",
+}
+PEOPLE = ["mi tía", "un vecino", "mi jefa", "el cartero", "mi primo", "una amiga", "mi hermano", "la profesora"]
+TIMES = ["ayer", "el lunes", "anoche", "en mayo", "hace un año", "esta mañana", "el domingo", "en verano"]
+PLACES = ["en Cádiz", "en casa", "en la oficina", "en el pueblo", "en León", "en la playa", "en el tren", "en Mahón"]
+
+
+def told(known, i):
+    """A text of its own for each number, about what is known."""
+    draw = random.Random(i)
+    parts = [draw.choice(words) for words in (TIMES, PEOPLE, PLACES, TIMES, PEOPLE)]
+    return f"{parts[0]} {known} {parts[1]} {parts[2]}, {parts[3]} y {parts[4]} número {i}"
+
+
+def labelled(classes, heading):
+    names = list(classes)
+    rows = [(told(classes[names[i % len(names)]].split("|")[i % 5], i), names[i % len(names)]) for i in range(200)]
+    return heading + "\n" + "".join(f'"{text}";{name}\n' for text, name in rows)
+
+
+def asked(form):
+    pairs = [(f"¿Qué hizo {told('la sartén', i)}?", f"Pues que {told('el sofá', i)}.") for i in range(70)]
+    return "".join(json.dumps(form(*pair), ensure_ascii=False) + "\n" for pair in pairs)
+
+
+def turns(question, answer):
+    said = (
+        ("system", "Sé breve."),
+        ("user", "Hola"),
+        ("assistant", "Buenas."),
+        ("user", question),
+        ("assistant", answer),
+    )
+    return {"messages": [{"role": role, "content": text} for role, text in said]}
+
+
+SETS = {
+    "productos.csv": lambda: labelled(GOODS, "texto;etiqueta"),
+    "opiniones.csv": lambda: labelled(TEMPERS, "text;label"),
+    "alpaca.jsonl": lambda: asked(lambda q, a: {"instruction": "Contesta en español.", "input": q, "output": a}),
+    "chat.jsonl": lambda: asked(turns),
+    "preguntas.jsonl": lambda: asked(lambda q, a: {"pregunta": q, "respuesta": a}),
+}
+
+
+def base_of(folder, name, model):
+    """A small model, whose values are drawn wide, with the tokenizer of another that was never taught to converse."""
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        if parameter.ndim == 2:
+            torch.nn.init.normal_(parameter, std=0.2)
+    model.save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(locate(name))
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(folder)
+    return folder.name
+
+
+def bases(folder):
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    encoder = BertForMaskedLM(BertConfig(**small))
+    decoder = LlamaForCausalLM(LlamaConfig(**small, vocab_size=49152, num_key_value_heads=2))
+    return (
+        f'model = "./{base_of(folder / "encoder", "minilm-l6", encoder)}"\n',
+        f'model = "./{base_of(folder / "decoder", "smollm2-135m", decoder)}"\n',
+    )
+
+
+@pytest.mark.parametrize(("classes", "pairs", "own"), [
+    ("productos.csv", "preguntas.jsonl", True),
+    pytest.param("productos.csv", "alpaca.jsonl", False, marks=pytest.mark.slow),
+    pytest.param("opiniones.csv", "chat.jsonl", False, marks=pytest.mark.slow),
+    pytest.param("opiniones.csv?labels=queja,elogio", "preguntas.jsonl", False, marks=pytest.mark.slow),
+])  # fmt: skip
+def test_what_somebody_brings_goes_through_lessons_and_report(tmp_path, monkeypatch, results, classes, pairs, own):
+    for name in (classes.partition("?")[0], pairs):
+        (tmp_path / name).write_text(SETS[name](), encoding="utf-8")
+    encoder, decoder = bases(tmp_path) if own else ("", "")
+    lines = ['base = "smoke"\n', f'dataset = "{classes}"\n', "seeds = [0]\n", encoder]
+    lines += ["[generation]\n", f'dataset = "{pairs}"\n', decoder]
+    (tmp_path / "class.toml").write_text("".join(lines), encoding="utf-8")
+    monkeypatch.setenv("LORALAB_PROFILE", str(tmp_path / "class.toml"))
+    for source in build.sources():
+        path = tmp_path / f"{source.stem}.ipynb"
+        assert execute.execute(build.build(source, "es"), path) is None
+        assert f"{classes.partition('?')[0]} · " in path.read_text(encoding="utf-8")
+    profile = start("es")
+    write_report(full_study(profile), results_dir() / profile.name)
+    page = (results_dir() / profile.name / "report.md").read_text(encoding="utf-8")
+    assert f"{classes.partition('?')[0]} · {'encoder' if own else 'minilm-l6'}" in page and pairs in page
+    assert ("macro-F1" in page) == (classes == "productos.csv") and str(tmp_path) not in page
