@@ -20,7 +20,8 @@ OFFLINE := PYTHONPATH="$(CURDIR)/tests/offline" CUDA_VISIBLE_DEVICES=
 # A cell of a lesson in the smoke profile takes a minute at most, on a slow machine two; a kernel that died is found out
 # after this many seconds.
 CELL_TIMEOUT := 300
-BROUGHT := tests/lessons/test_brought.py
+# Half of a course on what somebody brings; it goes with the lessons, so that both queues take as long.
+LAST := tests/lessons/test_brought.py::test_the_last_lessons_and_the_report
 # Tests of files that no library's version can change, and of whole lessons.
 UNVERSIONED := $(foreach name,lessons/test_brought lessons/test_colab lessons/test_notebooks lessons/test_prose lessons/test_solutions test_project,--ignore=tests/$(name).py)
 TEST_TOOLS := pytest ipykernel jupytext nbclient
@@ -110,7 +111,7 @@ test: setup ## everything that CI checks
 	OMP_NUM_THREADS=1 $(MAKE) --jobs=2 lessons unit lint
 
 lessons: setup ## run every Spanish lesson on tiny data, each one alone, and all of them on what somebody brings
-	$(OFFLINE) "$(BIN)/pytest" -x --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) notebooks/es $(BROUGHT)
+	$(OFFLINE) "$(BIN)/pytest" -x --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) notebooks/es $(LAST)
 
 test-all: lint lessons unit-colab unit-lowest $(GRADING) ## the same as test, and the checks that take minutes, with other versions too
 	$(OFFLINE) "$(BIN)/pytest" tests -m 'slow or not slow'
@@ -125,7 +126,7 @@ lint: setup ### check style and types
 	"$(BIN)/mypy"
 
 unit: setup ### run the unit tests
-	$(OFFLINE) "$(BIN)/pytest" tests --ignore=$(BROUGHT)
+	$(OFFLINE) "$(BIN)/pytest" tests --deselect=$(LAST)
 
 unit-colab: setup $(MARKED)-colab-unit/.ready ### run the unit tests with Colab's versions
 	$(OFFLINE) "$(COLAB)-unit/bin/python" -m pytest tests $(UNVERSIONED)

@@ -143,7 +143,7 @@ def test_a_base_without_a_template_learns_to_answer_and_to_stop(smoke, gpt2, tmp
 def test_weights_that_can_run_code_are_not_opened(tmp_path, gpt2):
     (gpt2 / "model.safetensors").unlink()
     (gpt2 / "pytorch_model.bin").write_bytes(b"a pickle")
-    with pytest.raises(AssetError, match="gpt2 has no weights in the safetensors format"):
+    with pytest.raises(AssetError, match="gpt2 has no weights in the format `safetensors`"):
         locate(str(gpt2))
 
 
