@@ -40,7 +40,7 @@ def test_an_unknown_profile_is_a_message_and_not_a_traceback(monkeypatch, capsys
 
 TINY_STUDY = """
 base = "smoke"
-train_size = 32
+train_size = 64
 validation_size = 16
 test_size = 32
 ranks = [4, 8]

@@ -268,9 +268,9 @@ except AssetError:
 
 SMALL = """
 base = "t4"
-train_size = 24
-validation_size = 8
-test_size = 16
+train_size = 64
+validation_size = 16
+test_size = 32
 [generation]
 train_size = 8
 validation_size = 4

@@ -153,9 +153,10 @@ def test_two_processes_resume_and_the_next_two_load(tmp_path):
 def test_the_command_line_runs_a_profile_on_two_processes(tmp_path, monkeypatch):
     monkeypatch.undo()  # the processes that it starts train the whole model
     monkeypatch.setenv("LORALAB_RESULTS", str(tmp_path / "one"))
-    sizes = "train_size = {}\nranks = [{}]\nvalidation_size = 2\ntest_size = 4\nseeds = [0]\nmax_length = 80\n"
+    sizes = "train_size = {}\nranks = [{}]\nvalidation_size = {}\ntest_size = {}\nseeds = [0]\nmax_length = 80\n"
     profile = tmp_path / "tiny.toml"
-    profile.write_text(f'base = "smoke"\n{sizes.format(16, 8)}\n[generation]\nbatch_size = 4\n{sizes.format(12, 16)}')
+    texts, pairs = sizes.format(64, 8, 16, 32), sizes.format(12, 16, 2, 4)
+    profile.write_text(f'base = "smoke"\n{texts}\n[generation]\nbatch_size = 4\n{pairs}')
     results = tmp_path / "two"
     code, printed, errors = launch("-m", "loralab", "run", LORALAB_PROFILE=str(profile), LORALAB_RESULTS=str(results))
     assert code == 0, errors
