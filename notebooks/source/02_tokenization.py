@@ -135,13 +135,13 @@ print(short.truncated, "/", len(whole))
 # ## El relleno
 #
 # Un lote es una tabla, y las filas de una tabla miden lo mismo: las cortas se rellenan (*padding*) con un *token* que
-# no significa nada, `[PAD]`. Así queda un lote de dos frases.
+# no significa nada (en los clasificadores del curso, `[PAD]`). Así queda un lote de dos frases.
 
 # %% [markdown] lang="en"
 # ## Padding
 #
-# A batch is a table, and the rows of a table are equally long: short ones are padded with a token that means nothing,
-# `[PAD]`. This is a batch of two sentences.
+# A batch is a table, and the rows of a table are equally long: short ones are padded with a token that means nothing
+# (in the course's classifiers, `[PAD]`). This is a batch of two sentences.
 
 # %% tags=["nbval-check-output"]
 pair = tokenizer(["Dull.", "A joy from start to finish."], padding=True)

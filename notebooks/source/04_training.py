@@ -264,15 +264,15 @@ assert run(small) == resumed  # nothing is trained again
 #
 # Los experimentos del perfil, enteros: LoRA y el *fine-tuning* completo (en adelante, «el completo»), cada uno con su
 # tasa. Tras cada época se mide en validación. El número de épocas está fijado de antemano: el examen lo hace, una sola
-# vez, el modelo de la última, aunque una anterior tuviera menos pérdida de validación. La primera vez tardan unos
-# minutos; `run` va diciendo cuánto falta.
+# vez, el modelo de la última, aunque una anterior tuviera menos pérdida de validación. La primera vez pueden tardar;
+# `run` va diciendo cuánto falta.
 
 # %% [markdown] lang="en"
 # ## Now for real
 #
 # The profile's experiments, in full: LoRA and full fine-tuning, each at its own rate. After each epoch it is measured
 # on validation. The number of epochs is fixed beforehand: the model after the last one is tested, once, even if an
-# earlier epoch had a lower validation loss. The first time takes a few minutes; `run` says how long is left.
+# earlier epoch had a lower validation loss. The first time may take a while; `run` says how long is left.
 
 # %%
 from loralab.show import loss_curves
@@ -350,17 +350,17 @@ accuracy_against_rate([full, full_high, lora, lora_low])
 
 # %% [markdown] lang="es"
 # Quien compare los dos métodos con una sola tasa elige al ganador al elegir la tasa. El arreglo es buscar la de cada
-# uno, con el mismo esfuerzo y **en validación**. Las tasas del perfil `cpu` se buscaron así: un barrido por factores de
-# dos, hasta que la mejor no fue ni la más baja ni la más alta de las probadas (`profiles.toml`). En otros modelos se ha
-# visto que la de LoRA es unas diez veces la del completo ([Schulman et al.,
+# uno, con el mismo esfuerzo y **en validación**. Las tasas del perfil `cpu` se buscaron así, con los datos del curso:
+# un barrido por factores de dos, hasta que la mejor no fue ni la más baja ni la más alta de las probadas
+# (`profiles.toml`). En otros modelos se ha visto que la de LoRA es unas diez veces la del completo ([Schulman et al.,
 # 2025](https://thinkingmachines.ai/blog/lora/)). La celda da la proporción de este perfil.
 
 # %% [markdown] lang="en"
 # Whoever compares the two methods at one rate chooses the winner by choosing the rate. The fix is to search for each
-# one's own, with equal effort and **on validation**. The rates of the `cpu` profile were found like this: a sweep by
-# factors of two, until the best was neither the lowest nor the highest tried (`profiles.toml`). In other models LoRA's
-# has been found to be about ten times that of full fine-tuning ([Schulman et al.,
-# 2025](https://thinkingmachines.ai/blog/lora/)). The cell gives this profile's ratio.
+# one's own, with equal effort and **on validation**. The rates of the `cpu` profile were found like this, on the
+# course's data: a sweep by factors of two, until the best was neither the lowest nor the highest tried
+# (`profiles.toml`). In other models LoRA's has been found to be about ten times that of full fine-tuning ([Schulman et
+# al., 2025](https://thinkingmachines.ai/blog/lora/)). The cell gives this profile's ratio.
 
 # %%
 ratio = high / low

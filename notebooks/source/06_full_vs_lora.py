@@ -67,8 +67,8 @@ print("±", number(100 * margin, 1), message("unit_points"))
 # través del `pooler`; la anterior lee la media de todos, que es como se entrenó MiniLM para representar frases, y por
 # eso puede acertar más. Lo que aporta el adaptador se mide mejor frente a la mejor de las dos.
 #
-# En el perfil `cpu`, la tasa de cada método es la que dio menor pérdida de validación en un barrido previo, con una
-# semilla (`profiles.toml`).
+# En el perfil `cpu`, con los datos del curso, la tasa de cada método es la que dio menor pérdida de validación en un
+# barrido previo, con una semilla (`profiles.toml`).
 
 # %% [markdown] lang="en"
 # ## What is compared
@@ -79,8 +79,8 @@ print("±", number(100 * margin, 1), message("unit_points"))
 # while the one before reads the mean of all, which is how MiniLM was trained to represent sentences, and so may score
 # higher. What the adapter adds is best measured against the better of the two.
 #
-# In the `cpu` profile, each method's rate is the one that gave the lowest validation loss in an earlier sweep, with one
-# seed (`profiles.toml`).
+# In the `cpu` profile, on the course's data, each method's rate is the one that gave the lowest validation loss in an
+# earlier sweep, with one seed (`profiles.toml`).
 
 # %% tags=["nbval-check-output"]
 import pandas as pd
@@ -770,15 +770,17 @@ samples_table(answers)
 # Si cada tarea es un adaptador, una sola base en memoria sirve para muchas. Entrenamos otro, pequeño, con las
 # respuestas de Sancho Panza, y ponemos los dos sobre la misma base. Cambiar de uno a otro es cambiar un nombre; lo
 # comprobamos con los *logits* de cada modelo por separado, y con la base sin ninguno. Luego preguntamos lo mismo a los
-# dos. Ojo: cada uno recibe además su propia instrucción, así que la diferencia no se debe solo al adaptador.
+# dos; cambia las preguntas por otras en la lengua de tus datos. Ojo: cada uno recibe además su propia instrucción, así
+# que la diferencia no se debe solo al adaptador.
 
 # %% [markdown] lang="en"
 # ## Several adapters, one base
 #
 # If each task is an adapter, one base in memory serves many. We train another, a small one, on Sancho Panza's answers,
 # and put both on the same base. Switching from one to the other is changing a name; we check it with the logits of each
-# model on its own, and with the base without any. Then we ask both the same. Mind that each also gets its own
-# instruction, so the difference is not due to the adapter alone.
+# model on its own, and with the base without any. Then we ask both the same; change the questions for others in the
+# language of your data. Mind that each also gets its own instruction, so the difference is not due to the adapter
+# alone.
 
 # %%
 from copy import deepcopy
