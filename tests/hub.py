@@ -70,12 +70,12 @@ class Hub:
 
     `access` holds each token that there is or was, with the gated repositories that it opens; None says that it has
     expired. `requests` lists what was asked for: method, path, and the Range header or None. The next download of a
-    file that `cuts` names ends halfway, its connection either "closed" or "reset".
+    file that `cuts` names ends halfway, its connection either "closed" or "reset". While `busy`, all is refused.
     """
 
     def __init__(self, repositories):
         self.repositories = {(repository.kind, repository.name): repository for repository in repositories}
-        self.access, self.requests, self.cuts, self.port = {}, [], {}, 0
+        self.access, self.requests, self.cuts, self.busy, self.port = {}, [], {}, False, 0
         self.start()
 
     def start(self):
@@ -92,6 +92,8 @@ class Hub:
 
     def find(self, kind, name, revision, token):
         """The repository, if it has that revision. Raises Refusal; who brings no token ("") is told nothing."""
+        if self.busy:
+            raise Refusal(429, None, "We had to rate limit your IP. To continue using our service, create an account.")
         if token and self.access.get(token) is None:
             raise Refusal(401, None, "Invalid or expired credentials in Authorization header")
         repository = self.repositories.get((kind, name))

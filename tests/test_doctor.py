@@ -52,7 +52,12 @@ def told(monkeypatch, tmp_path):
         monkeypatch.setattr(doctors.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
         monkeypatch.setattr(doctors.os, "access", lambda path, mode: writable)
         monkeypatch.setattr(doctors, "missing", lambda: list(absent))
-        there = lambda hub, name, revision: name if hub in cached else None  # noqa: E731
+        snapshots = tmp_path / "snapshots"
+        for hub in (*BOTH, GEMMA):  # everything but the weights is there of all
+            (snapshots / hub).mkdir(parents=True, exist_ok=True)
+        for hub in cached:
+            (snapshots / hub / "model-00001-of-00002.safetensors").touch()
+        there = lambda hub, name, revision: str(snapshots / hub / name)  # noqa: E731
         monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", there)
         monkeypatch.setattr(huggingface_hub, "get_token", lambda: token)
         monkeypatch.setattr(huggingface_hub, "get_session", lambda: SimpleNamespace(head=head))

@@ -39,9 +39,10 @@ def to_download() -> dict[str, dict[str, Any]]:
     rows = {e.dataset: known.get(e.dataset, {}) for e in asked} | {e.model: model_row(e.model) for e in asked}
     rows = {name: {"kind": "model"} | row for name, row in rows.items() if "hub" in row and "place" not in row}
     load = huggingface_hub.try_to_load_from_cache  # a path if it is there; a data set has no such file
-    # A configuration alone may have been fetched to be counted.
-    paths = {name: load(row["hub"], "tokenizer_config.json", revision=row["revision"]) for name, row in rows.items()}
-    return {name: row for name, row in rows.items() if not isinstance(paths[name], str)}
+    # Configuration and tokenizer may have been fetched without the weights.
+    paths = {name: load(row["hub"], "config.json", revision=row["revision"]) for name, row in rows.items()}
+    there = {name for name, path in paths.items() if path and any(Path(path).parent.glob("*.safetensors"))}
+    return {name: row for name, row in rows.items() if name not in there}
 
 
 def missing() -> list[str]:

@@ -183,6 +183,18 @@ def test_pairs_load_without_the_useless_answers(student, name):
     assert (rows, read) == (270, 300)
 
 
+def test_for_a_tokenizer_no_weights_are_fetched_and_without_a_network_it_is_said_so(hub, student, add):
+    row = add("Qwen/Qwen2.5-0.5B-Instruct", "course/words")
+    name = f"{row['hub']}@{row['revision']}"
+    asked = len(hub.requests)
+    assert student.do(f"answer = load_tokenizer({name!r})('Who are you?')['input_ids']")
+    assert downloads(hub, asked) == []
+    with unreachable(hub):
+        assert student.fails(f"load_language_model({name!r})") == message("hub_no_network", name=row["hub"])
+    student.do(f"load_language_model({name!r})")
+    assert downloads(hub, asked) == [("model.safetensors", None)]
+
+
 # --- what a student meets
 
 
@@ -208,6 +220,16 @@ def test_a_key_that_is_wrong_or_has_expired(student, add, call, like, key):
 def test_a_repository_that_there_is_not(student, call, key):
     text = student.fails(f"{call}({{'hub': 'course/nowhere', 'revision': 'main'}})", key)
     assert text == message("hub_unknown", name="course/nowhere")
+
+
+@pytest.mark.parametrize("key", [NO_KEY, WITH_ACCESS])
+@pytest.mark.parametrize(("call", "like"), FETCHED)
+def test_a_hub_that_is_asked_too_often(hub, student, add, call, like, key):
+    row = add(like, f"course/busy-{call}-{bool(key)}")
+    hub.busy = True
+    text = student.fails(f"{call}({row})", key)
+    hub.busy = False
+    assert text == message("hub_too_many", name=row["hub"]) and "`HF_TOKEN`" in text
 
 
 @pytest.mark.parametrize(("call", "like"), FETCHED)

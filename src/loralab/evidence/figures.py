@@ -25,10 +25,10 @@ def loss_against_rate(sweeps: Sequence[Sweep]) -> Picture:
     figure, axes = new_axes(title, message("rate_axis_log"), message("validation_loss_axis"), height=4.4)
     chosen = looks([sweep.method for sweep in sweeps])
     for name, sweep, (marker, line, colour) in zip(names, sweeps, chosen, strict=True):
-        finite = {rate: loss for rate, loss in sweep.losses.items() if np.isfinite(loss)}
-        axes.plot(list(finite), list(finite.values()), linestyle=line, marker=marker, color=colour, label=name)
-        axes.plot(sweep.best, finite[sweep.best], "o", markersize=14, fillstyle="none", color="black")
-        listed = ", ".join(f"{scientific(rate)} {number(loss, 3)}" for rate, loss in sweep.losses.items())
+        losses = sweep.losses
+        axes.plot(list(losses), list(losses.values()), linestyle=line, marker=marker, color=colour, label=name)
+        axes.plot(sweep.best, losses[sweep.best], "o", markersize=14, fillstyle="none", color="black")
+        listed = ", ".join(f"{scientific(rate)} {number(loss, 3)}" for rate, loss in losses.items())
         texts.append(f"{name}: {listed}")
     axes.set_xscale("log")
     axes.minorticks_off()

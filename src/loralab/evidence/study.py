@@ -1,7 +1,6 @@
 """The study: each method at its own best learning rate, then everything that the lessons compare, with many seeds."""
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.resources import as_file, files
@@ -40,9 +39,9 @@ class Sweep:
 
     @property
     def losses(self) -> dict[float, float]:
-        """Validation loss (nats) after the last epoch by rate, from low to high; infinite where training diverged."""
+        """Validation loss (nats) after the last epoch by rate, from low to high."""
         losses = {result.experiment.learning_rate: result.epochs[-1]["loss"] for result in self.results}
-        return {rate: losses[rate] if math.isfinite(losses[rate]) else math.inf for rate in sorted(losses)}
+        return {rate: losses[rate] for rate in sorted(losses)}
 
     @property
     def best(self) -> float:

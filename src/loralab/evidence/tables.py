@@ -32,8 +32,7 @@ def sweep_table(sweeps: Sequence[Sweep]) -> pd.DataFrame:
         {
             message("method"): message(sweep.method),
             message("rates_and_losses"): " · ".join(
-                f"{scientific(rate)}: {number(loss, 3) if math.isfinite(loss) else '∞'}"
-                for rate, loss in sweep.losses.items()
+                f"{scientific(rate)}: {number(loss, 3)}" for rate, loss in sweep.losses.items()
             ),
             message("best_rate"): scientific(sweep.best),
             message("extended"): message("yes" if sweep.extended else "no"),

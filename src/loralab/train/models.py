@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from loralab.data.assets import assets
-from loralab.data.hub import configuration_folder, locate, model_row, on_the_hub
+from loralab.data.hub import CONFIGURATION, WORDS, locate, locate_part, model_row, on_the_hub
 from loralab.data.own import label_names
 from loralab.experiment import LORA_METHODS, PEFT_METHODS, Experiment
 from loralab.messages import message, one_of
@@ -49,7 +49,7 @@ def weights_fingerprint(name: str) -> str:
 
 def load_tokenizer(name: str) -> Any:
     """The model's own tokenizer; a language model's that has none gets a plain chat template, and padding."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(locate(name), trust_remote_code=False)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(locate_part(name, WORDS), trust_remote_code=False)
     if tokenizer.model_max_length > 10**6:  # it does not say
         config = configuration(name).get_text_config()
         tokenizer.model_max_length = getattr(config, "max_position_embeddings", tokenizer.model_max_length)
@@ -104,7 +104,10 @@ def load_language_model(name: str, weights: str = "fp32") -> nn.Module:
             bnb_4bit_compute_dtype=torch.float32,
         )  # fmt: skip
         options["device_map"] = {"": torch.cuda.current_device()}
-    return transformers.AutoModelForCausalLM.from_pretrained(locate(name), **options)
+    model = transformers.AutoModelForCausalLM.from_pretrained(locate(name), **options)
+    # A head that is the embedding is saved once; Trainer, resuming, would warn that it is missing.
+    model._keys_to_ignore_on_save = set(model.all_tied_weights_keys)
+    return model
 
 
 def load_for(experiment: Experiment) -> nn.Module:
@@ -127,7 +130,7 @@ def configuration(model: str) -> Any:
             raise ValueError(message("no_configuration", path=Path(model).name, error=error)) from error
     if written := model_row(model).get("config"):
         return transformers.AutoConfig.for_model(**written)
-    return transformers.AutoConfig.from_pretrained(configuration_folder(model), trust_remote_code=False)
+    return transformers.AutoConfig.from_pretrained(locate_part(model, CONFIGURATION), trust_remote_code=False)
 
 
 def untrained_model(experiment: Experiment, attention: str | None = None) -> nn.Module:

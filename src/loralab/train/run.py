@@ -106,7 +106,8 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     Where several processes were launched all of them call this: they train together, the main one alone prints and
     writes, and each gets the same result. On several machines the results folder has to be a shared one. `callbacks`
     are handed to Trainer. Raises ValueError for an experiment that this machine, the data or the number of processes
-    rule out, AssetError if data or weights cannot be had, MemoryError if memory runs out on the way.
+    rule out, AssetError if data or weights cannot be had, MemoryError if memory runs out on the way, and
+    FloatingPointError at a loss that is no number: no result is written, and the last whole checkpoint is kept.
     """
     device, experiment = detect(), runnable(experiment)  # before anything is fetched
     # Where a file or folder of one's own lies is not kept, and it may change meanwhile.
@@ -182,10 +183,10 @@ def save_for_others(model: nn.Module, result: Result, folder: Path) -> None:
 
 
 def interval(result: Result) -> str:
-    """The 95 % interval of the main score by bootstrap (Efron 1979); "" for under two examples, or if it diverged."""
+    """The 95 % interval of the main score by bootstrap (Efron 1979); "" for under two examples."""
     right = [float(p == y) for p, y in zip(result.predictions, result.labels, strict=True)]
     values, weights = result.answer_nats or right, result.answer_tokens or [1] * len(right)
-    if len(values) < 2 or not all(map(math.isfinite, values)):
+    if len(values) < 2:
         return ""
     drawn = bootstrap(
         (values, weights), paired=True, method="percentile", batch=100, random_state=0,

@@ -4,6 +4,7 @@ import datetime
 import gc
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
@@ -21,7 +22,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from loralab.data.splits import Splits
 from loralab.experiment import Experiment, Outcome, seal
 from loralab.files import sync, write_atomically
-from loralab.messages import clock, message
+from loralab.messages import clock, message, scientific
 from loralab.train.chat import IGNORED
 from loralab.train.hardware import Device
 from loralab.train.models import CHECKPOINTING, apply_method, count_parameters, load_for, load_tokenizer
@@ -121,6 +122,26 @@ class Clock(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero:
             print("\r" + " " * 78 + "\r", end="", flush=True)  # the progress line, cleared
+
+
+class OnlyFinite(TrainerCallback):
+    """Ends a training with `refuse_not_finite` at the first training or validation loss that is no number."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
+        refuse_not_finite(logs.get("loss", logs.get("eval_loss", 0.0)), self.experiment, state.global_step)
+
+
+def refuse_not_finite(loss: float, experiment: Experiment, step: int) -> None:
+    """Raises FloatingPointError, saying what to change, if a loss after that many steps is infinite or no number."""
+    if not math.isfinite(loss):
+        what = {"precision": experiment.precision, "rate": scientific(experiment.learning_rate)}
+        remedy = message("not_finite_fp16" if experiment.precision == "fp16" else "not_finite_rate", **what)
+        raise FloatingPointError(
+            message("not_finite", name=experiment.key, step=step, loss=loss, remedy=remedy, **what)
+        )
 
 
 def training_arguments(experiment: Experiment, device: Device, folder: Path) -> TrainingArguments:
@@ -237,7 +258,7 @@ def train(
         compute_loss_func=objective.loss,
         compute_metrics=objective.scores,
         preprocess_logits_for_metrics=objective.reduce,
-        callbacks=[timer, memory, *callbacks],
+        callbacks=[timer, memory, OnlyFinite(experiment), *callbacks],
     )
     trainer.remove_callback(PrinterCallback)
     if resume and trainer.is_world_process_zero():
@@ -249,6 +270,7 @@ def train(
     exam: dict[str, Any] = {"test": {}, "predictions": [], "labels": []}
     if experiment.examined:
         exam = objective.examine(trainer, tokenizer, experiment, splits, rows["test"])
+        refuse_not_finite(exam["test"]["loss"], experiment, trainer.state.global_step)
     evaluation_seconds = sum(entry["eval_runtime"] for entry in evaluations) + time.perf_counter() - started
     return model, Outcome(
         **exam,
