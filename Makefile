@@ -3,7 +3,7 @@ PYTHON ?= python3
 PROFILE ?= cpu
 # Exact versions; /dev/null for the newest (in a VENV of their own).
 CONSTRAINTS ?= constraints.txt
-# Where Colab gets the course: a GitHub address, else git's remote origin; and a tag, else v + version.
+# Where Colab gets the course: a GitHub address, else git's remote origin; and a commit, branch or tag of it.
 REPO ?=
 REF ?=
 export REPO REF
@@ -28,7 +28,7 @@ TEST_TOOLS := pytest ipykernel jupytext nbclient
 SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint unit unit-colab unit-lowest lessons test test-all course report study check-results reference gpu-check sizes bench adapters readme notebooks solutions wheel clean
+.PHONY: help setup lint unit unit-colab unit-lowest lessons test test-all course report study check-results reference gpu-check sizes bench adapters readme address notebooks solutions wheel clean
 
 # The commands that are told after so many #.
 LISTED = sed -nE 's/^([a-z-]+):.* $(1) (.*)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -133,6 +133,9 @@ unit-colab: setup $(MARKED)-colab-unit/.ready ### run the unit tests with Colab'
 
 unit-lowest: setup $(MARKED)-lowest/.ready ### run the unit tests with the lowest versions allowed
 	$(OFFLINE) "$(VENV)-lowest/bin/python" -m pytest tests $(UNVERSIONED)
+
+address: setup ### write this repository's GitHub address into the lessons and README, and run nothing (REPO, REF)
+	"$(BIN)/python" notebooks/build.py
 
 notebooks: setup ### build every edition of the lessons and run them in place (PROFILE)
 	"$(BIN)/python" notebooks/build.py

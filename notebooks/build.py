@@ -3,7 +3,10 @@
 A source is in jupytext's percent format: code once, and prose in markdown cells marked lang="es", lang="en" and so on,
 the same cell in one language after the other. What is built keeps the outputs of the committed notebook as long as the
 code up to them is unchanged. Exercises (code cells marked exercise="key") lose what stands between
-`### BEGIN SOLUTION` and `### END SOLUTION`, unless asked for.
+`### BEGIN SOLUTION` and `### END SOLUTION`, unless asked for. Nothing is executed.
+
+Where the course is on GitHub, lessons and README get badges that open a lesson in Colab, and first cells say where to
+get the course. So in a fork this script is all that has to be run; .github/workflows/address.yml does so.
 
     python notebooks/build.py                       every edition, where it stands
     python notebooks/build.py --solutions FOLDER    the editions with solutions, for nbgrader, into FOLDER/LANGUAGE
@@ -15,7 +18,6 @@ import hashlib
 import os
 import re
 import subprocess
-import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -35,11 +37,16 @@ COLAB = "https://colab.research.google.com"
 REGION = re.compile(r"^( *)### BEGIN SOLUTION\n(?:.*\n)*?\1### END SOLUTION\n", re.MULTILINE)
 
 
+# What is installed of a checkout, from its top.
+PACKAGE = (":/src", ":/data", ":/pyproject.toml", ":/requirements.txt")
+
+
 class Address(NamedTuple):
-    """Where the course is published: its repository's address, and a tag, branch or commit of it."""
+    """Where the course is published: its repository, what first cells install of it, the branch that badges open."""
 
     repository: str
     ref: str
+    branch: str
 
 
 def github(remote: str) -> str:
@@ -49,23 +56,43 @@ def github(remote: str) -> str:
     return GITHUB + found[1] if found else ""
 
 
+def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A git command in the checkout."""
+    return subprocess.run(["git", "-C", NOTEBOOKS, *arguments], capture_output=True, text=True, check=False)
+
+
 def published() -> Address | None:
-    """Where the lessons get the course from in Colab, or None: no address is invented.
+    """Where the lessons get the course from, or None: no address is invented.
 
     The repository is REPO from the environment, else git's remote `origin` if that is on GitHub; so what a fork builds
-    points at the fork. The ref is REF, else the tag v + version of pyproject.toml. Raises ValueError for a REPO that is
-    not on GitHub.
+    points at the fork. The ref is REF, else the one that the lessons name if they name that repository and the package
+    has not changed since, else the commit at hand. Raises ValueError for a REPO that is not on GitHub.
     """
     given = os.environ.get("REPO", "")
-    git = subprocess.run(
-        ["git", "-C", NOTEBOOKS, "remote", "get-url", "origin"], capture_output=True, text=True, check=False
-    )
-    repository = github(given or git.stdout)
+    repository = github(given or git("remote", "get-url", "origin").stdout)
     if given and not repository:
         raise ValueError(f"REPO is {given!r}, and has to be a GitHub address such as {GITHUB}OWNER/NAME")
-    project = tomllib.loads((NOTEBOOKS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    ref = os.environ.get("REF") or f"v{project['version']}"
-    return Address(repository, ref) if repository else None
+    if not repository:
+        return None
+    default = git("symbolic-ref", "--short", "refs/remotes/origin/HEAD").stdout.strip().removeprefix("origin/")
+    branch = default or git("branch", "--show-current").stdout.strip() or "main"
+    first = target(sources()[0], LANGUAGES[0])
+    named = named_address(nbformat.read(first, as_version=4)) if first.exists() else None
+    at_hand = git("rev-parse", "HEAD").stdout.strip()
+    if (
+        named
+        and named.repository == repository
+        and git("diff", "--quiet", named.ref, "HEAD", "--", *PACKAGE).returncode == 0
+    ):
+        at_hand = named.ref
+    return Address(repository, os.environ.get("REF") or at_hand, branch)
+
+
+def named_address(notebook: NotebookNode) -> Address | None:
+    """The address that a built lesson names."""
+    code = next(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    found = re.search(r'^COURSE = "(.+)"\nREFS = \["(.+)", "(.+)"\]$', code, re.MULTILINE)
+    return Address(*found.groups()) if found else None
 
 
 def sources() -> list[Path]:
@@ -95,19 +122,26 @@ def without_colab(code: str) -> str:
 
 
 def setup_code(language: str, address: Address | None) -> str:
-    """The code of a lesson's first cell: in Colab it installs the course from that address, or an uploaded wheel."""
+    """The code of a lesson's first cell: it installs the course from that address, or from a wheel, if need be."""
     code = (NOTEBOOKS / "source" / "setup.py").read_text(encoding="utf-8").strip()
-    course = f"git+{address.repository}@{address.ref}" if address else ""
-    return code.replace(SETUP, f'LANGUAGE = "{language}"').replace('COURSE = ""', f'COURSE = "{course}"')
+    if address:
+        place = f'COURSE = "{address.repository}"\nREFS = ["{address.ref}", "{address.branch}"]'
+        code = code.replace('COURSE = ""\nREFS = []', place)
+    return code.replace(SETUP, f'LANGUAGE = "{language}"')
 
 
-def badge(source: Path, language: str, address: Address | None) -> str:
-    """The link that opens this lesson in Colab, or "" if the course is not on GitHub."""
+def badge(path: str, address: Address | None) -> str:
+    """The link that opens a lesson, by its path in the repository, in Colab; "" if the course is not on GitHub."""
     if address is None or not address.repository.startswith(GITHUB):
         return ""
     name = address.repository.removeprefix(GITHUB)
-    page = f"{COLAB}/github/{name}/blob/{address.ref}/notebooks/{language}/{source.stem}.ipynb"
-    return f"[![Colab]({COLAB}/assets/colab-badge.svg)]({page})\n\n"
+    return f"[![Colab]({COLAB}/assets/colab-badge.svg)]({COLAB}/github/{name}/blob/{address.branch}/{path})"
+
+
+def with_badges(readme: str, address: Address | None) -> str:
+    """A README whose tables' links to lessons are followed by their badges, or by none."""
+    link = r"(?m)^(\| \[[^]]+\]\((notebooks/\w+/\w+\.ipynb)\))(?: \[!\[Colab\][^ ]*)?"
+    return re.sub(link, lambda found: f"{found[1]} {badge(found[2], address)}".rstrip(), readme)
 
 
 def blank(code: str) -> str:
@@ -217,13 +251,17 @@ def build(source: Path, language: str, address: Address | None = None, solutions
         cell.id = hashlib.sha256(f"{source.stem}{seen[cell.source]}{cell.source}".encode()).hexdigest()[:12]
         if cell.source == START.replace(SETUP, f'LANGUAGE = "{language}"'):
             cell.source = setup_code(language, address)  # only now: the address is no part of a cell's identity
-    if cells[0].cell_type == "markdown":
-        cells[0].source = badge(source, language, address) + cells[0].source
+            cell.metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}  # Colab's word and JupyterLab's
+    path = f"notebooks/{language}/{source.stem}.ipynb"
+    if cells[0].cell_type == "markdown" and not solutions and badge(path, address):  # a badge opens what has no graders
+        cells[0].source = f"{badge(path, address)}\n\n{cells[0].source}"
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
             "language_info": {"name": "python"},
+            "accelerator": "GPU",
+            "colab": {"gpuType": "T4", "provenance": []},
         }
     )
     return notebook
@@ -267,6 +305,9 @@ def main() -> int:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
                 print(f"{language}/{path.name}: written")
+    if not folder:
+        readme = NOTEBOOKS.parent / "README.md"
+        readme.write_text(with_badges(readme.read_text(encoding="utf-8"), address), encoding="utf-8")
     return refused
 
 

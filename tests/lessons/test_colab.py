@@ -19,9 +19,9 @@ from editions import EDITIONS, NOTEBOOKS, build, built, code_cells
 from loralab import start
 
 ROOT = NOTEBOOKS.parent
-COURSE = build.Address("https://github.com/someone/some-course", "v9.9.9")
+COURSE = build.Address("https://github.com/someone/some-course", "0123456789abcdef", "trunk")
 IMAGE = Path(f"{sys.prefix}-colab")  # as the Makefile names it
-ADVICE = "Upload loralab-….whl"
+ADVICE = "Put loralab-….whl here"
 
 
 # --- the address
@@ -49,34 +49,88 @@ def test_only_github_is_an_address(remote, address):
     assert build.github(remote) == address
 
 
+GIT = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
+
+
+def git(folder, *arguments):
+    done = subprocess.run([*GIT, "-C", folder, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """The course as it stands here, committed in a repository whose branch is trunk."""
+    folder = tmp_path_factory.mktemp("published") / "work"
+    for name in git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    git(folder, "init", "--quiet", "--initial-branch=trunk")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "x")
+    return folder
+
+
 @pytest.fixture
-def checkout(tmp_path, monkeypatch):
-    """A checkout with nothing but a version."""
-    for name in ("REPO", "REF"):
-        monkeypatch.delenv(name, raising=False)
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.3"\n')
-    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
-    monkeypatch.setattr(build, "NOTEBOOKS", tmp_path / "notebooks")
-    return tmp_path
+def clone(work, tmp_path):
+    """A copy of that, and a function that runs the builder there and returns the paths that it changed."""
+    folder = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", work, folder)
+
+    def changed(**settings):
+        environment = {name: value for name, value in os.environ.items() if name not in ("REPO", "REF")}
+        environment |= {"PYTHONPATH": str(folder / "src"), **settings}
+        command = [sys.executable, folder / "notebooks" / "build.py"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        paths = git(folder, "diff", "--name-only").splitlines()
+        git(folder, "commit", "--quiet", "--all", "--allow-empty", "--message", "built")
+        return paths
+
+    return folder, changed
 
 
-def test_the_address_is_the_origins_and_the_ref_the_versions(checkout):
-    assert build.published() is None
-    subprocess.run(["git", "-C", checkout, "remote", "add", "origin", "git@github.com:fork/r.git"], check=True)
-    assert build.published() == ("https://github.com/fork/r", "v1.2.3")
+def built_there(folder):
+    """The lessons of a checkout, by their path."""
+    paths = sorted(folder.glob("notebooks/e?/*.ipynb"))
+    return {path.relative_to(folder).as_posix(): nbformat.read(path, as_version=4) for path in paths}
 
 
-def test_an_origin_that_is_a_folder_is_no_address(checkout):
-    subprocess.run(["git", "-C", checkout, "remote", "add", "origin", checkout / "x.git"], check=True)
-    assert build.published() is None
+def test_a_fork_is_built_for_its_address_once_and_again_when_the_package_has_changed(clone):
+    folder, changed = clone
+    assert changed() == []  # a folder is no address
+    before, first = built_there(folder), git(folder, "rev-parse", "HEAD")
+    git(folder, "remote", "set-url", "origin", "git@github.com:fork/r.git")
+    assert sorted(changed()) == sorted([*before, "README.md"])
+    after, readme = built_there(folder), (folder / "README.md").read_text(encoding="utf-8")
+    for path, notebook in after.items():
+        assert build.named_address(notebook) == ("https://github.com/fork/r", first, "trunk")
+        page = f"(https://colab.research.google.com/github/fork/r/blob/trunk/{path})"
+        assert page in notebook.cells[0].source and readme.count(f"{page} |") == 1
+        position = notebook.cells.index(code_cells(notebook)[0])
+        for number, (old, new) in enumerate(zip(before[path].cells, notebook.cells, strict=True)):
+            assert (old == new) == (number not in (0, position))
+            assert old.get("outputs") == new.get("outputs")
+    assert changed() == []
+    (folder / "tests" / "new.py").touch()
+    git(folder, "add", "--all")
+    assert changed() == []
+    (folder / "src" / "loralab" / "files.py").write_text("")
+    moved = git(folder, "commit", "--all", "--message", "moved") and git(folder, "rev-parse", "HEAD")
+    assert sorted(changed()) == sorted(before)
+    assert build.named_address(next(iter(built_there(folder).values()))).ref == moved
+    git(folder, "remote", "set-url", "origin", "/home/fork/r.git")
+    assert sorted(changed()) == sorted([*before, "README.md"])  # and back
+    assert built_there(folder) == before
 
 
-def test_repo_and_ref_take_precedence(checkout, monkeypatch):
-    subprocess.run(["git", "-C", checkout, "remote", "add", "origin", "git@github.com:fork/r.git"], check=True)
-    monkeypatch.setenv("REPO", "https://github.com/o/r")
-    monkeypatch.setenv("REF", "main")
-    assert build.published() == ("https://github.com/o/r", "main")
+def test_repo_and_ref_take_precedence(clone):
+    folder, changed = clone
+    changed(REPO="https://github.com/o/r", REF="v2")
+    assert build.named_address(next(iter(built_there(folder).values()))) == ("https://github.com/o/r", "v2", "trunk")
+
+
+def test_a_repo_that_is_not_on_github_is_refused(monkeypatch):
     monkeypatch.setenv("REPO", "/home/o/r")
     with pytest.raises(ValueError, match=r"/home/o/r.*GitHub"):
         build.published()
@@ -90,7 +144,7 @@ def test_each_badge_opens_its_own_notebook(source, language):
     cell = built(source, language, COURSE).cells[0]
     path = build.target(source, language).relative_to(ROOT).as_posix()
     (page,) = re.findall(r"\((https://colab\.research\.google\.com/github/[^)]*)\)", cell.source)
-    assert page == f"https://colab.research.google.com/github/someone/some-course/blob/v9.9.9/{path}"
+    assert page == f"https://colab.research.google.com/github/someone/some-course/blob/trunk/{path}"
     assert cell.source.startswith("[![")
 
 
@@ -98,17 +152,19 @@ def test_each_badge_opens_its_own_notebook(source, language):
 def test_without_an_address_there_is_no_badge_and_none_is_invented(source, language):
     notebook = built(source, language)
     assert "colab.research" not in nbformat.writes(notebook)
-    assert 'COURSE = ""\n' in code_cells(notebook)[0].source
+    assert 'COURSE = ""\nREFS = []\n' in code_cells(notebook)[0].source
 
 
 @pytest.mark.parametrize(("source", "language"), EDITIONS)
 def test_the_first_cell_is_short_and_comes_before_any_other_code(source, language):
-    lines = code_cells(built(source, language, COURSE))[0].source.splitlines()
-    assert len([line for line in lines if line and line[0] != "#"]) <= 23 and max(map(len, lines)) <= 88
+    cell = code_cells(built(source, language, COURSE))[0]
+    lines = cell.source.splitlines()
+    assert lines[0].startswith("# @title ") and cell.metadata["cellView"] == "form"
+    assert len([line for line in lines if line and line[0] != "#"]) <= 32 and max(map(len, lines)) <= 88
     assert not [line for line in lines if line.lstrip().startswith(("!", "%"))]
     assert 'DRIVE = False  # @param {type:"boolean"}' in lines
     assert f'LANGUAGE = "{language}"' in lines
-    assert f'COURSE = "git+{COURSE.repository}@{COURSE.ref}"' in lines
+    assert f'COURSE = "{COURSE.repository}"' in lines and f'REFS = ["{COURSE.ref}", "{COURSE.branch}"]' in lines
     assert lines[-1] == "profile = start(LANGUAGE, data=DATA, drive=DRIVE)"
     before = ast.parse("\n".join(lines[: lines.index("from loralab import start")]))
     imported = {alias.name for node in ast.walk(before) if isinstance(node, ast.Import) for alias in node.names}
@@ -222,20 +278,11 @@ def runtime(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory):
-    """The course as it stands here, committed and tagged in a bare repository."""
-    folder = tmp_path_factory.mktemp("published")
-    work = folder / "work"
-    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
-    listed = ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split("\0"):
-        if name and (ROOT / name).is_file():
-            (work / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, work / name)
-    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "x"], ["tag", "v0"]):
-        subprocess.run([*git, "-C", work, *command], check=True)
-    subprocess.run([*git, "clone", "--quiet", "--bare", work, folder / "course.git"], check=True)
-    return folder / "course.git"
+def repository(work):
+    """That repository without its files, as a server has it, with a tag."""
+    git(work, "tag", "v0")
+    git(work.parent, "clone", "--quiet", "--bare", work, work.parent / "course.git")
+    return work.parent / "course.git"
 
 
 def seconds(cell):
@@ -259,7 +306,7 @@ def test_a_lesson_alone_runs_in_a_fresh_runtime(name, repository, runtime):
     assert before["torchao"][0] == "0.10.0" and before["torch"][0].startswith("2.13.0")
     assert not {"loralab", "evaluate", "sacrebleu", "gguf"} & set(before)
 
-    address = build.Address(repository.as_uri(), "v0")
+    address = build.Address(repository.as_uri(), "v0", "trunk")
     notebook = build.build(ROOT / "notebooks" / "source" / f"{name}.py", "es", address)
     position = notebook.cells.index(code_cells(notebook)[0])
     notebook.cells.insert(position + 1, nbformat.v4.new_code_cell(notebook.cells[position].source))
@@ -290,20 +337,30 @@ def only_first(address=None, drive=False):
 
 
 @pytest.mark.slow
-def test_a_failing_installation_says_why_and_what_to_do(repository, runtime):
+def test_without_an_address_or_with_one_that_fails_it_is_said_what_to_do(repository, runtime):
     with pytest.raises(AssertionError, match=f"RuntimeError: .*{ADVICE}"):
         runtime.execute(only_first())
     with pytest.raises(AssertionError) as failed:
-        runtime.execute(only_first(build.Address(repository.as_uri(), "v1")))
+        runtime.execute(only_first(build.Address(repository.as_uri(), "v1", "v2")))
     assert "RuntimeError" in str(failed.value) and ADVICE in str(failed.value)
-    assert "v1" in str(failed.value).split("RuntimeError")[-1]
+    assert "v2" in str(failed.value).split("RuntimeError")[-1]
     assert "loralab" not in runtime.versions()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("colab", [True, False])
+def test_a_commit_that_is_gone_is_replaced_by_the_branch_in_plain_jupyter_too(repository, runtime, colab):
+    if not colab:
+        (runtime.folder.parent / "ipython" / "profile_default" / "startup" / "colab.py").unlink()
+    done = runtime.execute(only_first(build.Address(repository.as_uri(), "v1", "trunk"), drive=True))
+    assert done.cells[1].outputs[0].text == f"{'/content/drive/MyDrive/loralab' if colab else 'results'}\n"
+    assert ("torchao" in runtime.versions()) != colab  # whoever has a machine of her own keeps what is hers
 
 
 @pytest.mark.slow
 def test_an_uploaded_wheel_comes_before_the_address_and_drive_takes_the_results(repository, runtime):
     runtime.run("-m", "pip", "wheel", "--quiet", "--no-deps", f"git+{repository.as_uri()}@v0")
     assert [path.suffix for path in runtime.folder.iterdir()] == [".whl"]
-    done = runtime.execute(only_first(build.Address(repository.as_uri(), "v1"), drive=True))
+    done = runtime.execute(only_first(build.Address(repository.as_uri(), "v1", "v2"), drive=True))
     assert done.cells[1].outputs[0].text == "/content/drive/MyDrive/loralab\n"
     assert (runtime.folder / "mounted").read_text() == "/content/drive"

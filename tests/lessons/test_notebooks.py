@@ -19,12 +19,6 @@ LAST = SOURCES[-1]
 CHECKED = "nbval-check-output"
 
 
-def built_at(notebook):
-    """The address that a notebook was built with: another checkout's may differ."""
-    found = re.search(r'^COURSE = "git\+(.+)@(.+)"$', code_cells(notebook)[0].source, re.MULTILINE)
-    return build.Address(*found.groups()) if found else None
-
-
 def test_there_are_six_lessons():
     names = "01_dataset 02_tokenization 03_lora_setup 04_training 05_rank_comparison 06_full_vs_lora"
     assert [source.stem for source in SOURCES] == names.split()
@@ -33,13 +27,13 @@ def test_there_are_six_lessons():
 @pytest.mark.parametrize(("source", "language"), EDITIONS)
 def test_what_is_built_is_what_the_source_says(source, language):
     path = build.target(source, language)
-    address = built_at(committed(source, language))
+    address = build.named_address(committed(source, language))
     built = build.with_outputs(build.build(source, language, address), path)
     assert build.text_of(built) == path.read_text(encoding="utf-8")
 
 
 def test_every_lesson_comes_from_one_address():
-    assert len({built_at(committed(source, language)) for source, language in EDITIONS}) == 1
+    assert len({build.named_address(committed(source, language)) for source, language in EDITIONS}) == 1
 
 
 @pytest.mark.parametrize(("source", "language"), EDITIONS)
@@ -56,7 +50,7 @@ def test_outputs_are_clean_and_light(source, language):
     text = (build.target(source, language)).read_text(encoding="utf-8")
     assert len(text.encode()) < 500_000
     notebook = committed(source, language)
-    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert set(notebook.metadata) == {"kernelspec", "language_info", "accelerator", "colab"}
     for cell in code_cells(notebook):
         for output in cell.outputs:
             shown = json.dumps(output)
@@ -215,7 +209,7 @@ def test_a_kernel_has_no_network_either(tmp_path):
 def test_every_lesson_starts_in_the_same_way():
     for source in SOURCES:
         first = code_cells(committed(source, "es"))[0].source
-        assert first == build.setup_code("es", built_at(committed(source, "es")))
+        assert first == build.setup_code("es", build.named_address(committed(source, "es")))
 
 
 @pytest.mark.parametrize(("source", "language"), EDITIONS)

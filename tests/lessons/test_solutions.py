@@ -192,7 +192,8 @@ def course(tmp_path):
     return folder
 
 
-def nbgrader(folder, *arguments):
+def nbgrader(folder, *arguments, fails=False):
+    """Run it; what it says on stderr."""
     # nbgrader calls alembic by its name.
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -201,7 +202,8 @@ def nbgrader(folder, *arguments):
     done = subprocess.run(
         [sys.executable, "-m", "nbgrader", *arguments], cwd=folder, env=environment, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == int(fails), done.stderr
+    return done.stderr
 
 
 def submit(course, student, answers):
@@ -231,3 +233,21 @@ def test_nbgrader_gives_a_point_for_each_right_answer_and_none_for_a_blank(cours
     grades = {row[header.index("student_id")]: dict(zip(header, row, strict=True)) for row in rows}
     assert {name: float(row["score"]) for name, row in grades.items()} == {"right": len(cells), "blank": 0}
     assert {float(row["max_score"]) for row in grades.values()} == {len(cells)}
+
+
+@pytest.mark.slow
+def test_a_students_edition_handed_in_is_named_and_the_others_are_graded(course):
+    source = build.sources()[0]
+    submit(course, "blank", {})
+    (course / "submitted" / "mistaken" / "es").mkdir(parents=True)
+    path = course / "submitted" / "mistaken" / "es" / f"{source.stem}.ipynb"
+    nbformat.write(build.build(source, "es"), path)
+    said = nbgrader(course, "autograde", "es", "--create", fails=True)
+    assert "mistaken handed in 01_dataset.ipynb of the students' edition" in said
+    assert [folder.name for folder in (course / "autograded").iterdir()] == ["blank"]
+
+
+def test_a_graded_edition_gets_the_course_and_has_no_badge_to_one_without_graders():
+    address = build.Address("https://github.com/someone/some-course", "0" * 40, "main")
+    notebook = built(build.sources()[0], "es", address, solutions=True)
+    assert "colab.research" not in nbformat.writes(notebook) and address.repository in nbformat.writes(notebook)
