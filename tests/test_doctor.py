@@ -168,6 +168,12 @@ def test_room_on_the_disk(told):
     assert "; 0.5 are" in told("disk", **facts, cached=BOTH)[1][2]
 
 
+def test_room_for_checkpoints_that_are_kept_apart(told, monkeypatch):
+    monkeypatch.setenv("LORALAB_CHECKPOINTS", "/content/loralab/runs")
+    (_, _, text, _), (_, _, checkpoints, _) = told("disk", device=T4, profile="t4")[2:]
+    assert "; 1.0 are" in text and "; 11.9 are" in checkpoints and "/content/loralab/runs" in checkpoints
+
+
 SHARED = Path("/dev/shm")
 
 

@@ -134,11 +134,12 @@ def check_disk() -> Told:
     weights = sum(size / 4 for experiment, size in sizes.items() if experiment.model in downloads)
     # Three checkpoints, as the oldest goes once the newest is there: weights and AdamW's two averages, no gradients.
     checkpoints = max(size * 3 / 4 * min(e.epochs, 3) for e, size in sizes.items())
+    apart = os.environ.get("LORALAB_CHECKPOINTS")
     folders = {
         "LORALAB_CACHE": (cache_dir().absolute(), EMBEDDED if missing() else 0),
         "HF_HOME": (Path(huggingface_hub.constants.HF_HUB_CACHE), weights + BESIDE_WEIGHTS * len(downloads)),
-        "LORALAB_RESULTS": (results_dir().absolute(), checkpoints + KEPT),
-    }
+        "LORALAB_RESULTS": (results_dir().absolute(), KEPT if apart else checkpoints + KEPT),
+    } | ({"LORALAB_CHECKPOINTS": (Path(apart).absolute(), checkpoints)} if apart else {})
     there = {name: next(p for p in (path, *path.parents) if p.exists()) for name, (path, _) in folders.items()}
     for name, (path, need) in folders.items():
         free, disk = shutil.disk_usage(there[name]).free, there[name].stat().st_dev

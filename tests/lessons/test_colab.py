@@ -194,12 +194,14 @@ def mounted(monkeypatch):
     return calls
 
 
-def test_drive_keeps_the_results(mounted, results):
+def test_drive_keeps_the_results_and_the_machine_the_checkpoints(mounted, results, monkeypatch):
+    monkeypatch.setenv("LORALAB_CHECKPOINTS", "")  # so that what is set here goes with the test
     start("en", drive=False)
     assert mounted == [] and os.environ["LORALAB_RESULTS"] == str(results)
     start("en", drive=True)
     assert mounted == ["/content/drive"]
     assert os.environ["LORALAB_RESULTS"] == "/content/drive/MyDrive/loralab"
+    assert os.environ["LORALAB_CHECKPOINTS"] == "/content/loralab/runs"
 
 
 def test_outside_colab_drive_does_nothing(results, monkeypatch):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -181,6 +182,46 @@ def check_resumed(resumed, whole, shown):
 
 def test_an_interrupted_run_resumes_and_ends_the_same(lora, kept, interrupted, capsys):
     check_resumed(run(lora), kept[1], capsys.readouterr().out)
+
+
+@pytest.fixture
+def apart(kept, results, monkeypatch, tmp_path):
+    """Results and checkpoints each have a place of their own; the seconds from which on one checkpoint is kept."""
+
+    def at(seconds):
+        monkeypatch.setenv("LORALAB_CHECKPOINTS", str(tmp_path / "runtime" / "runs"))
+        monkeypatch.setattr(training, "LONG", seconds)
+        return tmp_path / "runtime"
+
+    return at
+
+
+def test_checkpoints_apart_leave_no_trace_and_a_short_training_none_beside_results(lora, kept, results, apart, capsys):
+    machine = apart(training.LONG)
+    with pytest.raises(KeyboardInterrupt):
+        run(lora, callbacks=(PullThePlug(step=6),))
+    assert not results.exists() and [path.name for path in machine.glob("runs/*/*")] == ["checkpoint-4"]
+    check_resumed(run(lora), kept[1], capsys.readouterr().out)
+    assert not list(machine.rglob("checkpoint-*")) and not list(results.rglob("checkpoint-*"))
+
+
+def test_of_a_long_training_the_newest_is_kept_where_results_are_if_it_fits(
+    lora, kept, results, apart, capsys, monkeypatch
+):
+    machine, others = apart(0), results / "runs" / "another" / "checkpoint-1"
+    others.mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt):
+        run(lora, callbacks=(PullThePlug(step=6),))
+    assert list(results.glob("runs/*/checkpoint-*")) == [run_folder(lora) / "checkpoint-4"]
+    shutil.rmtree(machine)  # the machine is gone
+    check_resumed(run(lora), kept[1], capsys.readouterr().out)
+    assert not list(results.rglob("checkpoint-*"))
+    shutil.rmtree(results)
+    usage = SimpleNamespace(free=1000)
+    monkeypatch.setattr(training.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(KeyboardInterrupt):
+        run(lora, callbacks=(PullThePlug(step=6),))
+    assert not list(results.rglob("checkpoint-*")) and list(machine.rglob("checkpoint-4"))
 
 
 @pytest.mark.parametrize("task", ["classification", "generation"])

@@ -37,7 +37,8 @@ FEWEST = {"classification": 150, "generation": 60}
 SMALLEST = {"classification": (64, 16, 32), "generation": (4, 1, 2)}
 # The embedded bases have read English; those of the hub have read Spanish too.
 SPANISH = {"minilm-l6": "FacebookAI/xlm-roberta-base", "smollm2-135m": "Qwen/Qwen2.5-0.5B-Instruct"}
-DRIVE = "/content/drive"  # where Colab's own examples mount it
+# Where Colab's own examples mount Drive, and the disk of the machine itself, which a disconnect takes away.
+DRIVE, RUNTIME = "/content/drive", "/content/loralab"
 
 
 def profile_name() -> str:
@@ -181,8 +182,8 @@ def fitting_sizes(experiment: Experiment) -> dict[str, int]:
 def start(language: str, data: str = "", drive: bool = False) -> Profile:
     """Choose the language, load the profile in force, and say so in one line.
 
-    `data`, a file of one's own, is as LORALAB_DATA. With `drive`, in Colab, results and checkpoints are kept in Google
-    Drive from now on, in MyDrive/loralab.
+    `data`, a file of one's own, is as LORALAB_DATA. With `drive`, in Colab, results and adapters are kept in MyDrive's
+    folder loralab from now on, and checkpoints on the machine's disk: what is deleted in Drive still takes room there.
     Raises ValueError, naming the choices, for a language that there is not, and what `chosen_profile` raises.
     """
     set_language(language)
@@ -190,7 +191,7 @@ def start(language: str, data: str = "", drive: bool = False) -> Profile:
         os.environ["LORALAB_DATA"] = data
     if drive and "google.colab" in sys.modules:
         import_module("google.colab.drive").mount(DRIVE)
-        os.environ["LORALAB_RESULTS"] = f"{DRIVE}/MyDrive/loralab"
+        os.environ |= {"LORALAB_RESULTS": f"{DRIVE}/MyDrive/loralab", "LORALAB_CHECKPOINTS": f"{RUNTIME}/runs"}
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
     # peft 0.21 asks transformers 5.23 for an attribute by its old name; neither call is ours.

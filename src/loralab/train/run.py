@@ -25,7 +25,7 @@ from loralab.data.assets import ABANDONED_AFTER, asset
 from loralab.data.hub import on_the_hub
 from loralab.data.own import label_names, name_of
 from loralab.data.splits import load_splits
-from loralab.experiment import RECIPE, DamagedResult, Experiment, Outcome, Result
+from loralab.experiment import RECIPE, DamagedResult, Experiment, Outcome, Result, seal
 from loralab.files import content_name, is_own, write_atomically
 from loralab.messages import gibibytes, message, number
 from loralab.train.baselines import run_baseline
@@ -57,6 +57,12 @@ def results_dir() -> Path:
 def run_folder(experiment: Experiment) -> Path:
     """The folder of an experiment's result, checkpoints and adapter."""
     return results_dir() / "runs" / resolve(experiment, detect()).key
+
+
+def checkpoint_folder(experiment: Experiment, provenance: dict[str, Any]) -> Path:
+    """Where checkpoints go: under LORALAB_CHECKPOINTS, where results go to a slow or small disk, else beside those."""
+    place = os.environ.get("LORALAB_CHECKPOINTS")
+    return Path(place) / f"{experiment.key}-{seal(provenance)[:8]}" if place else run_folder(experiment)
 
 
 def processes() -> PartialState:
@@ -133,27 +139,28 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     }
     if not experiment.trains:
         outcome = from_main(lambda: run_baseline(experiment, splits, device))
-        return from_main(lambda: keep(experiment, names, outcome, None, folder, about))
+        return from_main(lambda: keep(experiment, names, outcome, None, folder, folder, about))
     try:
-        model, outcome = train(experiment, splits, device, folder, provenance, callbacks)
+        place = checkpoint_folder(experiment, provenance)
+        model, outcome = train(experiment, splits, device, place, folder, provenance, callbacks)
     except (MemoryError, RuntimeError) as error:  # torch raises a RuntimeError, of a kind of its own on a GPU alone
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
             raise
         raise MemoryError(message("out_of_memory", command=plan_command(experiment))) from error
-    return from_main(lambda: keep(experiment, names, outcome, model, folder, about))
+    return from_main(lambda: keep(experiment, names, outcome, model, folder, place, about))
 
 
 def keep(
-    experiment: Experiment, names: dict[str, str], outcome: Outcome, model: nn.Module | None, folder: Path,
+    experiment: Experiment, names: dict[str, str], outcome: Outcome, model: nn.Module | None, folder: Path, place: Path,
     provenance: dict[str, Any],
 ) -> Result:  # fmt: skip
-    """Write the result, under `names` for data and model, and what was trained, and remove the checkpoints."""
+    """Write the result, under `names` for data and model, and what was trained; remove the checkpoints, in `place`."""
     folder.mkdir(parents=True, exist_ok=True)
     result = Result(experiment=experiment, provenance=provenance, **vars(outcome))
     if model is not None:
         save_for_others(model, result, folder)
     replace(result, experiment=experiment.but(**names)).save(folder / "result.json")
-    for checkpoint in folder.glob("checkpoint-*"):
+    for checkpoint in {*folder.glob("checkpoint-*"), *place.glob("checkpoint-*")}:
         shutil.rmtree(checkpoint)
     seconds = number(sum(result.seconds.values()), 0)
     print(message("trained", name=experiment.key, seconds=seconds, headline=headline(result)))

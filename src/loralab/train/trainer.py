@@ -5,6 +5,7 @@ import gc
 import hashlib
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
@@ -31,6 +32,8 @@ from loralab.train.peak import PeakMemory
 from loralab.train.tokens import BatchesByLength, Encoded, batches_by_length, count_tokens
 
 STAMP = "loralab.json"
+# Seconds left of a training from which on a checkpoint is worth the time that it takes to reach a slow disk.
+LONG = 600
 T = TypeVar("T")
 
 
@@ -85,12 +88,13 @@ class Clock(TrainerCallback):
     """Times training, reports progress and the time left now and then, and stamps each checkpoint as whole.
 
     Evaluation and saving, which come after an epoch's end, are not timed. The stamp is written last and holds where the
-    checkpoint comes from and each file's hash, so that one that is torn, damaged or another's is never resumed.
+    checkpoint comes from and each file's hash, so that one that is torn, damaged or another's is never resumed. Where
+    checkpoints are kept apart from results, a long training's newest is copied to its result's place, `kept`, too.
     """
 
-    def __init__(self, name: str, provenance: dict[str, Any], memory: PeakMemory) -> None:
-        self.name, self.provenance, self.memory = name, provenance, memory
-        self.seconds = self._started = self._epoch_started = 0.0
+    def __init__(self, name: str, provenance: dict[str, Any], memory: PeakMemory, kept: Path) -> None:
+        self.name, self.provenance, self.memory, self.kept = name, provenance, memory, kept
+        self.seconds = self._started = self._epoch_started = self._left = 0.0
         self._steps_done_before = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -105,8 +109,9 @@ class Clock(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero and state.global_step % max(1, state.max_steps // 50) == 0:
             done = state.global_step - self._steps_done_before
-            left = (time.perf_counter() - self._started) / done * (state.max_steps - state.global_step)
-            line = message("progress", name=self.name, step=state.global_step, steps=state.max_steps, left=clock(left))
+            self._left = (time.perf_counter() - self._started) / done * (state.max_steps - state.global_step)
+            told = {"step": state.global_step, "steps": state.max_steps, "left": clock(self._left)}
+            line = message("progress", name=self.name, **told)
             print(f"\r{line:<78}", end="", flush=True)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -118,6 +123,8 @@ class Clock(TrainerCallback):
             stamp: dict[str, Any] = {"key": self.name, "provenance": self.provenance, "seconds": self.seconds}
             stamp |= {"memory": self.memory.result, "files": file_hashes(checkpoint)}
             write_atomically(checkpoint / STAMP, json.dumps(stamp | {"seal": seal(stamp)}))
+            if self.kept != checkpoint.parent and self._left >= LONG:
+                keep_copy(checkpoint, self.kept)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero:
@@ -188,6 +195,15 @@ def file_hashes(checkpoint: Path) -> dict[str, str]:
     return hashes
 
 
+def keep_copy(checkpoint: Path, folder: Path) -> None:
+    """Copy a checkpoint to a result's folder, as the only one that results have beside them, if there is room."""
+    for other in folder.parent.glob("*/checkpoint-*"):
+        shutil.rmtree(other)
+    folder.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(folder).free > 2 * sum(path.stat().st_size for path in checkpoint.rglob("*")):
+        shutil.copytree(checkpoint, folder / checkpoint.name)
+
+
 def checkpoints(folder: Path, key: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Checkpoints, newest first, each with its stamp: {} if there is none that is whole and of that experiment."""
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]), reverse=True):
@@ -227,14 +243,15 @@ def encode_splits(splits: Splits, objective: Objective, model: str, max_length: 
 
 
 def train(
-    experiment: Experiment, splits: Splits, device: Device, folder: Path, provenance: dict[str, Any],
+    experiment: Experiment, splits: Splits, device: Device, folder: Path, kept: Path, provenance: dict[str, Any],
     callbacks: tuple[TrainerCallback, ...] = (),
 ) -> tuple[nn.Module, Outcome]:  # fmt: skip
     """Train, evaluate on validation after each epoch, and on test once at the end; the model and what was measured.
 
-    An experiment that is not examined ends before the test. Resumes from the last whole checkpoint in `folder` if there
-    is one. `callbacks` are added to Trainer's. Where several processes were launched, all of them have to call this
-    with the same arguments, and each gets the same in return but for times and memory, which are its own.
+    An experiment that is not examined ends before the test. Resumes from the last whole checkpoint in `folder`, or in
+    the result's own, `kept`, if there is one. `callbacks` are added to Trainer's. Where several processes were launched
+    all of them have to call this with the same arguments, and each gets the same in return but for times and memory,
+    which are its own.
     """
     if device.kind == "cuda":  # mixed precision leaves an earlier run's model in a reference cycle
         gc.collect()
@@ -244,8 +261,8 @@ def train(
     model = apply_method(load_for(experiment), experiment)
     parameters = count_parameters(model)
     memory = PeakMemory(largest_step(lengths, experiment))
-    timer = Clock(experiment.key, provenance, memory)
-    resume = from_main(lambda: last_whole(folder, experiment.key))
+    timer = Clock(experiment.key, provenance, memory, kept)
+    resume = from_main(lambda: last_whole(folder, experiment.key) or last_whole(kept, experiment.key))
     if resume:
         timer.seconds, memory.result = resume[1]["seconds"], resume[1]["memory"]
     trainer = LengthTrainer(
