@@ -153,6 +153,9 @@ adapters: setup ### train the adapters that come with the course (10 minutes), i
 gpu-check: setup ### check the course's paths on this machine's GPU, into data/gpu.json
 	PYTHONPATH="$(CURDIR)/tests/offline" "$(BIN)/python" tests/gpu_check.py
 
+work: setup ### count what each lesson computes under the t4 profile (5 minutes), into data/work.json
+	PYTHONPATH="$(CURDIR)/tests/offline" "$(BIN)/python" tests/work.py
+
 sizes: setup ### plan and measure the memory of some thirty training steps, into data/sizes.json
 	"$(BIN)/python" tests/sizes.py
 

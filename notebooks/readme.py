@@ -1,13 +1,15 @@
 """Write what is generated of the READMEs, from the lessons and the study as they are committed.
 
 README.md gets, in each language between the two marks of its name, a picture and a few numbers of lesson 6, and the
-picture is stored beside the notebook; data/reference/README.md gets the published study's tables.
+picture is stored beside the notebook; data/reference/README.md gets the published study's tables, and the manual what
+lessons compute on a T4.
 
     python notebooks/readme.py
 """
 
 import base64
 import html
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +23,7 @@ from loralab.evidence.claims import claims_table, judge_claims
 from loralab.evidence.report import Block, Listed, Table, Text, title_of, to_markdown, trained
 from loralab.evidence.study import Evidence, reference
 from loralab.files import write_atomically
-from loralab.messages import LANGUAGES, message, set_language
+from loralab.messages import LANGUAGES, message, number, set_language
 from loralab.show.sentences import margin_verdict, speed_in_turns
 
 ROOT = NOTEBOOKS.parent
@@ -79,6 +81,24 @@ def write_study(evidence: Sequence[Evidence], path: Path) -> None:
     fill(path, "study", to_markdown(blocks))
 
 
+def write_work(path: Path) -> None:
+    """Put the counts of data/work.json into the manual, in English. Raises what `fill` raises."""
+    set_language("en")
+    rows = json.loads((ROOT / "data" / "work.json").read_text(encoding="utf-8"))
+    lines = [
+        "| lesson | trainings | steps | thousands of tokens: trained on | judged | written | 10^12 operations | MB |"
+    ]
+    lines.append("|---" + "|---:" * 7 + "|")
+    total = [0] * 7
+    for row in rows:
+        tracks = [row["classification"], row["generation"]]
+        counts = [sum(track[name] for track in tracks) for name in tracks[0]] + [row["fetched"]]
+        total = [a + b for a, b in zip(total, counts, strict=True)]
+        lines.append(f"| {int(row['lesson'][:2])} | {' | '.join(number(n, 0) for n in counts)} |")
+    lines.append(f"| all | {' | '.join(number(n, 0) for n in total)} |")
+    fill(path, "work", "\n".join(lines) + "\n")
+
+
 def main() -> None:
     """Write them. Raises ValueError, naming the file, where marks are missing."""
     for language in LANGUAGES:
@@ -90,6 +110,7 @@ def main() -> None:
         image = path.with_suffix(".png").relative_to(ROOT).as_posix()
         fill(ROOT / "README.md", language, f"![{alt}]({image})\n\n{numbers(notebook)}\n")
     write_study(reference(), ROOT / "data" / "reference" / "README.md")
+    write_work(ROOT / "notebooks" / "README.md")
 
 
 if __name__ == "__main__":

@@ -119,6 +119,10 @@ CASES = {
         "memory", "fail", "(qwen2.5-0.5b, full) is going to take up to 9.9 GiB", "LoRA experiments alone",
     ),
     "memory unknown": ({"device": Device("cpu", "CPU", 0)}, "memory", "warn", "there are ?", "loralab plan"),
+    "a GPU": (
+        {"device": T4, "profile": "t4"}, "memory", "ok",
+        "(By `make gpu-check` on an NVIDIA H200, 15 planned peaks were at most 2.2% below the measured ones.)", "",
+    ),
     # 16 × 150 million
     "a model to fetch": ({"absent": ["minilm-l6", "smollm2-135m"]}, "memory", "ok", "up to 2.2 GiB", ""),
     "hub not needed": ({}, "hub", "ok", "nothing has to be downloaded", ""),
@@ -156,13 +160,13 @@ def test_another_packages_trouble_is_not_the_courses(told):
 
 def test_room_on_the_disk(told):
     """In fp32: 4 × (66,955,010 + 494,032,768) bytes and 0.5 GB beside each and for IMDB; then a checkpoint of
-    12 × 494,032,768 bytes for each of two epochs, and 1 GB."""
+    12 × 494,032,768 bytes for each of two epochs, and 2 GB."""
     facts = {"device": T4, "profile": "t4", "absent": ["film-reviews"]}
-    needs = ("; 0.7 are", "; 3.7 are", "; 12.9 are")
-    fits, full = told("disk", free=18e9, **facts), told("disk", free=17e9, **facts)
+    needs = ("; 0.7 are", "; 3.7 are", "; 13.9 are")
+    fits, full = told("disk", free=19e9, **facts), told("disk", free=18e9, **facts)
     for lines, level in ((fits, "ok"), (full, "fail")):
         assert [found for _, found, _, _ in lines] == [level] * 3
-        assert all(need in text and "17.3 with all" in text for (_, _, text, _), need in zip(lines, needs, strict=True))
+        assert all(need in text and "18.3 with all" in text for (_, _, text, _), need in zip(lines, needs, strict=True))
     assert [variable in remedy for (*_, remedy), variable in zip(full, ("LORALAB_CACHE", "HF_HOME", "LORALAB_RESULTS"),
                                                                  strict=True)] == [True] * 3  # fmt: skip
     assert "; 0.5 are" in told("disk", **facts, cached=BOTH)[1][2]
@@ -171,7 +175,7 @@ def test_room_on_the_disk(told):
 def test_room_for_checkpoints_that_are_kept_apart(told, monkeypatch):
     monkeypatch.setenv("LORALAB_CHECKPOINTS", "/content/loralab/runs")
     (_, _, text, _), (_, _, checkpoints, _) = told("disk", device=T4, profile="t4")[2:]
-    assert "; 1.0 are" in text and "; 11.9 are" in checkpoints and "/content/loralab/runs" in checkpoints
+    assert "; 2.0 are" in text and "; 11.9 are" in checkpoints and "/content/loralab/runs" in checkpoints
 
 
 SHARED = Path("/dev/shm")
@@ -184,7 +188,7 @@ def test_what_goes_to_another_disk_is_not_counted(told, tmp_path, monkeypatch):
     told("disk", device=T4, profile="t4")
     monkeypatch.setenv("LORALAB_RESULTS", str(SHARED / "loralab-results"))
     lines = [text for *_, text, _ in CHECKS["disk"][1]()]
-    assert "3.7 with all" in lines[1] and "12.9 with all" in lines[2]
+    assert "3.7 with all" in lines[1] and "13.9 with all" in lines[2]
 
 
 def test_a_folder_that_cannot_be_written_matters_if_something_goes_there(told):

@@ -164,12 +164,14 @@ from loralab import predict
 guess_gain = predict("rank_gain", None)
 
 # %% [markdown] lang="es"
-# Cada rango se entrena con cada semilla. Si vienes de la lección 4, los de $r = 8$ ya están hechos. En el perfil `cpu`,
-# con los datos del curso, los demás tardan alrededor de un minuto cada uno en dos núcleos.
+# Cada rango se entrena con cada semilla. Si hiciste la lección 4 en esta misma máquina, los de $r = 8$ ya están hechos.
+# (En Colab cada cuaderno tiene la suya: solo lo están si en los dos marcaste `DRIVE`.) En el perfil `cpu`, con los datos
+# del curso, los demás tardan alrededor de un minuto cada uno en dos núcleos.
 
 # %% [markdown] lang="en"
-# Each rank is trained with each seed. If you come from lesson 4, those of $r = 8$ are done already. In the `cpu`
-# profile, on the course's data, the others take about a minute each on two cores.
+# Each rank is trained with each seed. If you did lesson 4 on this same machine, those of $r = 8$ are done already. (In
+# Colab each notebook has a machine of its own: they are only if you ticked `DRIVE` in both.) In the `cpu` profile, on the
+# course's data, the others take about a minute each on two cores.
 
 # %%
 from loralab import run_all

@@ -15,10 +15,10 @@ import huggingface_hub  # which loads its parts when they are asked for
 
 from loralab.data.assets import AssetError, assets, cache_dir, folder_name
 from loralab.experiment import Experiment
-from loralab.messages import gibibytes, message, number
+from loralab.messages import gibibytes, message, number, percent
 
-# Bytes of disk: embedded assets while unpacked, the hub's data or a model's other files, a run beside its checkpoints.
-EMBEDDED, BESIDE_WEIGHTS, KEPT = 0.7e9, 0.5e9, 1e9
+# Bytes of disk: embedded assets while unpacked, the hub's data or a model's other files, what all lessons' runs leave.
+EMBEDDED, BESIDE_WEIGHTS, KEPT = 0.7e9, 0.5e9, 2e9
 ALLOWED = 16 * 150_000_000  # for an embedded model in training that is not there to be counted: both take less
 Told = Iterator[tuple[str, str, str]]  # a level ("ok", "warn" or "fail"), what is found, and the remedy where needed
 
@@ -114,6 +114,7 @@ def check_profile() -> Told:
 def check_memory() -> Told:
     """Does the largest experiment fit?"""
     from loralab.memory.fitting import ROOM
+    from loralab.memory.measurement import found_on_gpu
     from loralab.memory.planning import plan
     from loralab.train.hardware import detect
 
@@ -123,6 +124,9 @@ def check_memory() -> Told:
     level = "ok" if need <= ROOM * device.memory else "fail" if need > device.memory > 0 else "warn"
     memory = gibibytes(device.memory, 0) if device.memory else "?"
     text = message("doctor_memory_need", model=largest.model, need=gibibytes(need, 1), memory=memory)
+    if device.kind == "cuda":
+        found = found_on_gpu()
+        text += message("doctor_memory_gpu", **found | {"below": percent(found["below"])})
     yield level, text, "" if level == "ok" else message("doctor_memory_remedy")
 
 

@@ -53,8 +53,8 @@ def test_sweeps_never_saw_the_test_nor_a_seed_of_the_comparison(published):
 
 def test_the_readmes_are_as_make_readme_writes_them(published, tmp_path, monkeypatch):
     lessons = [Path("notebooks", language, "06_full_vs_lora.ipynb") for language in LANGUAGES]
-    written = [Path("README.md"), Path("data", "reference", "README.md")]
-    for path in (*lessons, *written):
+    written = [Path("README.md"), Path("data", "reference", "README.md"), Path("notebooks", "README.md")]
+    for path in (*lessons, *written, Path("data", "work.json")):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, tmp_path / path)
     monkeypatch.setattr(readme, "ROOT", tmp_path)

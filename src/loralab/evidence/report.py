@@ -1,4 +1,4 @@
-"""The report: one page from results, and from nothing else; the same as Markdown, and the numbers as CSV."""
+"""The report: one page from results, and from nothing else; and the same as Markdown."""
 
 import html
 import re
@@ -65,7 +65,7 @@ Block = Heading | Text | Listed | Table | Picture
 
 
 def write_report(evidence: Sequence[Evidence], folder: Path) -> None:
-    """Write report.html, report.md and report.csv: each track's tables, sentences and figures, and their provenance.
+    """Write report.html and report.md: each track's tables, sentences and figures, and their provenance.
 
     Everything on it comes from the results. Raises ValueError for results that `check_one` does not let stand together.
     """
@@ -76,8 +76,6 @@ def write_report(evidence: Sequence[Evidence], folder: Path) -> None:
     title = html.escape(message("report_title", profile=evidence[0].track.name))
     write_atomically(folder / "report.html", PAGE.substitute(language=language(), title=title, body=body))
     write_atomically(folder / "report.md", to_markdown(blocks))
-    rows = tables.results_frame([result for track in evidence for result in track.results])
-    write_atomically(folder / "report.csv", rows.to_csv(index=False))
 
 
 def report(evidence: Sequence[Evidence]) -> list[Block]:

@@ -211,21 +211,3 @@ def _steps_to_target(evidence: Evidence) -> dict[str, list[int]]:
     window = max(1, len(full[0].loss_by_step) // len(full[0].epochs) // 4)
     target = target_loss(full, lora, window)
     return {method: [steps_to(r.loss_by_step, target, window) for r in evidence.of(method)] for method in METHODS}
-
-
-def results_frame(results: Sequence[Result]) -> pd.DataFrame:
-    """Every result as numbers, a row each: what was run, scores, parameters, seconds, memory, and where it is from."""
-    rows = []
-    for result in results:
-        experiment = result.experiment
-        rows.append(
-            {"result": experiment.key, "profile": experiment.profile}
-            | {k: str(v) if isinstance(v, tuple) else v for k, v in experiment.identity().items()}
-            | {f"test_{name}": value for name, value in result.test.items()}
-            | ({"validation_loss": result.epochs[-1]["loss"]} if result.epochs else {})
-            | {f"parameters_{name}": value for name, value in result.parameters.items()}
-            | {f"seconds_{name}": value for name, value in result.seconds.items()}
-            | {"peak_bytes": result.memory.get("peak_bytes"), "recipe": result.provenance["recipe"]}
-            | {"data": result.provenance["data"], "device": result.provenance["device"]}
-        )
-    return pd.DataFrame(rows)

@@ -149,6 +149,13 @@ def published() -> list[Size]:
     return [loaded(row) for row in json.loads(text)]
 
 
+def found_on_gpu() -> dict[str, Any]:
+    """What `make gpu-check` found: the `card`, how many `steps`, and by what share peaks were `below` at most."""
+    found = json.loads(files("loralab_data").joinpath("gpu.json").read_text(encoding="utf-8"))
+    ratios = [step["ratio"] for part in ("steps", "four_bits") for step in found.get(part, ())]
+    return {"card": found["card"], "steps": len(ratios), "below": 1 - min(ratios)}
+
+
 if __name__ == "__main__":
     asked = json.loads(sys.argv[1])
     asked["experiment"] = Experiment(**asked["experiment"])
