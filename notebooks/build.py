@@ -79,6 +79,8 @@ def published() -> Address | None:
     first = target(sources()[0], LANGUAGES[0])
     named = named_address(nbformat.read(first, as_version=4)) if first.exists() else None
     at_hand = git("rev-parse", "HEAD").stdout.strip()
+    if git("diff", "--quiet", "HEAD", "--", *PACKAGE).returncode:
+        print("the package has changes that no commit has: the lessons will install it without them")
     if (
         named
         and named.repository == repository

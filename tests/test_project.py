@@ -197,7 +197,7 @@ def test_what_is_said_of_the_gpu_check_is_what_it_found():
     assert len(steps) == 15 and round(min(below)) == 0 and f"0 to {max(below):.1f} % below" in manual
     front = " ".join((ROOT / "README.md").read_text("utf-8").split())
     most = f"{max(below):.1f}"
-    assert f"at most {most}% below" in front and f"un {most.replace('.', ',')} % como mucho" in front
+    assert f"at most {most}% below" in front and f"corto un {most.replace('.', ',')} % como mucho" in front
     exact = [step["static_planned"] == step["static_measured"] for step in steps]
     assert exact == [True] * 14 + [False] and f"({100 * (steps[-1]['static_ratio'] - 1):.1f} % above)" in manual
 

@@ -26,6 +26,7 @@ if not any(metadata.distributions(name="loralab")):
     pins = Path(tempfile.gettempdir(), "pins.txt")
     pins.write_text("\n".join(f"{d.name}=={d.version}" for d in here))
     for place in places:
+        print(place, "→", sys.executable, flush=True)
         command = [*pip, "install", "-c", pins, f"loralab[embedded] @ {place}"]
         done = subprocess.run(command, capture_output=True, text=True)
         if not done.returncode:

@@ -46,7 +46,7 @@ from loralab.train.baselines import tfidf
 from loralab.data.splits import load_splits
 from loralab.train.generation import generate
 from loralab.train.hardware import detect
-from loralab.data.hub import download_model, load_dataset
+from loralab.data.hub import CONFIGURATION, MODEL_FILES, WORDS, download_model, load_dataset
 from loralab.train.models import load_base, load_language_model, load_tokenizer
 from loralab.data.hub import locate
 from loralab.data.splits import load_pairs
@@ -230,6 +230,20 @@ def test_a_hub_that_is_asked_too_often(hub, student, add, call, like, key):
     text = student.fails(f"{call}({row})", key)
     hub.busy = False
     assert text == message("hub_too_many", name=row["hub"]) and "`HF_TOKEN`" in text
+
+
+@pytest.mark.parametrize("names", ["WORDS", "MODEL_FILES"])
+def test_what_was_fetched_before_is_not_taken_for_the_whole(hub, student, add, names):
+    row = add("distilbert/distilbert-base-uncased", f"course/part-{names.lower()}")
+    student.do(f"answer = str(download_model({row}, CONFIGURATION))")
+    hub.busy = True
+    text = student.fails(f"download_model({row}, {names})")
+    hub.busy = False
+    assert text == message("hub_too_many", name=row["hub"])
+    with unreachable(hub):
+        assert student.fails(f"download_model({row}, {names})") == message("hub_no_network", name=row["hub"])
+    folder = Path(student.do(f"answer = str(download_model({row}, {names}))"))
+    assert (folder / "tokenizer_config.json").exists()
 
 
 @pytest.mark.parametrize(("call", "like"), FETCHED)

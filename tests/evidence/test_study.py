@@ -59,6 +59,23 @@ def test_a_sweep_is_extended_once_and_the_edge_is_marked(study, landscape):
     assert len(asked) == 6 and found.extended and found.at_edge  # the loss still fell at the last rate tried
 
 
+def test_a_rate_at_which_training_diverges_is_said_and_left_out_of_its_sweep(study, landscape, capsys):
+    trained, _ = landscape(lambda rate: 1 / rate)
+    least = 0.0
+
+    def run(experiment):
+        if experiment.learning_rate > least:
+            raise FloatingPointError(f"diverged at {experiment.learning_rate}")
+        return trained(experiment)
+
+    with pytest.raises(ValueError, match=r"full fine-tuning.*6\.25e-06.*lower"):
+        sweep(study, "full", run)
+    least = 3e-5
+    found = sweep(study, "full", run)
+    assert found.best == 2.5e-5 and list(found.losses) == [6.25e-6, 1.25e-5, 2.5e-5]
+    assert "diverged at 5e-05" in capsys.readouterr().out
+
+
 def test_a_sweep_sees_neither_the_test_nor_the_comparisons_seeds(study):
     for track in (study, study.generation):
         for method in track.sweep:

@@ -20,7 +20,6 @@ from loralab.data.assets import assets, cache_dir
 from loralab.data.hub import locate
 from loralab.data.own import label_names
 from loralab.evidence.report import title_of
-from loralab.evidence.tables import results_frame
 from loralab.experiment import Result
 from loralab.messages import LANGUAGES, set_language
 from loralab.show.tables import provenance_table
@@ -177,7 +176,7 @@ def test_a_file_of_ones_own_is_its_content(smoke, tmp_path, results, capsys):
     card = (place_of(experiment) / "README.md").read_text(encoding="utf-8")
     assert "hotel.csv; licence: not stated (a file of one's own)" in card and "sí" in card
     no_path_of_this_machine(results)
-    shown = results_frame([result]).to_csv() + provenance_table([result]).to_csv() + title_of(experiment)
+    shown = provenance_table([result]).to_csv() + title_of(experiment)
     assert "hotel.csv" in shown and str(tmp_path) not in shown
     stored = Result.load(run_folder(experiment) / "result.json")
     there.parent.mkdir()

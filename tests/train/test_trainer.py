@@ -217,6 +217,11 @@ def test_of_a_long_training_the_newest_is_kept_where_results_are_if_it_fits(
     check_resumed(run(lora), kept[1], capsys.readouterr().out)
     assert not list(results.rglob("checkpoint-*"))
     shutil.rmtree(results)
+    monkeypatch.setattr(training.shutil, "copytree", lambda *places: (_ for _ in ()).throw(OSError("quota exceeded")))
+    with pytest.raises(KeyboardInterrupt):
+        run(lora, callbacks=(PullThePlug(step=6),))
+    assert "could not be copied to where results are (quota exceeded)" in capsys.readouterr().out
+    shutil.rmtree(machine)
     usage = SimpleNamespace(free=1000)
     monkeypatch.setattr(training.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(KeyboardInterrupt):

@@ -20,7 +20,8 @@ from loralab.messages import message
 # What to train while a gated model's owner has not let one in.
 UNGATED = "qwen2.5-0.5b"
 HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")  # and after the sign a revision
-CONFIGURATION, WORDS = ("config.json",), ("*.json", "*.jinja", "*.txt", "*.model")  # of a model's files
+# Of a model's files; the last of each tells whether they are there.
+CONFIGURATION, WORDS = ("config.json",), ("*.json", "*.jinja", "*.txt", "*.model", "tokenizer*")
 MODEL_FILES = (*WORDS, "*.safetensors")
 
 
@@ -34,8 +35,7 @@ def locate(name: str) -> Path:
     row = model_row(name)
     folder = row.get("place") or (fetch(row) if "package" in row else download_model(row))
     if not any(folder.glob("*.safetensors")):
-        here = "place" in row or "package" in row or _reachable()  # else the rest of it was fetched before
-        raise AssetError(message("no_safetensors" if here else "hub_no_network", name=row.get("hub", name)))
+        raise AssetError(message("no_safetensors", name=row.get("hub", name)))
     return folder
 
 
@@ -81,8 +81,13 @@ def download_model(row: dict[str, Any], names: tuple[str, ...] = MODEL_FILES) ->
 
     Raises AssetError, naming the remedy, if the model cannot be had.
     """
+    hub, options = huggingface_hub, {"revision": row["revision"], "allow_patterns": list(names)}
     try:
-        return Path(huggingface_hub.snapshot_download(row["hub"], revision=row["revision"], allow_patterns=list(names)))
+        folder = Path(hub.snapshot_download(row["hub"], **options))
+        if not any(folder.glob(names[-1])):  # of a hub that does not answer it gives what was fetched before
+            hub.HfApi().model_info(row["hub"], revision=row["revision"])  # raises what keeps it from answering
+            folder = Path(hub.snapshot_download(row["hub"], **options))
+        return folder
     except Exception as error:  # the hub's libraries raise those of several network stacks
         raise AssetError(_remedy(row["hub"], error)) from error
 

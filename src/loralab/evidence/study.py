@@ -74,12 +74,24 @@ def beyond(losses: dict[float, float]) -> float | None:
 
 
 def sweep(track: Track, method: str, run: Callable[[Experiment], Result] = run) -> Sweep:
-    """Try the method's rates; if the lowest loss is at the edge, one rate more beyond it."""
-    tried = Sweep([run(experiment) for experiment in rates_tried(track, method)], extended=False)
+    """Try the method's rates; if the lowest loss is at the edge, one rate more beyond it.
+
+    A rate at which training diverges is said and left out. Raises ValueError if all are.
+    """
+
+    def attempt(experiment: Experiment) -> list[Result]:
+        try:
+            return [run(experiment)]
+        except FloatingPointError as error:  # an answer to what was asked: the rate is too high
+            print(error)
+            return []
+
+    tried = Sweep([r for experiment in rates_tried(track, method) for r in attempt(experiment)], extended=False)
+    if not tried.results:
+        raise ValueError(message("sweep_diverges", method=message(method), rates=track.sweep[method]))
     further = beyond(tried.losses)
-    if further is None:
-        return tried
-    return Sweep([*tried.results, run(at_rate(track, method, further))], extended=True)
+    more = attempt(at_rate(track, method, further)) if further is not None else []
+    return Sweep([*tried.results, *more], extended=True) if more else tried
 
 
 def tuned(track: T, sweeps: Sequence[Sweep]) -> T:

@@ -6,7 +6,6 @@ import math
 import os
 import platform
 import shlex
-import shutil
 import time
 import tomllib
 from collections.abc import Sequence
@@ -32,7 +31,7 @@ from loralab.train.baselines import run_baseline
 from loralab.train.hardware import Device, detect, resolve
 from loralab.train.models import least_bytes, load_tokenizer, save_trained, weights_fingerprint
 from loralab.train.objectives import objective_of
-from loralab.train.trainer import checkpoints, from_main, move_aside, train
+from loralab.train.trainer import checkpoints, from_main, move_aside, remove_checkpoint, train
 
 VERSIONED = ("accelerate", "datasets", "peft", "sacrebleu", "scikit-learn", "torch", "transformers")
 # The fields that decide how much memory training takes.
@@ -161,7 +160,7 @@ def keep(
         save_for_others(model, result, folder)
     replace(result, experiment=experiment.but(**names)).save(folder / "result.json")
     for checkpoint in {*folder.glob("checkpoint-*"), *place.glob("checkpoint-*")}:
-        shutil.rmtree(checkpoint)
+        remove_checkpoint(checkpoint)
     seconds = number(sum(result.seconds.values()), 0)
     print(message("trained", name=experiment.key, seconds=seconds, headline=headline(result)))
     return result
@@ -240,7 +239,7 @@ def existing_result(experiment: Experiment, folder: Path, provenance: dict[str, 
                 path.unlink(missing_ok=True)
         if result is not None:
             for checkpoint in folder.glob("checkpoint-*"):  # if it was killed between the result and their removal
-                shutil.rmtree(checkpoint)
+                remove_checkpoint(checkpoint)
             print(message("loaded", name=folder.name, headline=headline(result)))
         return result
     print(message("moved_aside", name=folder.name, reason=reason, aside=move_aside(folder, folder)))

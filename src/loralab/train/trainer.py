@@ -196,12 +196,26 @@ def file_hashes(checkpoint: Path) -> dict[str, str]:
 
 
 def keep_copy(checkpoint: Path, folder: Path) -> None:
-    """Copy a checkpoint to a result's folder, as the only one that results have beside them, if there is room."""
-    for other in folder.parent.glob("*/checkpoint-*"):
-        shutil.rmtree(other)
+    """Copy a checkpoint to a result's folder, as the only one that results have beside them, if there is room.
+
+    A copy that fails is said, and training goes on: the checkpoint itself is there.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    if shutil.disk_usage(folder).free > 2 * sum(path.stat().st_size for path in checkpoint.rglob("*")):
-        shutil.copytree(checkpoint, folder / checkpoint.name)
+    try:
+        if shutil.disk_usage(folder).free > 2 * sum(path.stat().st_size for path in checkpoint.rglob("*")):
+            for other in folder.parent.glob("*/checkpoint-*"):
+                remove_checkpoint(other)
+            shutil.copytree(checkpoint, folder / checkpoint.name)
+    except OSError as error:
+        print(message("copy_failed", name=folder.name, error=error))
+
+
+def remove_checkpoint(checkpoint: Path) -> None:
+    """Remove it, its files emptied first: what is deleted from Google Drive goes on taking room in its bin."""
+    for path in checkpoint.rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    shutil.rmtree(checkpoint)
 
 
 def checkpoints(folder: Path, key: str) -> Iterator[tuple[Path, dict[str, Any]]]:
