@@ -68,7 +68,7 @@ def test_a_whole_study_from_nothing_to_the_report(results, tmp_path, monkeypatch
     said = capsys.readouterr().out
     text = (results / "tiny" / "report.md").read_text()
     for heading in (
-        "What was fixed beforehand",
+        "The design",
         "Time",
         "Inside the update",
         "Other methods",

@@ -43,14 +43,14 @@ profile = start(LANGUAGE)
 #
 # Con un examen lo bastante grande, cualquier diferencia acaba por verse, también las que no le importan a nadie. Por
 # eso se decide antes de mirar: por debajo de este **margen**, los dos métodos son equivalentes a efectos prácticos.
-# Está en el perfil, y se escribió antes de entrenar.
+# Está en el perfil: lo conoces antes de entrenar nada.
 
 # %% [markdown] lang="en"
 # ## Before we look: which difference would matter?
 #
 # With a large enough exam any difference shows in the end, those that nobody cares about too. So it is decided before
-# looking: below this **margin**, the two methods are equivalent for practical purposes. It is in the profile, and was
-# written before training.
+# looking: below this **margin**, the two methods are equivalent for practical purposes. It is in the profile: you
+# know it before you train anything.
 
 # %% tags=["nbval-check-output"]
 from loralab import message, number, scientific
@@ -658,7 +658,7 @@ chosen
 # %% [markdown] lang="es"
 # ## La otra tarea: don Quijote
 #
-# Ahora el modelo que escribe, con un margen propio, también fijado antes (la figura sombrea el del estudio): un margen
+# Ahora el modelo que escribe, con un margen propio, también en el perfil (la figura sombrea el del estudio): un margen
 # de $m$ nats por *token* es, en perplejidad, un factor $e^m$. Ojo al signo: en la pérdida, menos es mejor, así que a la
 # derecha del cero gana LoRA. Todo lo anterior vale: cada método con su tasa, los mismos lotes, por pares. También aquí
 # hay un estudio, con 64 preguntas de test y tres semillas, y el título es su veredicto; antes de sacar el tuyo, mira
@@ -671,7 +671,7 @@ chosen
 # %% [markdown] lang="en"
 # ## The other task: Don Quixote
 #
-# Now the model that writes, with a margin of its own, fixed beforehand too (the figure shades the study's): a margin of
+# Now the model that writes, with a margin of its own, in the profile too (the figure shades the study's): a margin of
 # $m$ nats per token is, in perplexity, a factor of $e^m$. Mind the sign: in a loss, less is better, so to the right of
 # zero LoRA wins. All of the above holds: each method at its own rate, the same batches, in pairs. Here too there is a
 # study, with 64 test questions and three seeds, and the title is its verdict; before you draw your own, see how many

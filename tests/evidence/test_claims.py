@@ -42,7 +42,7 @@ def evidence(make):
             for r in runs("lora", right, rank=rank, peak=lora_peak)
         ]
         seconds = {"full": [ratio * (1 + 0.01 * (i % 3)) for i in range(30)], "lora": [1.0] * 30}
-        steps = {"tokens": [1] * 30, "counted": {}, "expected": {}}
+        steps = {"tokens": [1] * 30, "expected": {}}
         return Evidence(
             track=replace(load_profile("study"), ranks=RANKS),
             sweeps=[swept("full", full_rate), swept("lora", lora_rate)],

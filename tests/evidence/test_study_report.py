@@ -66,7 +66,7 @@ def evidence(made_up):
     found = []
     for track in (study, study.generation):
         timing = Timing(
-            task=track.task, profile="study", device="", seconds=seconds, tokens=[100] * 30, counted=counts,
+            task=track.task, profile="study", device="", seconds=seconds, tokens=[100] * 30,
             expected=counts,
         )  # fmt: skip
         values = sorted((10 * random.random(384)).tolist(), reverse=True)

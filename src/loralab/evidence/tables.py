@@ -178,7 +178,7 @@ def difference_table(evidence: Evidence) -> pd.DataFrame:
 
 
 def time_table(evidence: Evidence) -> pd.DataFrame:
-    """Full fine-tuning's and LoRA's time: a step, a real token, up to one loss; operations counted and by formula."""
+    """Full fine-tuning's and LoRA's time: a step, a real token, up to one loss; and its operations by formula."""
     timing = evidence.timing
     if timing is None:
         raise ValueError(message("not_timed"))
@@ -193,7 +193,6 @@ def time_table(evidence: Evidence) -> pd.DataFrame:
         "time_step": (lambda m: f"{number(1000 * a_step[m], 0)} ms", times(timing.ratios)),
         "time_token": (lambda m: f"{number(1e6 * a_token[m], 0)} µs", _over(a_token)),
         "time_to_loss": (lambda m: f"{number(mean(steps[m]), 0)} · {number(mean(steps[m]) * a_step[m], 0)} s", to_loss),
-        "operations_counted": (lambda m: f"{number(timing.counted[m] / 1e9, 1)} G", _over(timing.counted)),
         "operations_expected": (lambda m: f"{number(timing.expected[m] / 1e9, 1)} G", _over(timing.expected)),
     }
     table = {message(name): [*map(cell, METHODS), ratio] for name, (cell, ratio) in rows.items()}

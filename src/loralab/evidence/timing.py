@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from accelerate.utils import send_to_device
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from loralab.data.splits import load_splits
 from loralab.experiment import Experiment, Result
@@ -20,7 +19,7 @@ from loralab.train.models import apply_method, load_for, load_tokenizer
 from loralab.train.objectives import objective_of
 from loralab.train.tokens import batches_by_length
 
-METHODS = ("full", "lora")  # always timed, and their operations counted; a study's other methods are timed too
+METHODS = ("full", "lora")  # a study's other methods are timed too
 ROUNDS, WARM_UP = 30, 3
 
 
@@ -29,8 +28,7 @@ class Timing:
     """What `race` measured of one track.
 
     `seconds` has one entry a round for each method, each one optimizer step; `tokens` counts the batch's real tokens.
-    `counted` are the operations of a step of full fine-tuning and of LoRA by torch's counter, `expected` by formula
-    (see `step_operations`), both for the last round's batch.
+    `expected` are the operations of a step of full fine-tuning and of LoRA on the last round's batch, by `step_operations`.
     """
 
     task: str
@@ -38,7 +36,6 @@ class Timing:
     device: str
     seconds: dict[str, list[float]]
     tokens: list[int]
-    counted: dict[str, int]
     expected: dict[str, int]
 
     @property
@@ -95,7 +92,6 @@ def race(track: Track, rounds: int = ROUNDS) -> Timing:
     return Timing(
         task=track.task, profile=track.name, device=device.name, seconds=seconds,
         tokens=[int(batch["attention_mask"].sum()) for batch in batches],
-        counted={method: count_operations(racers[method].model, batches[-1]) for method in METHODS},
         expected={method: step_operations(racers[method].model, batches[-1]) for method in METHODS},
     )  # fmt: skip
 
@@ -112,19 +108,6 @@ def spread_batches(experiment: Experiment, count: int) -> list[dict[str, Any]]:
     collate, kind = objective.collator(experiment, tokenizer), detect().kind
     made = (collate([encoded.dataset[row] for row in whole[i]]) for i in chosen)
     return [dict(send_to_device(batch, kind)) for batch in made]
-
-
-def count_operations(model: nn.Module, batch: dict[str, Any]) -> int:
-    """Operations of one forward and backward pass by torch's counter, which sees matrix products alone."""
-    base: Any = model
-    chosen = base.config._attn_implementation
-    base.set_attn_implementation("eager")  # the counter does not know a CPU's fused attention
-    try:
-        with FlopCounterMode(display=False) as counter:
-            base(**batch).loss.backward()
-    finally:
-        base.set_attn_implementation(chosen)
-    return int(counter.get_total_flops())
 
 
 @torch.no_grad()
