@@ -2,9 +2,10 @@ import base64
 import re
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
-from loralab.evidence.report import write_report
+from loralab.evidence.report import Table, to_markdown, write_report
 from loralab.evidence.study import Evidence, gather
 from loralab.lessons.start import own_profile
 from loralab.messages import set_language
@@ -76,6 +77,12 @@ def test_a_report_shows_what_another_profile_trained(tmp_path, capsys):
     text = (tmp_path / "report.md").read_text()
     assert text.startswith("# LoRA Lab: results of the class profile\n\n") and "| mine " in text
     assert "Too few test examples" in text.split("\n\n")[1]
+
+
+def test_what_a_model_wrote_is_no_markup_in_markdown():
+    answers = pd.DataFrame({"answer": ["<script>a</script> *b* `c` [d](e)|f\n# g"]})
+    *_, row = to_markdown([Table(answers, index=False)]).splitlines()
+    assert row.strip("| ") == r"\<script\>a\</script\> \*b\* \`c\` \[d\](e)\|f # g"
 
 
 def test_a_small_test_is_one_of_the_smoke_profile_and_of_no_other():

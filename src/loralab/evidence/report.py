@@ -26,6 +26,8 @@ from loralab.show.scores import difference
 from loralab.show.sentences import compare, findings, forgetting, margin_verdict, rank_verdict
 from loralab.show.tables import LEAST_TEST, comparison_table, provenance_table, samples_table, size_text, too_small
 
+# What a cell of a table holds may be a model's answer: in Markdown none of it is markup.
+MARKUP = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]<>|"} | {"\n": " "})
 PAGE = Template(files("loralab.evidence").joinpath("page.html").read_text(encoding="utf-8"))
 
 
@@ -222,6 +224,6 @@ def _to_markdown(block: Block) -> str:
         case Listed(texts):
             return "\n".join(f"- {text}" for text in texts)
         case Table(frame, index, _):
-            named = frame.rename_axis(index=None, columns=None).map(lambda cell: str(cell).replace("|", "\\|"))
+            named = frame.rename_axis(index=None, columns=None).map(lambda cell: str(cell).translate(MARKUP))
             return named.to_markdown(index=index, disable_numparse=True)
     return f"*{block.alt}*"
