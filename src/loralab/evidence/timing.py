@@ -28,7 +28,7 @@ class Timing:
     """What `race` measured of one track.
 
     `seconds` has one entry a round for each method, each one optimizer step; `tokens` counts the batch's real tokens.
-    `expected` are the operations of a step of full fine-tuning and of LoRA on the last round's batch, by `step_operations`.
+    `expected` are full fine-tuning's and LoRA's operations in a step on the last round's batch, by `step_operations`.
     """
 
     task: str
