@@ -21,7 +21,7 @@ OFFLINE := PYTHONPATH="$(CURDIR)/tests/offline" CUDA_VISIBLE_DEVICES=
 # after this many seconds.
 CELL_TIMEOUT := 300
 # Half of a course on what somebody brings; it goes with the lessons, so that both queues take as long.
-LAST := tests/lessons/test_brought.py::test_the_last_lessons_and_the_report
+LAST := tests/lessons/test_brought.py::test_the_last_lessons_and_the_report tests/lessons/test_exercises.py tests/evidence/test_report.py
 # Tests of files that no library's version can change, and of whole lessons.
 UNVERSIONED := $(foreach name,lessons/test_brought lessons/test_colab lessons/test_notebooks lessons/test_prose lessons/test_solutions test_project,--ignore=tests/$(name).py)
 TEST_TOOLS := pytest ipykernel jupytext nbclient
@@ -126,7 +126,7 @@ lint: setup ### check style and types
 	"$(BIN)/mypy"
 
 unit: setup ### run the unit tests
-	$(OFFLINE) "$(BIN)/pytest" tests --deselect=$(LAST)
+	$(OFFLINE) "$(BIN)/pytest" tests $(addprefix --deselect=,$(LAST))
 
 unit-colab: setup $(MARKED)-colab-unit/.ready ### run the unit tests with Colab's versions
 	$(OFFLINE) "$(COLAB)-unit/bin/python" -m pytest tests $(UNVERSIONED)
