@@ -20,7 +20,7 @@ OFFLINE := PYTHONPATH="$(CURDIR)/tests/offline" CUDA_VISIBLE_DEVICES=
 # A cell of a lesson in the smoke profile takes a minute at most, on a slow machine two; a kernel that died is found out
 # after this many seconds.
 CELL_TIMEOUT := 300
-# Half of a course on what somebody brings; it goes with the lessons, so that both queues take as long.
+# Half of a course on what somebody brings, and more: they go with the lessons, so that both queues take as long.
 LAST := tests/lessons/test_brought.py::test_the_last_lessons_and_the_report tests/lessons/test_exercises.py tests/evidence/test_report.py
 # Tests of files that no library's version can change, and of whole lessons.
 UNVERSIONED := $(foreach name,lessons/test_brought lessons/test_colab lessons/test_notebooks lessons/test_prose lessons/test_solutions test_project,--ignore=tests/$(name).py)
