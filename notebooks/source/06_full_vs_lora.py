@@ -1266,9 +1266,9 @@ check("four_verdicts", judge)
 # - `outcome`: con el conjunto grande, el veredicto sobre el completo menos LoRA, con el margen del perfil. Es uno de
 #   los cuatro de `judge`, y puede dártelo `stats.verdict`.
 #
-# Son cuatro entrenamientos. Con los datos del curso, el conjunto grande son unas 6000 frases en el perfil `cpu` y unas
-# 24 000 críticas enteras en el `t4`. Calcula antes cuánto tardarán, a partir de lo que tardaron los de la lección. Hay
-# un solo entrenamiento de cada, así que el ± no recoge la suerte del entrenamiento.
+# Son cuatro entrenamientos. Con los datos del curso, el conjunto grande son unas 6000 frases en el perfil `cpu` y, en el
+# `t4`, unas 24 000 críticas de hasta 256 *tokens*. Calcula antes cuánto tardarán, a partir de lo que tardaron los de la
+# lección. Hay un solo entrenamiento de cada, así que el ± no recoge la suerte del entrenamiento.
 #
 # **Predice.** ¿Cuántos puntos ganará cada método? Ojo: con las mismas épocas, más datos son también más pasos, y una
 # parte de la mejora puede venir de ahí.
@@ -1290,8 +1290,8 @@ check("four_verdicts", judge)
 #   `judge`'s four, and `stats.verdict` can give it to you.
 #
 # It takes four runs. With the course's data the large set is about 6,000 sentences in the `cpu` profile, and in `t4`
-# about 24,000 whole reviews. Work out beforehand how long they will take, from how long the lesson's took. There is a
-# single run of each, so the ± leaves out training luck.
+# about 24,000 reviews of up to 256 tokens. Work out beforehand how long they will take, from how long the lesson's
+# took. There is a single run of each, so the ± leaves out training luck.
 #
 # **Predict.** How many points will each method gain? Mind that at the same number of epochs more data also means more
 # steps, and part of the improvement may come from there.
