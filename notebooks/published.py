@@ -21,7 +21,7 @@ from build import NOTEBOOKS
 from loralab.evidence.study import REFERENCE, Evidence, at_hand, measured_name, recorded, reference
 from loralab.experiment import Result
 from loralab.messages import number
-from loralab.show.scores import method_name, score_of
+from loralab.show.scores import method_name, own_score, score_of
 from loralab.show.stats import seed_factor
 from loralab.show.tables import grouped, peak_bytes
 from loralab.train.run import results_dir
@@ -52,7 +52,7 @@ def band(group: Sequence[Result]) -> float:
     """
     score = score_of(group)
     values = [result.test[score.name] for result in group]
-    return next_run(values) if len(values) > 1 else math.sqrt(2) * score.exam(group[0])
+    return next_run(values) if len(values) > 1 else math.sqrt(2) * own_score(group).half()
 
 
 def validation_band(groups: Iterable[Sequence[Result]]) -> float:

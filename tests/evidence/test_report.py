@@ -1,10 +1,12 @@
 import base64
+import math
 import re
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 
+from loralab.data.splits import load_pairs
 from loralab.evidence.report import Table, to_markdown, write_report
 from loralab.evidence.study import Evidence, gather
 from loralab.lessons.start import own_profile
@@ -242,9 +244,21 @@ def test_forgetting_turns_with_the_results(make_answers):
 def test_a_groups_own_interval_holds_both_kinds_of_luck(make):
     one = [make(right=800)]
     assert own_score(one).mean == pytest.approx(0.8)
-    assert own_score(one).half() == pytest.approx(half_width(0.8, 1000), rel=1e-3)
+    assert own_score(one).half() == pytest.approx(half_width(0.8, 1000), rel=2e-3)  # Student, of 1,000
     two = [make(right=790, seed=0), make(right=810, seed=1)]  # SD 1.41 points; Student's factor for two seeds, 8.98
     assert own_score(two).half() > 0.0141 * 8.98
+
+
+def test_questions_of_one_topic_count_once_in_a_single_score(make_answers):
+    """Two topics: 40 and 44 nats over 20 tokens each. Their deviations from the loss are 0.1·20 either way, with
+    Student's t for two, 12.7."""
+    pairs, _ = load_pairs("quixote-qa")
+    topics = list(dict.fromkeys(pairs["topic"]))[:2]
+    asked = [q for topic in topics for q in pairs["input"][pairs["topic"] == topic].head(10)]
+    nats = [40.0] * 10 + [44.0] * 10
+    one = replace(make_answers("base"), questions=asked, answer_nats=nats)
+    assert own_score([one]).mean == pytest.approx(2.1)
+    assert own_score([one]).half() == pytest.approx(12.706 * 20 * math.sqrt(2) * math.sqrt(2) / 400, rel=1e-3)
 
 
 def test_prompted_models_have_no_seed_to_speak_of(make_answers):

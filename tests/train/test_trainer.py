@@ -234,7 +234,7 @@ def test_so_it_is_with_full_fine_tuning_and_no_warning(smoke, monkeypatch, tmp_p
     few_layers(monkeypatch)
     warned = []
     monkeypatch.setattr(logging.getLogger("transformers.trainer"), "filter", warned.append)
-    sizes = {"train_size": 8, "validation_size": 4, "test_size": 4, "batch_size": 4, "epochs": 2}
+    sizes = {"train_size": 4, "validation_size": 2, "test_size": 2, "batch_size": 2, "epochs": 2, "max_length": 80}
     experiment = (smoke if task == "classification" else smoke.generation).experiment("full", **sizes)
     whole = run(experiment)
     monkeypatch.setenv("LORALAB_RESULTS", str(tmp_path / "interrupted"))
@@ -477,9 +477,11 @@ class Break(TrainerCallback):
 
 
 @pytest.mark.parametrize("task", ["classification", "generation"])
-def test_a_loss_that_is_no_number_stops_the_run_and_leaves_no_result(smoke, results, task, capsys):
+def test_a_loss_that_is_no_number_stops_the_run_and_leaves_no_result(smoke, results, task, monkeypatch, capsys):
+    few_layers(monkeypatch)
     track = smoke if task == "classification" else smoke.generation
-    experiment = track.experiment("lora", train_size=8, validation_size=4, test_size=4, batch_size=4, epochs=2)
+    sizes = {"train_size": 4, "validation_size": 2, "test_size": 2, "batch_size": 2, "max_length": 80}
+    experiment = track.experiment("lora", epochs=2, **sizes)
     with pytest.raises(FloatingPointError, match="nan") as failed:
         run(experiment, callbacks=(Break(2),))
     rate = message("not_finite_rate", rate=scientific(experiment.learning_rate))

@@ -1,14 +1,15 @@
 """How each task's results are compared and shown: one value each, which tables, sentences and figures ask."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean
 
 import numpy as np
 
+from loralab.data.splits import load_pairs
 from loralab.experiment import LORA_METHODS, Result
 from loralab.messages import message, number, percent
-from loralab.show.stats import Difference, accuracy_values, half_width, loss_half_width, loss_values, mean_difference
+from loralab.show.stats import Difference, accuracy_values, half_width, loss_values, mean_difference
 
 Values = tuple[np.ndarray, np.ndarray]
 # A method's key in the messages is its own name; these have a shorter one beside it.
@@ -22,8 +23,7 @@ class Score:
     `axis`, `around_mean` and `compared` (the first has more, less, or one cannot tell) are keys of its messages.
 
     `paired` gives two groups of runs' differences (seeds × examples) and the examples' weights, `own` one group's
-    values and weights, `exam` half of the interval that the exam alone gives one run, and `rows` a group's rows of
-    scores in the comparison table.
+    values and weights, by example or topic, and `rows` a group's rows of scores in the comparison table.
     """
 
     name: str
@@ -36,7 +36,6 @@ class Score:
     higher_is_better: bool
     paired: Callable[[Sequence[Result], Sequence[Result]], Values]
     own: Callable[[Sequence[Result]], Values]
-    exam: Callable[[Result], float]
     rows: Callable[[Sequence[Result]], dict[str, str]]
 
     def of(self, result: Result) -> float:
@@ -102,6 +101,15 @@ def _answer_rows(group: Sequence[Result]) -> dict[str, str]:
     }
 
 
+def _by_topic(runs: Sequence[Result]) -> Values:
+    """Nats (seeds × topics) and tokens of all answers of a topic: a topic is hard, or easy, for all its questions."""
+    pairs, _ = load_pairs(runs[0].experiment.dataset)
+    topic_of = dict(zip(pairs["input"], pairs["topic"], strict=True))
+    _, topics = np.unique([topic_of.get(question, question) for question in runs[0].questions], return_inverse=True)
+    nats = np.array([np.bincount(topics, run.answer_nats) for run in runs])
+    return nats, np.bincount(topics, runs[0].answer_tokens)
+
+
 SCORES = {
     "classification": Score(
         name="accuracy", factor=100, digits=1, unit="unit_points", higher_is_better=True, rows=_accuracy_rows,
@@ -112,14 +120,12 @@ SCORES = {
             np.array([np.equal(r.predictions, r.labels) for r in runs], dtype=float),
             np.ones(len(runs[0].labels)),
         ),
-        exam=lambda run: half_width(run.test["accuracy"], len(run.labels)),
     ),
     "generation": Score(
         name="loss", factor=1, digits=3, unit="unit_nats", higher_is_better=False, rows=_answer_rows,
         axis="test_loss_axis", around_mean="around_mean_loss", compared=("loss_more", "loss_less", "loss_cannot_tell"),
         paired=lambda a, b: loss_values([r.answer_nats for r in a], [r.answer_nats for r in b], a[0].answer_tokens),
-        own=lambda runs: (np.array([r.answer_nats for r in runs]), np.array(runs[0].answer_tokens, dtype=float)),
-        exam=lambda run: loss_half_width(run.answer_nats, run.answer_tokens),
+        own=_by_topic,
     ),
 }  # fmt: skip
 
@@ -146,5 +152,10 @@ def difference(a: Sequence[Result], b: Sequence[Result]) -> Difference:
 
 
 def own_score(runs: Sequence[Result]) -> Difference:
-    """A group's own accuracy (share) or loss (nats): a difference from nothing, with both kinds of luck."""
-    return mean_difference(*score_of(runs).own(runs))
+    """A group's own accuracy (share) or loss (nats): a difference from nothing, with both kinds of luck.
+
+    Of a loss, exam luck is which topics the test happens to hold (clusters: Cochran, Sampling Techniques, 1977,
+    chapter 9), with Student's t, for they are few.
+    """
+    values, weights = score_of(runs).own(runs)
+    return replace(mean_difference(values, weights), units=len(weights))

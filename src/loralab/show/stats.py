@@ -26,16 +26,6 @@ def half_width(accuracy: float, examples: int, level: float = 0.95) -> float:
     return z(level) * math.sqrt(accuracy * (1 - accuracy) / examples)
 
 
-def loss_half_width(nats: ArrayLike, tokens: ArrayLike, level: float = 0.95) -> float:
-    """Half of the interval of a loss (nats a token) on these answers: z·SD of the residuals nats - loss·tokens, √n/Σ.
-
-    A ratio estimate (Cochran, Sampling Techniques, 1977, section 6.3): which answers the test holds, and nothing else.
-    """
-    losses, lengths = np.asarray(nats, dtype=float), np.asarray(tokens, dtype=float)
-    residuals = losses - losses.sum() / lengths.sum() * lengths
-    return z(level) * float(residuals.std(ddof=1)) * math.sqrt(len(lengths)) / float(lengths.sum())
-
-
 def seed_factor(seeds: int, level: float = 0.95) -> float:
     """What to multiply the standard deviation of so many runs by, for half the interval of their mean: t/√k.
 
@@ -51,10 +41,12 @@ class Difference:
 
     `by_seed` has one difference a pair of runs. `exam` is the standard deviation that other questions alone would give
     the mean difference, what questions and seeds do together left out: the spread of `by_seed` holds that already.
+    `units` is how many examples, or topics, it was estimated from, if they are few.
     """
 
     by_seed: tuple[float, ...]
     exam: float
+    units: float = math.inf
 
     @property
     def mean(self) -> float:
@@ -69,7 +61,7 @@ class Difference:
         training = 0.0
         if len(self.by_seed) > 1:
             training = seed_factor(len(self.by_seed), level) * float(np.std(self.by_seed, ddof=1))
-        return math.hypot(training, z(level) * self.exam)
+        return math.hypot(training, float(student_t.ppf(0.5 + level / 2, self.units - 1)) * self.exam)
 
 
 def accuracy_values(a: ArrayLike, b: ArrayLike, labels: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
