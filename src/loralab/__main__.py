@@ -15,7 +15,7 @@ COMMANDS = {
     "assets": "fetch the embedded weights and data into the cache",
     "plan": "say what memory training takes and which GPUs it fits: of the profile, or of one experiment (field=value)",
     "run": "run every experiment of the profile (LORALAB_PROFILE)",
-    "report": "write results/<profile>/report.html, .md and .csv, running what is missing",
+    "report": "write results/<profile>/report.html and report.md, running what is missing",
 }
 
 
