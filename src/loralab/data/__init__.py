@@ -5,12 +5,7 @@ Others ask for an experiment's three splits (`load_splits`), for a model's folde
 
 from loralab import offer
 
-__getattr__, __dir__, __all__ = offer(
-    __name__,
-    {
-        "hub": "locate",
-        "texts": "find_duplicates find_near_duplicates",
-        "own": "label_names",
-        "splits": "film_reviews load_pairs load_splits remove_duplicates",
-    },
-)
+__getattr__, __dir__, __all__ = offer(__name__, {
+    "hub": "locate", "texts": "find_duplicates find_near_duplicates", "own": "label_names",
+    "splits": "film_reviews load_pairs load_splits remove_duplicates",
+})  # fmt: skip

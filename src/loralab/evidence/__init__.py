@@ -5,13 +5,9 @@ Others ask for the published evidence (`reference`), for claims judged by it, an
 
 from loralab import offer
 
-__getattr__, __dir__, __all__ = offer(
-    __name__,
-    {
-        "study": "reference",
-        "claims": "claims_table judge_claims",
-        "tables": "group_table other_methods_table rank_table target_groups time_table",
-        "figures": "captured_by_rank intruders loss_against_rate own_over_evidence score_by_scale_rule "
-        "singular_values two_rulers",
-    },
-)
+__getattr__, __dir__, __all__ = offer(__name__, {
+    "study": "reference", "claims": "claims_table judge_claims",
+    "tables": "group_table other_methods_table rank_table target_groups time_table",
+    "figures": "captured_by_rank intruders loss_against_rate own_over_evidence score_by_scale_rule singular_values "
+    "two_rulers",
+})  # fmt: skip

@@ -24,15 +24,11 @@ BYTES = 4  # of a parameter as it is kept: fp32
 CONFIRMED, REFUTED, UNDECIDED, NOT_JUDGED = "confirmed", "refuted", "undecided", "not_judged"
 # What is claimed, and what the literature says of it.
 CLAIMS = {
-    "share": ("claim_share", "literature_share"),
-    "speed": ("claim_speed", "literature_speed"),
-    "memory": ("claim_memory", "literature_memory"),
-    "same": ("claim_same", "literature_same"),
-    "rank": ("claim_rank", "literature_rank"),
-    "rate": ("claim_rate", "literature_rate"),
-    "enough": ("claim_enough", "literature_enough"),
-    "small": ("claim_small", "literature_small"),
-}
+    "share": ("claim_share", "literature_share"), "speed": ("claim_speed", "literature_speed"),
+    "memory": ("claim_memory", "literature_memory"), "same": ("claim_same", "literature_same"),
+    "rank": ("claim_rank", "literature_rank"), "rate": ("claim_rate", "literature_rate"),
+    "enough": ("claim_enough", "literature_enough"), "small": ("claim_small", "literature_small"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

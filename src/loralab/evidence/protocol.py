@@ -35,11 +35,8 @@ def scale_comparison(track: Track) -> list[Experiment]:
 
 def target_comparison(track: Track) -> list[Experiment]:
     """LoRA of the same rank on other modules, with the first seeds."""
-    return [
-        track.experiment("lora", target_modules=modules, seed=seed)
-        for modules in track.targets.values()
-        for seed in track.seeds[:FEW]
-    ]
+    chosen = [(modules, seed) for modules in track.targets.values() for seed in track.seeds[:FEW]]
+    return [track.experiment("lora", target_modules=modules, seed=seed) for modules, seed in chosen]
 
 
 def other_methods(track: Track) -> list[Experiment]:

@@ -180,7 +180,7 @@ def _ranks(evidence: Evidence) -> list[Block]:
         blocks += _section("report_ranks", note, table, picture, Table(tables.rank_table(evidence)))
     if evidence.scales:
         note, picture = Text(message("scale_note")), figures.score_by_scale_rule(evidence)
-        blocks += _section("report_scale", note, picture, Table(tables.scale_table(evidence)))
+        blocks += _section("report_scale", note, picture)
     if evidence.targets:
         table = Table(tables.group_table(tables.target_groups(evidence), beside=message("target_default")))
         blocks += _section("report_targets", Text(message("targets_note", rank=rank)), table)

@@ -7,7 +7,7 @@ from statistics import mean, stdev
 import numpy as np
 import pandas as pd
 
-from loralab.evidence.study import Evidence, Sweep, scale_groups
+from loralab.evidence.study import Evidence, Sweep
 from loralab.evidence.timing import METHODS, steps_to, target_loss
 from loralab.experiment import LORA_METHODS, Result
 from loralab.messages import message, number, scientific
@@ -110,22 +110,6 @@ def other_methods_table(evidence: Evidence) -> pd.DataFrame:
 def _name_with_scale(result: Result) -> str:
     scaled = result.experiment.method in LORA_METHODS
     return f"{method_name(result)}, s = {number(result.experiment.scale, 2)}" if scaled else method_name(result)
-
-
-def scale_table(evidence: Evidence) -> pd.DataFrame:
-    """Each scale rule at each rank, with the factor that multiplies BA, beside the rank at which the rules agree."""
-    reference = evidence.track.rank
-    by_rule = {
-        (rule, rank): [r for r in runs if r.experiment.rank == rank]
-        for rule, runs in scale_groups(evidence).items()
-        for rank in sorted({r.experiment.rank for r in runs})
-        if rule == "scale_fixed" or rank != reference  # there the rules share their runs
-    }
-    names = {
-        (rule, rank): f"{message(rule)}, r = {rank}, s = {number(runs[0].experiment.scale, 2)}"
-        for (rule, rank), runs in by_rule.items()
-    }
-    return group_table({names[k]: runs for k, runs in by_rule.items()}, beside=names["scale_fixed", reference])
 
 
 def target_groups(evidence: Evidence) -> dict[str, Sequence[Result]]:

@@ -51,12 +51,10 @@ def plan(
     gradients 4t, AdamW's two averages 8t; so full fine-tuning 16P, LoRA 4P + 12t.
 
     Activations are what the forward pass has to keep for the backward one, and what is in work. A layer keeps what its
-    own derivative needs: a linear layer y = xW its input, if W is trained (dW = xᵀ dy; dx = dy Wᵀ needs W alone, so a
-    frozen layer keeps nothing, or in mixed precision a copy of W in 16 bits); GELU and the like their input; a norm its
-    input and two numbers a token; dropout its mask; attention query, key, value and output, and without a fused kernel
-    its rows × heads × length² weights too.
-    A LoRA pair keeps the x that A reads and the xA that B reads; dropout before A makes another x, and a mask, for each
-    adapted layer. Activation checkpointing keeps each block's input, and makes the rest anew in the backward pass.
+    own derivative needs: a linear layer its input, if its weight is trained (frozen, nothing, or in mixed precision a
+    copy of the weight in 16 bits); attention query, key, value and output, and without a fused kernel its weights; LoRA
+    the x that A reads and the xA that B reads, and with dropout before A another x, and a mask, for each layer.
+    Activation checkpointing keeps each block's input, and makes the rest anew in the backward pass.
     Logits are tokens × vocabulary: themselves, their softmax's logarithm and the gradient. All tokens are taken to be
     judged; training asks for no logits of what all rows of a batch only read, so that long prompts take less than this.
 

@@ -12,11 +12,9 @@ from loralab.show.tables import LEAST_TEST, grouped, marked, peak_bytes, too_sma
 # One timing of each method says nothing below this: ranks 8 and 16, which do almost the same work, differed by 12 %.
 TIMING_NOISE = 0.15
 VERDICTS = {
-    "equivalent": "verdict_equivalent",
-    "different": "verdict_different",
-    "negligible": "verdict_negligible",
-    "cannot_tell": "verdict_cannot_tell",
-}
+    "equivalent": "verdict_equivalent", "different": "verdict_different",
+    "negligible": "verdict_negligible", "cannot_tell": "verdict_cannot_tell",
+}  # fmt: skip
 MEASURED = {"profiler": "measured_profiler", "cuda": "measured_cuda"}
 
 

@@ -7,15 +7,9 @@ between classification and generation is one value for each, in objectives. `lor
 
 from loralab import offer
 
-__getattr__, __dir__, __all__ = offer(
-    __name__,
-    {
-        "tokens": "BatchesByLength batches_by_length encode",
-        "chat": "IGNORED PairCollator conversation encode_pairs end_of_turn prompt_ids",
-        "metrics": "score",
-        "models": "apply_method count_parameters empty_model head_modules load_base load_for load_language_model "
-        "load_tokenizer load_trained target_modules",
-        "generation": "generate",
-        "objectives": "objective_of",
-    },
-)
+__getattr__, __dir__, __all__ = offer(__name__, {
+    "tokens": "BatchesByLength batches_by_length encode",
+    "chat": "IGNORED PairCollator conversation encode_pairs end_of_turn prompt_ids", "metrics": "score",
+    "models": "apply_method count_parameters empty_model head_modules load_base load_for load_language_model "
+    "load_tokenizer load_trained target_modules", "generation": "generate", "objectives": "objective_of",
+})  # fmt: skip
