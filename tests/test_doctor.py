@@ -15,12 +15,13 @@ import torch
 from loralab import doctor as doctors
 from loralab.__main__ import main
 from loralab.data.assets import assets, fetch
-from loralab.doctor import ALLOWED, CHECKS, EMBEDDED, missing
+from loralab.doctor import ALLOWED, CHECKS, EMBEDDED, KEPT, missing
 from loralab.messages import set_language
 from loralab.profiles import load_profile
 from loralab.train import hardware
 from loralab.train.hardware import Device
 from loralab.train.models import least_bytes
+from loralab.train.trainer import LONG
 
 GIB = 2**30
 TOKEN = "hf_thisMustBeSeenByNobody0123456789"
@@ -176,6 +177,12 @@ def test_room_for_checkpoints_that_are_kept_apart(told, monkeypatch):
     monkeypatch.setenv("LORALAB_CHECKPOINTS", "/content/loralab/runs")
     (_, _, text, _), (_, _, checkpoints, _) = told("disk", device=T4, profile="t4")[2:]
     assert "; 2.0 are" in text and "; 11.9 are" in checkpoints and "/content/loralab/runs" in checkpoints
+
+
+def test_what_the_manual_says_of_drive_is_what_is_counted_and_done():
+    manual = (Path(__file__).parents[1] / "notebooks" / "README.md").read_text("utf-8")
+    assert f"{KEPT / 1e9:.0f} GB at most for all lessons" in manual
+    assert LONG == 600 and "a training with more than ten minutes to go" in " ".join(manual.split())
 
 
 SHARED = Path("/dev/shm")

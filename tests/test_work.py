@@ -15,16 +15,17 @@ def test_counts_worked_by_hand():
     counted = work.count([LORA])
     assert counted == {
         "runs": 1, "steps": 2 * 3, "trained": 2, "judged": 3, "written": 2,
-        "operations": round(2 * 494e6 * (2 * trained + judged + written) / 1e12),
+        "operations": round(2 * 494_032_768 * (2 * trained + judged + written) / 1e12),
     }  # fmt: skip
     unexamined = LORA | {"task": "classification", "method": "full", "examined": False}
     assert work.count([unexamined]) == {
         "runs": 1, "steps": 6, "trained": 2, "judged": 1, "written": 0,
-        "operations": round(2 * 43e6 * (3 * trained + 10 * 100) / 1e12),
+        "operations": round(2 * 42_527_232 * (3 * trained + 10 * 100) / 1e12),
     }  # fmt: skip
     base, majority = LORA | {"method": "base"}, LORA | {"method": "majority"}
     assert work.count([base, majority]) == {
-        "runs": 0, "steps": 0, "trained": 0, "judged": 2, "written": 2, "operations": round(2 * 494e6 * 3600 / 1e12),
+        "runs": 0, "steps": 0, "trained": 0, "judged": 2, "written": 2,
+        "operations": round(2 * 494_032_768 * 3600 / 1e12),
     }  # fmt: skip
 
 

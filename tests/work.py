@@ -14,18 +14,35 @@ import sys
 import tempfile
 from pathlib import Path
 
+import torch
 from gpu_check import ROOT, write_hub
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, DistilBertConfig
 
 from loralab.files import write_atomically
 from loralab.profiles import load_profile
+from loralab.train.models import configuration
 
 SIZES = ("train_size", "validation_size", "test_size")
 # Sizes that no lesson names itself, so that those which stand in an experiment are the profile's.
 SMALL = {"classification": (97, 33, 121), "generation": (34, 9, 37)}
-# What a lesson fetches: how its folder in the hub's cache begins, and megabytes, as the hub lists them.
-FETCHED = {"datasets--stanfordnlp--imdb": 84, "models--distilbert": 268, "models--Qwen": 988}
+# The t4 profile's models, by the task, as shapes.
+with torch.device("meta"):
+    MODELS = {
+        "classification": AutoModelForMaskedLM.from_config(DistilBertConfig()),
+        "generation": AutoModelForCausalLM.from_config(configuration("qwen2.5-0.5b")),
+    }
 # Millions of parameters that a token is multiplied by: an embedding is looked up, unless it is the output layer too.
-MULTIPLIED = {"classification": 43, "generation": 494}
+MULTIPLIED = {
+    "classification": sum(p.numel() for p in MODELS["classification"].distilbert.transformer.parameters()) / 1e6,
+    "generation": MODELS["generation"].num_parameters() / 1e6,
+}
+# What a lesson fetches: how its folder in the hub's cache begins, and megabytes. DistilBERT's weights have 32 bits,
+# Qwen2.5's 16; the reviews are the three files that the hub lists.
+FETCHED = {
+    "datasets--stanfordnlp--imdb": 21.0 + 20.5 + 42.0,
+    "models--distilbert": 4 * MODELS["classification"].num_parameters() / 1e6,
+    "models--Qwen": 2 * MODELS["generation"].num_parameters() / 1e6,
+}
 # Products a parameter and token in training: forward; the gradient of what a layer reads; that of its weights.
 PRODUCTS = {"full": 3, "lora": 2, "head": 1}
 
@@ -78,7 +95,11 @@ def lesson(path, hub, base, work):
     # A model's tokenizer alone leaves a folder too, with no weights in it.
     there = [p.name for p in (home / "hub").glob("*--*") if "datasets" in p.name or any(p.rglob("*.safetensors"))]
     fetched = sum(size for start, size in FETCHED.items() if any(name.startswith(start) for name in there))
-    return {"lesson": path.stem, **{t: count(e for e in full if e["task"] == t) for t in SMALL}, "fetched": fetched}
+    return {
+        "lesson": path.stem,
+        **{t: count(e for e in full if e["task"] == t) for t in SMALL},
+        "fetched": round(fetched),
+    }
 
 
 def main(out, base="t4"):

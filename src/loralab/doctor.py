@@ -40,11 +40,10 @@ def to_download() -> dict[str, dict[str, Any]]:
     rows = {name: {"kind": "model"} | row for name, row in rows.items() if "hub" in row and "place" not in row}
     load = huggingface_hub.try_to_load_from_cache  # a path if it is there; a data set has no such file
     # Configuration and tokenizer may have been fetched without the weights.
-    paths = {name: load(row["hub"], "config.json", revision=row["revision"]) for name, row in rows.items()}
-    there = {
-        name for name, path in paths.items() if isinstance(path, str) and any(Path(path).parent.glob("*.safetensors"))
-    }
-    return {name: row for name, row in rows.items() if name not in there}
+    found = {name: load(row["hub"], "config.json", revision=row["revision"]) for name, row in rows.items()}
+    paths = {name: Path(path) for name, path in found.items() if isinstance(path, str)}
+    whole = {name for name, path in paths.items() if any(path.parent.glob("*.safetensors"))}
+    return {name: row for name, row in rows.items() if name not in whole}
 
 
 def missing() -> list[str]:

@@ -71,9 +71,8 @@ def _read() -> dict[str, dict[str, str]]:
         paths = sorted(folder.rglob(f"{language}.toml"))
         texts[language] = {key: text for path in paths for key, text in tomllib.loads(path.read_text("utf-8")).items()}
         if lacking := texts[LANGUAGES[0]].keys() ^ texts[language].keys():
-            raise ValueError(
-                f"Not in every language: {', '.join(sorted(lacking))}. Write them in each {language}.toml."
-            )
+            listed = ", ".join(sorted(lacking))
+            raise ValueError(f"Not in every language: {listed}. Write them in each {language}.toml.")
     return texts
 
 

@@ -81,13 +81,13 @@ def download_model(row: dict[str, Any], names: tuple[str, ...] = MODEL_FILES) ->
 
     Raises AssetError, naming the remedy, if the model cannot be had.
     """
-    hub, options = huggingface_hub, {"revision": row["revision"], "allow_patterns": list(names)}
+    place = {"repo_id": row["hub"], "revision": row["revision"]}
     try:
-        folder = Path(hub.snapshot_download(row["hub"], **options))
-        if not any(folder.glob(names[-1])):  # of a hub that does not answer it gives what was fetched before
-            hub.HfApi().model_info(row["hub"], revision=row["revision"])  # raises what keeps it from answering
-            folder = Path(hub.snapshot_download(row["hub"], **options))
-        return folder
+        folder = huggingface_hub.snapshot_download(**place, allow_patterns=list(names))
+        if not any(Path(folder).glob(names[-1])):  # of a hub that does not answer it gives what was fetched before
+            huggingface_hub.HfApi().model_info(**place)  # raises what keeps it from answering
+            folder = huggingface_hub.snapshot_download(**place, allow_patterns=list(names))
+        return Path(folder)
     except Exception as error:  # the hub's libraries raise those of several network stacks
         raise AssetError(_remedy(row["hub"], error)) from error
 

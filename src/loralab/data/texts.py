@@ -21,12 +21,8 @@ def words(text: str) -> list[str]:
 def find_duplicates(texts: Sequence[str]) -> list[tuple[int, int]]:
     """Positions (kept, copy) of texts with the same words in the same order; the first of each kind is kept."""
     first: dict[tuple[str, ...], int] = {}
-    copies = []
-    for position, text in enumerate(texts):
-        original = first.setdefault(tuple(words(text)), position)
-        if original != position:
-            copies.append((original, position))
-    return copies
+    pairs = ((first.setdefault(tuple(words(text)), position), position) for position, text in enumerate(texts))
+    return [(original, position) for original, position in pairs if original != position]
 
 
 def find_near_duplicates(texts: Sequence[str], threshold: float = SIMILAR) -> list[tuple[int, int, float]]:

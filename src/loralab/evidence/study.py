@@ -12,7 +12,7 @@ from loralab.evidence.timing import Timing, race
 from loralab.evidence.update import Update, updates
 from loralab.experiment import RECIPE, Experiment, Result
 from loralab.files import write_atomically
-from loralab.messages import message
+from loralab.messages import message, scientific
 from loralab.profiles import Profile, Track, load_profile
 from loralab.show.scores import SCORES, Score
 from loralab.train.run import results_dir, run, run_folder
@@ -88,7 +88,9 @@ def sweep(track: Track, method: str, run: Callable[[Experiment], Result] = run) 
 
     tried = Sweep([r for experiment in rates_tried(track, method) for r in attempt(experiment)], extended=False)
     if not tried.results:
-        raise ValueError(message("sweep_diverges", method=message(method), rates=track.sweep[method]))
+        raise ValueError(
+            message("sweep_diverges", method=message(method), rates=", ".join(map(scientific, track.sweep[method])))
+        )
     further = beyond(tried.losses)
     more = attempt(at_rate(track, method, further)) if further is not None else []
     return Sweep([*tried.results, *more], extended=True) if more else tried

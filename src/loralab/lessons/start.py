@@ -73,9 +73,8 @@ def chosen_profile() -> Profile:
             try:
                 check_track(track)
             except ValueError as error:
-                raise ValueError(
-                    message("profile_refused", path=f"{profile.name}, {message(track.task)}", error=error)
-                ) from error
+                where = f"{profile.name}, {message(track.task)}"
+                raise ValueError(message("profile_refused", path=where, error=error)) from error
     return profile
 
 

@@ -101,6 +101,10 @@ def _answer_rows(group: Sequence[Result]) -> dict[str, str]:
     }
 
 
+def _by_example(runs: Sequence[Result]) -> Values:
+    return np.array([np.equal(r.predictions, r.labels) for r in runs], dtype=float), np.ones(len(runs[0].labels))
+
+
 def _by_topic(runs: Sequence[Result]) -> Values:
     """Nats (seeds × topics) and tokens of all answers of a topic: a topic is hard, or easy, for all its questions."""
     pairs, _ = load_pairs(runs[0].experiment.dataset)
@@ -116,10 +120,7 @@ SCORES = {
         axis="test_accuracy_axis", around_mean="around_mean_accuracy",
         compared=("accuracy_more", "accuracy_less", "accuracy_cannot_tell"),
         paired=lambda a, b: accuracy_values([r.predictions for r in a], [r.predictions for r in b], a[0].labels),
-        own=lambda runs: (
-            np.array([np.equal(r.predictions, r.labels) for r in runs], dtype=float),
-            np.ones(len(runs[0].labels)),
-        ),
+        own=_by_example,
     ),
     "generation": Score(
         name="loss", factor=1, digits=3, unit="unit_nats", higher_is_better=False, rows=_answer_rows,

@@ -279,12 +279,13 @@ def head_parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
     base = model.get_base_model() if isinstance(model, peft.PeftModel) else model
     if base.get_output_embeddings() is not None:
         return []
-    inside, fresh = (
-        base.base_model_prefix + ".",
-        tuple(f"{name}." for name in getattr(base.config, "fresh_modules", ())),
-    )
+    inside, fresh = base.base_model_prefix + ".", getattr(base.config, "fresh_modules", ())
     there = ((name, p) for name, p in base.named_parameters() if ".original_module." not in name)
-    return [(name, p) for name, p in there if not name.startswith(inside) or name.startswith(fresh)]
+    return [
+        (name, p)
+        for name, p in there
+        if not name.startswith(inside) or name.startswith(tuple(f"{module}." for module in fresh))
+    ]
 
 
 def count_parameters(model: nn.Module) -> dict[str, int]:

@@ -24,14 +24,14 @@ from loralab.data.assets import ABANDONED_AFTER, asset
 from loralab.data.hub import on_the_hub
 from loralab.data.own import label_names, name_of
 from loralab.data.splits import load_splits
-from loralab.experiment import RECIPE, DamagedResult, Experiment, Outcome, Result, seal
+from loralab.experiment import RECIPE, DamagedResult, Experiment, Outcome, Result
 from loralab.files import content_name, is_own, write_atomically
 from loralab.messages import gibibytes, message, number
 from loralab.train.baselines import run_baseline
 from loralab.train.hardware import Device, detect, resolve
 from loralab.train.models import least_bytes, load_tokenizer, save_trained, weights_fingerprint
 from loralab.train.objectives import objective_of
-from loralab.train.trainer import checkpoints, from_main, move_aside, remove_checkpoint, train
+from loralab.train.trainer import checkpoint_folder, checkpoints, from_main, move_aside, remove_checkpoint, train
 
 VERSIONED = ("accelerate", "datasets", "peft", "sacrebleu", "scikit-learn", "torch", "transformers")
 # The fields that decide how much memory training takes.
@@ -56,12 +56,6 @@ def results_dir() -> Path:
 def run_folder(experiment: Experiment) -> Path:
     """The folder of an experiment's result, checkpoints and adapter."""
     return results_dir() / "runs" / resolve(experiment, detect()).key
-
-
-def checkpoint_folder(experiment: Experiment, provenance: dict[str, Any]) -> Path:
-    """Where checkpoints go: under LORALAB_CHECKPOINTS, where results go to a slow or small disk, else beside those."""
-    place = os.environ.get("LORALAB_CHECKPOINTS")
-    return Path(place) / f"{experiment.key}-{seal(provenance)[:8]}" if place else run_folder(experiment)
 
 
 def processes() -> PartialState:
@@ -138,28 +132,29 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     }
     if not experiment.trains:
         outcome = from_main(lambda: run_baseline(experiment, splits, device))
-        return from_main(lambda: keep(experiment, names, outcome, None, folder, folder, about))
+        return from_main(lambda: keep(experiment, names, outcome, None, folder, about))
     try:
-        place = checkpoint_folder(experiment, provenance)
-        model, outcome = train(experiment, splits, device, place, folder, provenance, callbacks)
+        model, outcome = train(experiment, splits, device, folder, provenance, callbacks)
     except (MemoryError, RuntimeError) as error:  # torch raises a RuntimeError, of a kind of its own on a GPU alone
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
             raise
         raise MemoryError(message("out_of_memory", command=plan_command(experiment))) from error
-    return from_main(lambda: keep(experiment, names, outcome, model, folder, place, about))
+    return from_main(lambda: keep(experiment, names, outcome, model, folder, about))
 
 
 def keep(
-    experiment: Experiment, names: dict[str, str], outcome: Outcome, model: nn.Module | None, folder: Path, place: Path,
+    experiment: Experiment, names: dict[str, str], outcome: Outcome, model: nn.Module | None, folder: Path,
     provenance: dict[str, Any],
 ) -> Result:  # fmt: skip
-    """Write the result, under `names` for data and model, and what was trained; remove the checkpoints, in `place`."""
+    """Write the result, under `names` for data and model, and what was trained, and remove the checkpoints."""
     folder.mkdir(parents=True, exist_ok=True)
     result = Result(experiment=experiment, provenance=provenance, **vars(outcome))
     if model is not None:
         save_for_others(model, result, folder)
     replace(result, experiment=experiment.but(**names)).save(folder / "result.json")
-    for checkpoint in {*folder.glob("checkpoint-*"), *place.glob("checkpoint-*")}:
+    for checkpoint in {
+        p for place in (folder, checkpoint_folder(folder, provenance)) for p in place.glob("checkpoint-*")
+    }:
         remove_checkpoint(checkpoint)
     seconds = number(sum(result.seconds.values()), 0)
     print(message("trained", name=experiment.key, seconds=seconds, headline=headline(result)))

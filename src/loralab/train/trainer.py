@@ -5,6 +5,7 @@ import gc
 import hashlib
 import json
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ from loralab.train.peak import PeakMemory
 from loralab.train.tokens import BatchesByLength, Encoded, batches_by_length, count_tokens
 
 STAMP = "loralab.json"
+ORIGIN = ("data", "recipe", "weights")  # of a provenance: what a checkpoint of another is not resumed with
 # Seconds left of a training from which on a checkpoint is worth the time that it takes to reach a slow disk.
 LONG = 600
 T = TypeVar("T")
@@ -144,11 +146,9 @@ class OnlyFinite(TrainerCallback):
 def refuse_not_finite(loss: float, experiment: Experiment, step: int) -> None:
     """Raises FloatingPointError, saying what to change, if a loss after that many steps is infinite or no number."""
     if not math.isfinite(loss):
-        what = {"precision": experiment.precision, "rate": scientific(experiment.learning_rate)}
-        remedy = message("not_finite_fp16" if experiment.precision == "fp16" else "not_finite_rate", **what)
-        raise FloatingPointError(
-            message("not_finite", name=experiment.key, step=step, loss=loss, remedy=remedy, **what)
-        )
+        key = "not_finite_fp16" if experiment.precision == "fp16" else "not_finite_rate"
+        remedy = message(key, rate=scientific(experiment.learning_rate))
+        raise FloatingPointError(message("not_finite", name=experiment.key, step=step, loss=loss, remedy=remedy))
 
 
 def training_arguments(experiment: Experiment, device: Device, folder: Path) -> TrainingArguments:
@@ -193,6 +193,12 @@ def file_hashes(checkpoint: Path) -> dict[str, str]:
         with path.open("rb") as stream:
             hashes[str(path.relative_to(checkpoint))] = hashlib.file_digest(stream, "sha256").hexdigest()
     return hashes
+
+
+def checkpoint_folder(folder: Path, provenance: dict[str, Any]) -> Path:
+    """Where a run's checkpoints go: its result's folder, or one in LORALAB_CHECKPOINTS, for a disk slow or small."""
+    place, known = os.environ.get("LORALAB_CHECKPOINTS"), (provenance.get(name, "") for name in ORIGIN)
+    return Path(place) / "-".join([folder.name, *map(str, known)]) if place else folder
 
 
 def keep_copy(checkpoint: Path, folder: Path) -> None:
@@ -257,15 +263,15 @@ def encode_splits(splits: Splits, objective: Objective, model: str, max_length: 
 
 
 def train(
-    experiment: Experiment, splits: Splits, device: Device, folder: Path, kept: Path, provenance: dict[str, Any],
+    experiment: Experiment, splits: Splits, device: Device, folder: Path, provenance: dict[str, Any],
     callbacks: tuple[TrainerCallback, ...] = (),
 ) -> tuple[nn.Module, Outcome]:  # fmt: skip
     """Train, evaluate on validation after each epoch, and on test once at the end; the model and what was measured.
 
-    An experiment that is not examined ends before the test. Resumes from the last whole checkpoint in `folder`, or in
-    the result's own, `kept`, if there is one. `callbacks` are added to Trainer's. Where several processes were launched
-    all of them have to call this with the same arguments, and each gets the same in return but for times and memory,
-    which are its own.
+    An experiment that is not examined ends before the test. Resumes from the last whole checkpoint, if there is one, in
+    its `checkpoint_folder` or in `folder`, its result's. `callbacks` are added to Trainer's. Where several processes
+    were launched, all of them have to call this with the same arguments, and each gets the same in return but for times
+    and memory, which are its own.
     """
     if device.kind == "cuda":  # mixed precision leaves an earlier run's model in a reference cycle
         gc.collect()
@@ -275,14 +281,14 @@ def train(
     model = apply_method(load_for(experiment), experiment)
     parameters = count_parameters(model)
     memory = PeakMemory(largest_step(lengths, experiment))
-    timer = Clock(experiment.key, provenance, memory, kept)
-    resume = from_main(lambda: last_whole(folder, experiment.key) or last_whole(kept, experiment.key))
+    timer, place = Clock(experiment.key, provenance, memory, folder), checkpoint_folder(folder, provenance)
+    resume = from_main(lambda: last_whole(place, experiment.key) or last_whole(folder, experiment.key))
     if resume:
         timer.seconds, memory.result = resume[1]["seconds"], resume[1]["memory"]
     trainer = LengthTrainer(
         lengths=lengths,
         model=model,
-        args=training_arguments(experiment, device, folder),
+        args=training_arguments(experiment, device, place),
         train_dataset=rows["train"].dataset,
         eval_dataset=rows["validation"].by_length()[0],
         data_collator=objective.collator(experiment, tokenizer),
