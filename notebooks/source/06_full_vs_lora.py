@@ -475,26 +475,25 @@ print(f"{percent(0.1, 0)} – {percent(0.9, 0)}: {number(low, 2)} – {number(hi
 # El estudio lo midió también por turnos, con un lote distinto en cada ronda, de los más cortos a los más largos. La
 # tabla da además el tiempo por *token* de verdad (sin el relleno), el tiempo hasta llegar a una misma pérdida de
 # entrenamiento (los pasos que hicieron falta, por la mediana de un paso) y las operaciones de ida y vuelta en el lote
-# más largo: las que cuenta `torch` y las de la fórmula de arriba, con los productos de la atención añadidos. Entre
-# paréntesis, un intervalo del 95 %: entre rondas en la primera fila, y entre semillas en la tercera, que deja fuera la
+# más largo, por la fórmula de arriba, con los productos de la atención añadidos. Entre paréntesis, un intervalo del 95 %: entre rondas en la primera fila, y entre semillas en la tercera, que deja fuera la
 # suerte de medir el tiempo. El cociente de la segunda es el de los tiempos totales, en el que pesan más los lotes
 # largos; el de la primera es la media de las rondas, que pesan todas igual.
 #
-# Si el cociente de los tiempos no es el de las operaciones, es que estas no lo explican todo: ninguna de las dos
-# cuentas incluye el optimizador ni el tráfico de memoria, y los productos pequeños del adaptador pueden aprovechar peor
+# Si el cociente de los tiempos no es el de las operaciones, es que estas no lo explican todo: la cuenta no incluye el
+# optimizador ni el tráfico de memoria, y los productos pequeños del adaptador pueden aprovechar peor
 # la máquina. Cuánto pone cada cosa no lo hemos medido.
 
 # %% [markdown] lang="en"
 # The study measured it in turns too, with a different batch each round, from the shortest to the longest. The table
 # also gives the time per real token (padding left out), the time to reach one and the same training loss (the steps it
-# took, times the median step) and the operations of the forward and backward pass on the longest batch: those that
-# `torch` counts, and those of the formula above with attention's products added. In brackets, a 95% interval: over
+# took, times the median step) and the operations of the forward and backward pass on the longest batch, by the formula
+# above with attention's products added. In brackets, a 95% interval: over
 # rounds in the first row, and over seeds in the third, which leaves out the luck of timing. The second row's ratio is
 # that of the total times, in which long batches weigh more; the first's is the mean over rounds, which all weigh the
 # same.
 #
-# If the ratio of the times is not that of the operations, the operations do not explain everything: neither count
-# includes the optimizer or memory traffic, and the adapter's small products may use the machine less well. How much
+# If the ratio of the times is not that of the operations, the operations do not explain everything: the count includes
+# neither the optimizer nor memory traffic, and the adapter's small products may use the machine less well. How much
 # each contributes, we have not measured.
 
 # %%
