@@ -88,9 +88,8 @@ def sweep(track: Track, method: str, run: Callable[[Experiment], Result] = run) 
 
     tried = Sweep([r for experiment in rates_tried(track, method) for r in attempt(experiment)], extended=False)
     if not tried.results:
-        raise ValueError(
-            message("sweep_diverges", method=message(method), rates=", ".join(map(scientific, track.sweep[method])))
-        )
+        rates = ", ".join(map(scientific, track.sweep[method]))
+        raise ValueError(message("sweep_diverges", method=message(method), rates=rates))
     further = beyond(tried.losses)
     more = attempt(at_rate(track, method, further)) if further is not None else []
     return Sweep([*tried.results, *more], extended=True) if more else tried

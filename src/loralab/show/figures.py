@@ -145,13 +145,14 @@ def comparison_panel(
     ]
     names, texts = [_short(full[0]), _short(lora[0])], []
     for axes, (label, measure, digits) in zip(grid, shown, strict=True):
-        values = [float(np.mean([measure(r) for r in group])) for group in (full, lora)]
-        bars = axes.bar([0, 1], values, color=[ORANGE, BLUE], hatch=["//", ""], edgecolor="white", tick_label=names)
-        axes.bar_label(bars, labels=[number(value, digits) for value in values], padding=6)
-        for position, group in enumerate((full, lora)):
-            axes.plot([position] * len(group), [measure(r) for r in group], "k.", markersize=5)
+        each = [[measure(r) for r in group] for group in (full, lora)]
+        values = [float(np.mean(dots)) for dots in each]
+        axes.bar([0, 1], values, color=[ORANGE, BLUE], hatch=["//", ""], edgecolor="white", tick_label=names)
+        for place, (value, dots) in enumerate(zip(values, each, strict=True)):
+            axes.plot([place] * len(dots), dots, "k.", markersize=5)
+            axes.annotate(number(value, digits), (place, max(dots)), (0, 6), textcoords="offset points", ha="center")
         axes.set_title(label, fontsize=11, loc="left")
-        axes.set_ylim(0, 1.25 * max(values))
+        axes.set_ylim(0, 1.25 * max(map(max, each)))
         texts.append(f"{label}: {number(values[0], digits)} / {number(values[1], digits)}")
     return Picture(figure, f"{title} {names[0]} / {names[1]}: {'; '.join(texts)}.")
 
