@@ -185,7 +185,7 @@ def test_scale_is_alpha_over_r():
 def answers(**changes):
     values = {
         "experiment": answering(train_size=4, test_size=2, batch_size=2, epochs=1),
-        "test": {"chrf": 12.5, "loss": 0.82},
+        "test": {"chrf": 12.5, "loss": 0.82, "other_loss": 1.1},
         "predictions": ["¿Sí?", ""],
         "labels": ["Sí.", "No."],
         "questions": ["a?", "b?"],
@@ -193,6 +193,8 @@ def answers(**changes):
         "test_losses": [],
         "answer_nats": [4.1, 1e-17],
         "answer_tokens": [2, 3],
+        "other_nats": [1.5, 2.0, 4.3, 3.2],
+        "other_tokens": [2, 2, 3, 3],
     }
     return result(**{**values, **changes})
 
@@ -207,13 +209,24 @@ def test_a_result_of_an_earlier_course_still_loads(tmp_path):
     path = tmp_path / "result.json"
     result().save(path)
     content = json.loads(path.read_text())
-    for name in ("questions", "answer_nats", "answer_tokens", "answer_chrf", "test_losses", "seal"):
+    later = ("questions", "answer_nats", "answer_tokens", "answer_chrf", "test_losses", "other_nats", "other_tokens")
+    for name in (*later, "seal"):
         del content[name]
     for name in ("weights", "loss_on", "padding", "activation_checkpointing"):
         del content["experiment"][name]
     content["provenance"]["recipe"] = 1
     path.write_text(json.dumps(content))
     assert Result.load(path) == replace(result(), provenance=content["provenance"], test_losses=[])
+
+
+def test_a_result_from_before_editorials_were_kept_by_sentence_still_loads(tmp_path):
+    path = tmp_path / "result.json"
+    answers().save(path)
+    content = json.loads(path.read_text())
+    for name in ("other_nats", "other_tokens", "seal"):
+        del content[name]
+    path.write_text(json.dumps(content))
+    assert Result.load(path) == answers(other_nats=[], other_tokens=[])
 
 
 @pytest.mark.parametrize("cut", [0, 1, 50, -1])
@@ -257,6 +270,11 @@ def test_a_result_of_another_form_is_damaged(tmp_path, made, change):
         (answers, {"test": {"chrf": 9.0}}, "loss"), (answers, {"answer_chrf": []}, "answer_chrf: 0 ≠ 2"),
         (result, {"test_losses": [0.1]}, "test_losses: 1 ≠ 2"), (result, {"test_losses": [0, 0.2]}, "loss: 0.4 ≠ 0.1"),
         (answers, {"tokens": {"left_out": 3}}, "loss_by_step: 2 ≠ 1"),
+        (answers, {"other_nats": [1.5, 2.0, 4.3, 4.2]}, r"other_loss: 1\.1 ≠ 1\.2"),
+        (answers, {"other_tokens": [2, 2, 3, 4]}, r"other_loss: 1\.1 ≠ 1\.0"),
+        (answers, {"other_nats": [11.0], "other_tokens": [10]}, "other_nats: 1 ≠ 4"),
+        (answers, {"other_nats": []}, "other_nats: 0 ≠ 4"), (answers, {"other_tokens": []}, "other_tokens: 0 ≠ 4"),
+        (result, {"other_nats": [1.0], "other_tokens": [1]}, "other_nats: 1 ≠ 0"),
     ],
 )  # fmt: skip
 def test_a_result_that_its_experiment_cannot_have_left_is_damaged(tmp_path, made, change, named):
@@ -277,6 +295,7 @@ def test_a_training_that_diverged_comes_back_as_it_was(tmp_path, loss):
     path = tmp_path / "result.json"
     scores = {"chrf": 12.5, "loss": loss, "perplexity": loss, "other_loss": loss}
     diverged = answers(test=scores, epochs=[{"loss": loss, "perplexity": loss}], answer_nats=[loss] * 2)
+    diverged = replace(diverged, other_nats=[loss] * 4)
     replace(diverged, loss_by_step=[0.7, loss]).save(path)
     assert str(Result.load(path)) == str(replace(diverged, loss_by_step=[0.7, loss]))
 

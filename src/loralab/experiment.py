@@ -220,8 +220,8 @@ class Outcome:
     Generation: `test` holds what loralab.train.metrics.score_answers gives and, for models, loss (nats a token of
     the answers), perplexity and other_loss (nats a token of newspaper editorials); `predictions` are the answers to the
     test's `questions` in the split's order, `labels` the references, `answer_chrf` each answer's chrF, and
-    `answer_nats` and `answer_tokens` the loss summed over each reference and its tokens. All that comes from the test
-    is empty if it was not examined.
+    `answer_nats` and `answer_tokens` the loss summed over each reference and its tokens, `other_nats` and
+    `other_tokens` over each editorial sentence (earlier results lack them). All of the test's is empty if not examined.
 
     `loss_by_step` (nats) and `learning_rate_by_step` have one entry an optimizer step. `parameters` counts adapter,
     head, trainable and total. `seconds` has training and evaluation apart. `memory` has peak_bytes and the method that
@@ -244,13 +244,15 @@ class Outcome:
     answer_chrf: list[float] = field(default_factory=list)
     answer_nats: list[float] = field(default_factory=list)
     answer_tokens: list[int] = field(default_factory=list)
+    other_nats: list[float] = field(default_factory=list)
+    other_tokens: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result(Outcome):
     """An outcome with what it rests on.
 
-    `provenance` has the fingerprints of data and weights, the recipe's number (RECIPE), versions, device and date.
+    `provenance` has the fingerprints of data and weights, the RECIPE, versions, device, threads, date, and run's notes.
     """
 
     experiment: Experiment
@@ -287,6 +289,8 @@ class Result(Outcome):
         lengths["loss_by_step learning_rate_by_step"] = steps
         if self.provenance.get("recipe", 1) != 1:  # earlier ones were kept without
             lengths |= {"answer_chrf": asked, "test_losses": (exam - asked) * run.trains}
+        if self.other_nats or self.other_tokens:
+            lengths["other_nats other_tokens"] = min(2 * told, 5190)  # there are no more editorials
         for names, length in lengths.items():
             for name in names.split():
                 if len(getattr(self, name)) != length:
@@ -300,6 +304,8 @@ class Result(Outcome):
                 value = sum(a == b for a, b in zip(self.predictions, self.labels, strict=True)) / exam
             if self.test_losses and abs(self.test["loss"] - fmean(self.test_losses)) > 1e-9:
                 name, value = "loss", fmean(self.test_losses)
+            if self.other_nats and abs(self.test["other_loss"] - sum(self.other_nats) / sum(self.other_tokens)) > 1e-9:
+                name, value = "other_loss", sum(self.other_nats) / sum(self.other_tokens)
             if abs(self.test[name] - value) > 1e-9:
                 raise ValueError(f"{name}: {self.test[name]} ≠ {value}")
 

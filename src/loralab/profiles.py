@@ -9,6 +9,8 @@ from typing import Any, Self
 from loralab.experiment import LORA_METHODS, TASKS, Experiment
 from loralab.messages import message, one_of
 
+SOURCES = ("profiles.toml", "evidence/protocol.toml")
+
 
 @dataclass(frozen=True)
 class Track:
@@ -84,9 +86,9 @@ class Profile(Track):
 
 
 def profiles() -> dict[str, dict[str, Any]]:
-    """What profiles.toml says of each profile, by its name."""
-    table = tomllib.loads(files("loralab").joinpath("profiles.toml").read_text(encoding="utf-8"))
-    defaults = table.pop("defaults")
+    """What profiles.toml says of each profile, by its name; the study's is in its protocol."""
+    table, protocol = (tomllib.loads(files("loralab").joinpath(path).read_text(encoding="utf-8")) for path in SOURCES)
+    defaults, table["study"] = table.pop("defaults"), protocol["study"]
     return {name: merged(defaults, row) for name, row in table.items()}
 
 

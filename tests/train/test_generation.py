@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from loralab.data.splits import load_splits
 from loralab.train.baselines import retrieved_answers
 from loralab.train.chat import IGNORED, PairCollator, encode_pairs, end_of_turn, from_first_judged
-from loralab.train.generation import answer_losses, generate, row_losses, text_loss, token_losses
+from loralab.train.generation import answer_losses, generate, row_losses, text_losses, token_losses
 from loralab.train.models import load_language_model, load_tokenizer
 from loralab.train.objectives import answer_loss, examine
 
@@ -213,13 +213,13 @@ def test_the_same_question_is_answered_the_same_way_twice(tiny, tokenizer):
 def test_plain_texts_are_judged_whole(tiny, tokenizer, monkeypatch, side):
     monkeypatch.setattr(tokenizer, "padding_side", side)
     texts = ["The roof leaks.", "It rained all day, and nobody came."]
-    total = tokens = 0.0
+    expected = []
     for text in texts:
         ids = torch.tensor([tokenizer.encode(text)])
         with torch.no_grad():
-            total += float(tiny(input_ids=ids, labels=ids).loss) * (ids.shape[1] - 1)
-        tokens += ids.shape[1] - 1
-    assert text_loss(tiny, tokenizer, texts) == pytest.approx(total / tokens, rel=1e-4)
+            loss = float(tiny(input_ids=ids, labels=ids).loss)
+        expected.append([pytest.approx(loss * (ids.shape[1] - 1), rel=1e-4), ids.shape[1] - 1])
+    assert text_losses(tiny, tokenizer, texts).tolist() == expected
 
 
 def test_what_an_examination_holds(tiny, tokenizer, smoke):
@@ -231,6 +231,10 @@ def test_what_an_examination_holds(tiny, tokenizer, smoke):
     loss = sum(found["answer_nats"]) / sum(found["answer_tokens"])
     assert found["test"]["loss"] == pytest.approx(loss)
     assert found["test"]["perplexity"] == pytest.approx(math.exp(loss))
+    assert len(found["other_nats"]) == len(found["other_tokens"]) == 2 * len(splits.test)
+    assert len(set(found["other_nats"])) == 2 * len(splits.test)  # each sentence its own
+    other = sum(found["other_nats"]) / sum(found["other_tokens"])
+    assert found["test"]["other_loss"] == pytest.approx(other, rel=1e-12)
     scores = {"loss", "perplexity", "chrf", "distinct_1", "distinct_2", "words", "longest_overlap", "other_loss"}
     assert set(found["test"]) == scores
     examples = list(zip(splits.train["input"][:3], splits.train["output"][:3], strict=True))

@@ -155,8 +155,9 @@ def test_what_a_result_holds(lora, kept):
     # fp32 weights of 4 bytes are there in any case; with gradient and two Adam states a trained one takes 16
     assert result.memory["peak_bytes"] > 4 * result.parameters["total"] + 12 * result.parameters["trainable"]
     assert result.memory["method"] == "profiler"
-    about = {"data", "recipe", "weights", "base", "labels", "device", "processes", "date", "versions"}
+    about = {"data", "recipe", "weights", "base", "labels", "device", "processes", "threads", "date", "versions"}
     assert set(result.provenance) == about
+    assert result.provenance["threads"] == torch.get_num_threads()
 
 
 def test_accuracy_after_reload_is_identical(lora, whole):
@@ -371,6 +372,38 @@ def test_a_stale_result_is_named_kept_and_made_again(smoke, results, capsys, wha
     assert f"no longer matches ({message(what)})" in capsys.readouterr().out
     assert Result.load(path) == again
     assert Result.load(next((results / "aside").glob("*/result.json"))).provenance[what] == "something else"
+
+
+def test_a_result_rests_on_the_notes_that_are_asked_for(smoke, results, capsys):
+    experiment, kept = smoke.experiment("tfidf"), lambda: sorted((results / "aside").glob("*/result.json"))
+    path, first, second = run_folder(experiment) / "result.json", {"protocol": "first"}, {"protocol": "second"}
+    run(experiment)  # of no protocol, so of no use to one
+    assert "protocol" not in Result.load(path).provenance and not kept()
+    old = run(experiment, notes=first)
+    assert "no longer matches (the study's protocol); moved to aside/" in capsys.readouterr().out
+    assert old.provenance["protocol"] == "first" and Result.load(path) == old and len(kept()) == 1
+    assert run(experiment, notes=first) == run(experiment, notes={}) == run(experiment) == old
+    assert capsys.readouterr().out.count("done before") == 3
+    new = run(experiment, notes=second)
+    assert "no longer matches (the study's protocol)" in capsys.readouterr().out
+    assert Result.load(path) == new and new.provenance["protocol"] == "second" and Result.load(kept()[1]) == old
+
+
+@pytest.mark.parametrize("place", ["beside results", "apart"])
+def test_a_checkpoint_of_another_protocol_is_moved_aside(lora, results, apart, capsys, place):
+    root = apart(training.LONG) if place == "apart" else results
+
+    def stopped(step, protocol):
+        with pytest.raises(KeyboardInterrupt):
+            run(lora, callbacks=(PullThePlug(step=step),), notes={"protocol": protocol})
+        return capsys.readouterr().out
+
+    stopped(6, "first")
+    again = stopped(6, "first")
+    assert "resuming from checkpoint-4" in again and "moved" not in again
+    other = stopped(0, "second")
+    assert "no longer matches (the study's protocol); moved to aside/" in other and "resuming" not in other
+    assert [path.name for path in root.glob("aside/*/*")] == ["checkpoint-4"]
 
 
 def test_a_damaged_result_is_named_kept_and_made_again(smoke, results, capsys):

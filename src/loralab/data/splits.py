@@ -102,21 +102,23 @@ def load_splits(experiment: Experiment) -> Splits:
 
     Classification is stratified by label, and a hub data set keeps its own border: the test split is drawn from its
     test part alone (its validation part, where the test's labels are hidden). Copies are looked for in what may be
-    drawn. Generation is split by topic, see `question_answer_splits`. Raises ValueError if a size exceeds what there
-    is, or, naming it, a class has too few rows, AssetError if the data set cannot be had.
+    drawn. A data set that stays `outside` of a study draws training and validation from that study's, and the test from
+    what the study left over. Generation is split by topic, see `question_answer_splits`. Raises ValueError if a size
+    exceeds what there is, or, naming it, a class has too few rows, AssetError if the data set cannot be had.
     """
     if experiment.task == "generation":
         sizes = (experiment.train_size, experiment.validation_size, experiment.test_size)
         return Splits(*question_answer_splits(experiment.dataset, sizes, experiment.split_seed))
     seed = experiment.split_seed
     frame, report = _clean(experiment.dataset, seed, *_rows_needed(experiment), content_name(experiment.dataset))
-    at_hand, held_out = frame[frame["part"] != "test"], frame[frame["part"] == "test"]
-    rest, test = _draw(at_hand if held_out.empty else held_out, experiment.test_size, "test", seed)
-    at_hand = rest if held_out.empty else at_hand
-    at_hand, validation = _draw(at_hand, experiment.validation_size, "validation", seed)
+    at_hand, drawn = frame[frame["part"].isin(["all", "train"])], {}
+    for name, size in (("test", experiment.test_size), ("validation", experiment.validation_size)):
+        part = frame[frame["part"] == name]
+        rest, drawn[name] = _draw(at_hand if part.empty else part, size, name, seed)
+        at_hand = rest if part.empty else at_hand
     train_size = len(at_hand) if isinstance(experiment.train_size, str) else experiment.train_size
     _, train = _draw(at_hand, train_size, "train", seed)
-    splits = {"train": train, "validation": validation, "test": test}
+    splits = {"train": train, "validation": drawn["validation"], "test": drawn["test"]}
     for name, part in splits.items():
         share = {f"{name}_positive": float(part["label"].mean())} if frame["label"].max() == 1 else {}
         report = report | {name: len(part)} | share
@@ -124,19 +126,21 @@ def load_splits(experiment: Experiment) -> Splits:
 
 
 @lru_cache(maxsize=4)
-def _clean(dataset: str, seed: int, train: int | None, test: int, key: str) -> tuple[pd.DataFrame, dict[str, float]]:
+def _clean(
+    dataset: str, seed: int, train: int | None, test: int | None, key: str
+) -> tuple[pd.DataFrame, dict[str, float]]:
     """The rows that may be drawn, without copies, and what was counted.
 
-    Of a data set with a border those are random rows of each part: as many as are asked for (None: all), and a tenth
-    more for the copies that go. To look for copies among all 50,000 reviews of IMDB takes minutes. The test's depend
-    on its own size alone, so that experiments of other training sizes sit the same exam.
+    Of a hub's with a border those are random rows of each part: as many as are asked for (None: all), and a tenth more
+    for the copies that go. To look for copies among all 50,000 reviews of IMDB takes minutes. The test's depend on its
+    own size alone, so that experiments of other training sizes sit the same exam.
     """
     frame, report = load_rows(dataset)
     for label, name in enumerate(label_names(dataset)):
         there = min(int((rows["label"] == label).sum()) for _, rows in frame.groupby("part"))
         if there < ROWS_OF_A_CLASS:
             raise ValueError(message("class_too_small", name=name, rows=there, least=ROWS_OF_A_CLASS))
-    if (frame["part"] == "test").any():
+    if test is not None and (frame["part"] == "test").any():
         parts = []
         for name, size in (("train", train), ("test", test)):
             part = frame[frame["part"] == name]
@@ -147,11 +151,11 @@ def _clean(dataset: str, seed: int, train: int | None, test: int, key: str) -> t
     return frame, report | removed
 
 
-def _rows_needed(experiment: Experiment) -> tuple[int | None, int]:
-    """How many rows are drawn from a training part (None: all), and from a test part; without a border all are."""
+def _rows_needed(experiment: Experiment) -> tuple[int | None, int | None]:
+    """How many rows are drawn from a hub's training part (None: all), and from its test part; of what is here, all."""
     own, dataset = is_own(experiment.dataset), experiment.dataset
     if is_file(dataset) if own else "hub" not in asset("dataset", dataset):
-        return None, 0
+        return None, None
     if isinstance(experiment.train_size, str):  # "all"
         return None, experiment.test_size
     return experiment.train_size + experiment.validation_size, experiment.test_size
@@ -173,8 +177,9 @@ def remove_duplicates(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, floa
 def load_rows(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
     """Every usable row of a classification data set, as `Splits` has them, with the `part` that it comes from.
 
-    `part` is "train" or "test" where the data set has such a border, else "all". Raises ValueError for a data set of
-    another kind, AssetError if it cannot be had.
+    `part` is "train" or "test" where the data set has such a border, else "all"; where it stays outside of a study, the
+    split that may draw the row, or "seen". Raises ValueError for a data set of another kind, AssetError if it cannot be
+    had.
     """
     if is_own(dataset):
         frame = read_labelled(dataset)
@@ -204,6 +209,12 @@ def _load_known(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
         return frame, {"rows": len(reviews) // 2, "zero_rating": 0}
     rated = reviews[reviews["rating"] != 0]
     frame = pd.DataFrame({"text": rated["text"], "label": (rated["rating"] > 0).astype(int), "part": "all"})
+    if "outside" in row:
+        # Copies count as seen: as rows of the test they would stay, and the study's own would go.
+        frame["part"], study = "seen", Experiment(model="", method="majority", **row["outside"])
+        earlier, every = load_splits(study), load_splits(study.but(train_size=ALL))
+        for part, rows in (("test", every.train), ("train", earlier.train), ("validation", earlier.validation)):
+            frame.loc[rows.index, "part"] = part
     return frame, {"rows": len(reviews), "zero_rating": len(reviews) - len(rated)}
 
 

@@ -1,41 +1,52 @@
-"""What people claim of LoRA, on trial: each verdict follows from results, and from nothing else."""
+"""What people claim of LoRA, on trial: each verdict follows from results and the protocol's rules, and nothing else."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
-from loralab.evidence.study import Evidence, scale_groups
+from loralab.evidence.protocol import MARGINS, RULES, place_name
+from loralab.evidence.study import Evidence, Sweep
 from loralab.experiment import Result
 from loralab.messages import message, number, percent
-from loralab.show.scores import Score, difference
 from loralab.show.sentences import times
-from loralab.show.stats import Difference, ratio_interval
+from loralab.show.stats import Difference, mean_difference, ratio_interval
 from loralab.show.tables import peak_bytes, too_small
 
-# What the claims say, in numbers.
-ABOUT_ONE_PERCENT = (0.005, 0.02)
-FASTER, MEMORY_SAVED = 3.0, 0.5  # what exceeds the claims' upper ends, 5 times and 70 %, keeps their promise too
-ABOUT_TEN_TIMES = (5.0, 20.0)
-ENOUGH = (4, 8)
-SMALL = 0.05  # of the model's bytes: "small" names no number, so this is ours
 BYTES = 4  # of a parameter as it is kept: fp32
-CONFIRMED, REFUTED, UNDECIDED, NOT_JUDGED = "confirmed", "refuted", "undecided", "not_judged"
+CONFIRMED, REFUTED, UNDECIDED, DEPENDS, NOT_JUDGED = "confirmed", "refuted", "undecided", "depends", "not_judged"
 # What is claimed, and what the literature says of it.
 CLAIMS = {
     "share": ("claim_share", "literature_share"), "speed": ("claim_speed", "literature_speed"),
     "memory": ("claim_memory", "literature_memory"), "same": ("claim_same", "literature_same"),
+    "forget": ("claim_forget", "literature_forget"),
     "rank": ("claim_rank", "literature_rank"), "rate": ("claim_rate", "literature_rate"),
     "enough": ("claim_enough", "literature_enough"), "small": ("claim_small", "literature_small"),
 }  # fmt: skip
+# What accuracy and loss are shown in: factor, digits and unit.
+SHOWN = {"accuracy": (100, 1, "unit_points"), "loss": (1, 3, "unit_nats")}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One place of a claim's ground: what was measured there, in words, and how it is judged.
+
+    `gains` are what a margin judges, by "accuracy" and "loss": more is better.
+    """
+
+    place: str
+    judged: str
+    measured: str
+    gains: Mapping[str, Difference]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim on one track: how it was judged, what was measured, and how many experiments stand behind it.
+    """A claim on one track: how it was judged, what was measured, and how much stands behind it, in words.
 
-    `name` is its key in CLAIMS, and `measured` the number with its interval as text.
+    `name` is its key in CLAIMS, `points` the places that it was judged at, `margins` what smaller margins would say.
     """
 
     name: str
@@ -43,6 +54,8 @@ class Claim:
     judged: str
     measured: str
     behind: str
+    points: Sequence[Point] = ()
+    margins: str = "–"
 
 
 def judge(low: float, high: float, least: float, most: float = math.inf) -> str:
@@ -52,139 +65,253 @@ def judge(low: float, high: float, least: float, most: float = math.inf) -> str:
     return REFUTED if high < least or low > most else UNDECIDED
 
 
+def over(verdicts: Sequence[str]) -> str:
+    """What a claim is over its ground: what all places say; else it depends, if one confirms it and another refutes."""
+    if len(set(verdicts)) == 1:
+        return verdicts[0]
+    return DEPENDS if {CONFIRMED, REFUTED} <= set(verdicts) else UNDECIDED
+
+
 def judge_claims(evidence: Evidence) -> list[Claim]:
     """Every claim that a track's evidence has something to say about, judged. Results of too small a test are not."""
-    claims = [_share(evidence), *_speed(evidence), _memory(evidence), _same(evidence)]
+    claims = [_share(evidence), *_speed(evidence), *_memory(evidence), *_same(evidence), *_forget(evidence)]
     claims += [*_rank(evidence), *_rate(evidence), *_enough(evidence), _small(evidence)]
     return [replace(claim, judged=NOT_JUDGED) for claim in claims] if too_small(evidence.comparison) else claims
 
 
-def _claim(name: str, evidence: Evidence, judged: str, measured: str, behind: str) -> Claim:
-    return Claim(name, evidence.track.task, judged, measured, behind)
+def _claim(name: str, evidence: Evidence, points: Sequence[Point], behind: str) -> Claim:
+    """The claim over its points; each verdict's places together, if there are several verdicts."""
+    texts = {
+        verdict: "; ".join(f"{place_name(p.place)}: {p.measured}" for p in points if p.judged == verdict)
+        for verdict in dict.fromkeys(point.judged for point in points)
+    }
+    if len(texts) > 1:
+        texts = {verdict: f"{message(verdict)}, {text}" for verdict, text in texts.items()}
+    judged = over([point.judged for point in points])
+    return Claim(name, evidence.track.task, judged, ". ".join(texts.values()), behind, points)
+
+
+# By a margin.
+
+
+def gain(groups: Sequence[tuple[float, Sequence[Result]]], by: str) -> Difference | None:
+    """A sum of groups' scores, each times its weight, in pairs by seed and example; more is better, of a loss too.
+
+    `by` is "accuracy" (a share), "loss" (nats an example, or a token of the answers), or "other" (nats a token of
+    editorials). None if the results did not keep it. With the weights 1 and -1 it is a difference.
+    """
+    seeds = set.intersection(*({r.experiment.seed for r in runs} for _, runs in groups))
+    chosen = [
+        (w, sorted((r for r in g if r.experiment.seed in seeds), key=lambda r: r.experiment.seed)) for w, g in groups
+    ]
+    every = [result for _, runs in chosen for result in runs]
+    if by == "other" and not all(r.other_nats for r in every):  # as in the first results: seeds alone
+        lost = [[w * r.test["other_loss"] for r in runs] for w, runs in chosen]
+        return Difference(tuple(-float(total) for total in np.sum(lost, axis=0)), 0.0)
+    kept: Callable[[Result], Sequence[float]]
+    if by == "accuracy":
+        kept, sign, weights = (lambda r: np.equal(r.predictions, r.labels).astype(float).tolist()), 1, None
+    elif by == "other":
+        kept, sign, weights = (lambda r: r.other_nats), -1, every[0].other_tokens
+    elif every[0].answer_tokens:
+        kept, sign, weights = (lambda r: r.answer_nats), -1, every[0].answer_tokens
+    else:
+        kept, sign, weights = (lambda r: r.test_losses), -1, None
+    if not all(map(kept, every)):
+        return None
+    values = sign * np.sum([weight * np.array(list(map(kept, runs))) for weight, runs in chosen], axis=0)
+    return mean_difference(values, np.asarray(weights if weights else np.ones(values.shape[1]), dtype=float))
+
+
+def ends(difference: Difference) -> tuple[float, float]:
+    """The ends of the interval that a margin judges."""
+    half = difference.half(RULES["level"])
+    return difference.mean - half, difference.mean + half
+
+
+def _with_interval(difference: Difference, by: str) -> str:
+    factor, digits, unit = SHOWN[by]
+    sign = "+" if difference.mean > 0 else ""
+    middle, half = (number(factor * x, digits) for x in (difference.mean, difference.half(RULES["level"])))
+    return f"{sign}{middle} ± {half} {message(unit)}"
+
+
+def _by_margin(
+    name: str, evidence: Evidence, groups: Mapping[str, Sequence[tuple[float, Sequence[Result]]]], behind: str,
+    rule: Callable[[float, float, float], str], scores: Sequence[str] = (),
+) -> list[Claim]:  # fmt: skip
+    """A claim that the margin decides: `rule` judges both ends of a gain by it. None if there is nothing to judge."""
+    margins, points = MARGINS[evidence.track.task], []
+    main = next(iter(scores or margins))
+    for place, weighted in groups.items():
+        found = {by: gain(weighted, by) for by in scores or margins}
+        gains = {by: difference for by, difference in found.items() if difference}
+        judged = {by: rule(*ends(d), margins["loss" if by == "other" else by]) for by, d in gains.items()}
+        texts = [_with_interval(d, "loss" if by == "other" else by) for by, d in gains.items()]
+        others = {by: verdict for by, verdict in judged.items() if verdict != judged[main]}
+        said = [message("by_loss", verdict=message(verdict)) for verdict in others.values()]
+        points.append(Point(place, judged[main], ", ".join([*texts, *said]), gains))
+    if not points:
+        return []
+    claim, margin = _claim(name, evidence, points, behind), margins["loss" if main == "other" else main]
+    verdicts = {
+        part: over([rule(*ends(point.gains[main]), part * margin) for point in points]) for part in MARGINS["parts"]
+    }
+    factor, digits, unit = SHOWN["accuracy" if main == "accuracy" else "loss"]
+    texts = [f"± {number(factor * p * margin, digits + 1)}: {message(verdict)}" for p, verdict in verdicts.items()]
+    return [replace(claim, margins=f"{'; '.join(texts)} ({message(unit)})")]
 
 
 def _pairs(results: Sequence[Result]) -> str:
     return message("behind_pairs", count=len(results), examples=number(len(results[0].labels), 0))
 
 
-def _tried(evidence: Evidence) -> list[Result]:
-    """LoRA's runs of the comparison, and of every rank and choice of modules beside it."""
-    return [*evidence.of("lora"), *evidence.ranks, *evidence.targets]
+def _beside_full(evidence: Evidence) -> dict[str, list[tuple[float, Sequence[Result]]]]:
+    return {place: [(1.0, runs), (-1.0, evidence.of("full"))] for place, runs in evidence.places.items()}
 
 
-def _default_and_range(shares: Sequence[float], digits: int) -> str:
-    """The first share, of the profile's own rank and modules, and from where to where the others go."""
-    default, low, high = (percent(share, digits) for share in (shares[0], min(shares), max(shares)))
-    return default if low == high else message("default_and_range", default=default, low=low, high=high)
+def _same(evidence: Evidence) -> list[Claim]:
+    behind = _pairs(evidence.of("full"))
+    return _by_margin("same", evidence, _beside_full(evidence), behind, lambda low, high, m: judge(low, high, -m))
+
+
+def _forget(evidence: Evidence) -> list[Claim]:
+    if "other_loss" not in evidence.of("full")[0].test:
+        return []
+    behind, rule = message("behind_seeds", count=len(evidence.of("full"))), judge
+    return _by_margin("forget", evidence, _beside_full(evidence), behind, rule, scores=["other"])
+
+
+def _by_rank(evidence: Evidence) -> dict[int, list[Result]]:
+    named = {rank: evidence.places.get(f"r = {rank}") for rank in evidence.track.ranks}
+    return {rank: runs for rank, runs in named.items() if runs}
+
+
+def slope(ranks: Sequence[int]) -> list[float]:
+    """The weights of the ranks' scores in what the least-squares line over log2(rank) rises from first to last."""
+    doublings = np.log2(ranks)
+    apart = doublings - doublings.mean()
+    return (apart / (apart**2).sum() * (doublings.max() - doublings.min())).tolist()
+
+
+def _rank(evidence: Evidence) -> list[Claim]:
+    runs = _by_rank(evidence)
+    if len(runs) < 2:
+        return []
+    place, groups = f"r = {min(runs)} – {max(runs)}", list(zip(slope(list(runs)), runs.values(), strict=True))
+    behind = _pairs(runs[max(runs)])
+    return _by_margin("rank", evidence, {place: groups}, behind, judge)
+
+
+def _enough(evidence: Evidence) -> list[Claim]:
+    runs = _by_rank(evidence)
+    lower = {rank: runs[rank] for rank in RULES["enough"] if rank in runs and rank < max(runs)}
+    groups = {f"r = {rank} – {max(runs)}": [(1.0, runs[max(runs)]), (-1.0, own)] for rank, own in lower.items()}
+    behind = _pairs(runs[max(runs)]) if runs else ""
+
+    def less(low: float, high: float, margin: float) -> str:
+        return judge(low, high, -math.inf, margin)
+
+    return _by_margin("enough", evidence, groups, behind, less)
+
+
+# By counting and measuring.
 
 
 def _share(evidence: Evidence) -> Claim:
-    shares = [r.parameters["trainable"] / r.parameters["total"] for r in _tried(evidence)]
-    judged = judge(min(shares), max(shares), *ABOUT_ONE_PERCENT)
-    return _claim("share", evidence, judged, _default_and_range(shares, 2), message("behind_counted"))
+    counted = {place: runs[0].parameters for place, runs in evidence.places.items()}
+    shares = {place: parameters["trainable"] / parameters["total"] for place, parameters in counted.items()}
+    points = [Point(p, judge(s, s, *RULES["share"]), percent(s, 2), {}) for p, s in shares.items()]
+    return _claim("share", evidence, points, message("behind_counted"))
+
+
+def _small(evidence: Evidence) -> Claim:
+    points = []
+    for place, runs in evidence.places.items():
+        kept, whole = (BYTES * runs[0].parameters[name] for name in ("trainable", "total"))
+        sizes = {"kept": number(kept / 1e6, 1), "whole": number(whole / 1e6, 0), "share": percent(kept / whole)}
+        points.append(
+            Point(place, judge(kept / whole, kept / whole, 0, RULES["small"]), message("small_found", **sizes), {})
+        )
+    return _claim("small", evidence, points, message("behind_counted"))
 
 
 def _speed(evidence: Evidence) -> list[Claim]:
     if evidence.timing is None:
         return []
-    ratios = evidence.timing.ratios
-    low, _, high = ratio_interval(ratios)
-    behind = message("behind_rounds", count=len(ratios))
-    return [_claim("speed", evidence, judge(low, high, FASTER), times(ratios), behind)]
+    points, own = [], f"r = {evidence.track.rank}"
+    for place in evidence.places:
+        if (name := "lora" if place == own else place) in evidence.timing.seconds:
+            ratios = evidence.timing.over("full", name)
+            low, _, high = ratio_interval(ratios)
+            points.append(Point(place, judge(low, high, RULES["faster"]), times(ratios), {}))
+    behind = message("behind_rounds", count=len(evidence.timing.ratios))
+    return [_claim("speed", evidence, points, behind)]
 
 
-def _memory(evidence: Evidence) -> Claim:
-    """Each LoRA run against full fine-tuning's with the same seed, which has the same batches."""
+def _memory(evidence: Evidence) -> list[Claim]:
+    """By plan where the study has one; else the peaks of the runs, each against full fine-tuning's with its seed."""
     peaks = {r.experiment.seed: peak_bytes(r) for r in evidence.of("full")}
-    saved = [1 - peak_bytes(r) / peaks[r.experiment.seed] for r in _tried(evidence)]
-    judged = judge(min(saved), max(saved), MEMORY_SAVED)
-    behind = message("behind_peak", batch=evidence.of("lora")[0].experiment.batch_size)
-    return _claim("memory", evidence, judged, _default_and_range(saved, 1), behind)
+    measured = {
+        place: [1 - peak_bytes(r) / peaks[r.experiment.seed] for r in runs] for place, runs in evidence.places.items()
+    }
+    batch = evidence.of("lora")[0].experiment.batch_size
+    if not evidence.planned:
+        points = [
+            Point(p, judge(min(s), max(s), RULES["memory"]), _from_to(s), {}) for p, s in measured.items()
+        ]  # fmt: skip
+        return [_claim("memory", evidence, points, message("behind_peak", batch=batch))]
+    cells = [
+        (cell["place"], cell["rows"], cell["length"], 1 - cell["lora"] / cell["full"]) for cell in evidence.planned
+    ]
+    points = [
+        Point(f"{place} · {rows} × {length}", judge(saved, saved, RULES["memory"]), percent(saved), {})
+        for place, rows, length, saved in cells
+    ]
+    texts = []
+    for rows in sorted({cell[1] for cell in cells}):
+        of_batch = [cell for cell in cells if cell[1] == rows]
+        held = sum(saved >= RULES["memory"] for *_, saved in of_batch)
+        saved = _from_to([cell[3] for cell in of_batch])
+        texts.append(message("memory_at", rows=rows, saved=saved, held=held, of=len(of_batch)))
+    every = [share for shares in measured.values() for share in shares]
+    texts.append(message("memory_measured", batch=batch, saved=_from_to(every)))
+    behind = message("behind_plan", count=len(cells), lengths=", ".join(map(str, sorted({cell[2] for cell in cells}))))
+    judged = over([point.judged for point in points])
+    return [Claim("memory", evidence.track.task, judged, "; ".join(texts), behind, points)]
 
 
-def _with_interval(gap: Difference, score: Score) -> str:
-    return f"{score.signed(gap)} {message(score.unit)}"
-
-
-def _gain(gap: Difference, score: Score) -> tuple[float, float]:
-    """What the first has more of the good, accuracy or less of a loss, at 90 %: like two one-sided tests."""
-    mean, half = gap.mean if score.higher_is_better else -gap.mean, gap.half(0.9)
-    return mean - half, mean + half
-
-
-def _same(evidence: Evidence) -> Claim:
-    """As well as the other is within the margin, either way."""
-    lora, score, margin = evidence.of("lora"), evidence.score, evidence.track.margin
-    gap = difference(evidence.of("full"), lora)
-    judged = judge(*_gain(gap, score), -margin, margin)
-    text = f"r = {lora[0].experiment.rank}: {_with_interval(gap, score)}"
-    return _claim("same", evidence, judged, text, _pairs(lora))
-
-
-def _gain_text(rule: str, low: int, high: int, gap: Difference, score: Score) -> str:
-    return f"{message(rule)}, {message('from_to', low=low, high=high, found=_with_interval(gap, score))}"
-
-
-def _rank(evidence: Evidence) -> list[Claim]:
-    """The highest rank's score less the lowest's, alpha fixed: better is by the margin at least."""
-    low, high, score = min(evidence.track.ranks), max(evidence.track.ranks), evidence.score
-    if not evidence.ranks or low == high:
-        return []
-    gap = difference(evidence.at_rank(high), evidence.at_rank(low))
-    judged = judge(*_gain(gap, score), evidence.track.margin)
-    text = _gain_text("scale_fixed", low, high, gap, score)
-    return [_claim("rank", evidence, judged, text, _pairs(evidence.at_rank(low)))]
-
-
-def _enough(evidence: Evidence) -> list[Claim]:
-    """A rank is enough if the highest one gains less than the margin on it, by each scale rule that was tried.
-
-    Of the ranks that the claim names, those that were run: each with alpha fixed, and the reference rank by the others.
-    """
-    score, reference, high = evidence.score, evidence.track.rank, max(evidence.track.ranks)
-    tried = [("scale_fixed", rank, evidence.ranks) for rank in ENOUGH if rank < high]
-    if evidence.scales and reference in ENOUGH:
-        tried += [(rule, reference, runs) for rule, runs in scale_groups(evidence).items() if rule != "scale_fixed"]
-    gains, texts, used = [], [], set()
-    for rule, rank, runs in tried:
-        lower, higher = ([r for r in runs if r.experiment.rank == chosen] for chosen in (rank, high))
-        if lower and higher:
-            gap = difference(higher, lower)
-            gains.append(_gain(gap, score))
-            texts.append(_gain_text(rule, rank, high, gap, score))
-            used |= {r.experiment.key for r in (*lower, *higher)}
-    if not gains:
-        return []
-    lows, highs = zip(*gains, strict=True)
-    judged = judge(max(lows), max(highs), -math.inf, evidence.track.margin)
-    return [_claim("enough", evidence, judged, "; ".join(texts), message("behind_runs", count=len(used)))]
+def _from_to(shares: Sequence[float]) -> str:
+    low, high = percent(min(shares)), percent(max(shares))
+    return low if low == high else message("range", low=low, high=high)
 
 
 def _rate(evidence: Evidence) -> list[Claim]:
-    """The ratio of the best rates, each known to within its neighbours in the sweep: a step of each, either way."""
-    sweeps = {sweep.method: sweep for sweep in evidence.sweeps}
-    if not {"full", "lora"} <= set(sweeps):
+    """Each best rate is known to within half a step of its grid, either way."""
+    finest = {sweep.method: sweep for sweep in (*evidence.sweeps, *evidence.finer)}
+    if not {"full", "lora"} <= set(finest):
         return []
-    full, lora = sweeps["full"], sweeps["lora"]
-    ratio, step = lora.best / full.best, full.step * lora.step
-    low, high = ratio / step, ratio * step
-    judged = UNDECIDED if full.at_edge or lora.at_edge else judge(low, high, *ABOUT_TEN_TIMES)
-    text = message("times_interval", middle=number(ratio, 0), low=number(low, 0), high=number(high, 0))
-    behind = message("behind_sweeps", full=len(full.results), lora=len(lora.results))
-    return [_claim("rate", evidence, judged, text, behind)]
+    full, points = finest["full"], []
+    for sweep in (finest["lora"], *evidence.elsewhere):
+        ratio, half = sweep.best / full.best, math.sqrt(sweep.step * full.step)
+        low, high = ratio / half, ratio * half
+        judged = UNDECIDED if full.at_edge or sweep.at_edge else judge(low, high, *RULES["rate"])
+        shown = {"middle": number(ratio, 0), "low": number(low, 0), "high": number(high, 0)}
+        points.append(
+            Point(sweep.place or f"r = {evidence.track.rank}", judged, message("times_interval", **shown), {})
+        )
+    behind = message("behind_sweeps", full=len(full.results), lora=_counts(finest["lora"], evidence.elsewhere))
+    return [_claim("rate", evidence, points, behind)]
 
 
-def _small(evidence: Evidence) -> Claim:
-    parameters = evidence.of("lora")[0].parameters
-    kept, whole = parameters["trainable"] * BYTES, parameters["total"] * BYTES
-    text = message("small_found", kept=number(kept / 1e6, 1), whole=number(whole / 1e6, 0), share=percent(kept / whole))
-    return _claim("small", evidence, judge(kept / whole, kept / whole, 0, SMALL), text, message("behind_counted"))
+def _counts(own: Sweep, elsewhere: Sequence[Sweep]) -> str:
+    return ", ".join(map(str, sorted({len(sweep.results) for sweep in (own, *elsewhere)})))
 
 
 def claims_note() -> str:
     """How the claims are judged, in words."""
-    low, high = map(percent, ABOUT_ONE_PERCENT)
-    least, most = (number(rate, 0) for rate in ABOUT_TEN_TIMES)
+    low, high = map(percent, RULES["share"])
+    least, most = (number(rate, 0) for rate in RULES["rate"])
     return message("claims_note", share_low=low, share_high=high, rate_low=least, rate_high=most)
 
 
@@ -196,6 +323,7 @@ def claims_table(judged: Sequence[Claim]) -> pd.DataFrame:
             message("track"): message(c.task),
             message("verdict"): message(c.judged),
             message("found"): c.measured,
+            message("other_margins"): c.margins,
             message("behind"): c.behind,
             message("literature"): message(CLAIMS[c.name][1]),
         }

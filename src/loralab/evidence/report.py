@@ -13,6 +13,7 @@ import pandas as pd
 from loralab.data.own import name_of
 from loralab.evidence import figures, tables
 from loralab.evidence.claims import claims_note, claims_table, judge_claims
+from loralab.evidence.protocol import HASH, STUDY
 from loralab.evidence.study import Evidence, Sweep, check_one, measured_name
 from loralab.evidence.update import INTRUDER
 from loralab.experiment import TASKS, Experiment, Result
@@ -72,7 +73,7 @@ def write_report(evidence: Sequence[Evidence], folder: Path) -> None:
     Everything on it comes from the results. Raises ValueError for results that `check_one` does not let stand together.
     """
     for track in evidence:
-        check_one(track.results)
+        check_one(track.results, HASH if track.track.name == STUDY else None)
     blocks = report(evidence)
     body = "\n".join(map(_to_html, blocks))
     title = html.escape(message("report_title", profile=evidence[0].track.name))
@@ -86,6 +87,9 @@ def report(evidence: Sequence[Evidence]) -> list[Block]:
     blocks: list[Block] = [Heading(message("report_title", profile=evidence[0].track.name), 1)]
     if too_small(every):
         blocks.append(Text(message("small_banner", **LEAST_TEST), "banner"))
+    if evidence[0].track.name == STUDY:
+        dates = sorted(result.provenance["date"] for result in every)
+        blocks.append(Text(message("protocol_note", hash=HASH, first=dates[0], last=dates[-1])))
     for track in evidence:
         blocks += _track(track)
     if any(track.sweeps for track in evidence):

@@ -1,24 +1,46 @@
 """The study: each method at its own best learning rate, then everything that the lessons compare, with many seeds."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import as_file, files
+from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from loralab.evidence.protocol import at_rate, other_methods, rates_tried, scale_comparison, target_comparison
+import torch
+
+from loralab.evidence.protocol import (
+    HASH,
+    MEMORY,
+    STUDY,
+    beside,
+    other_methods,
+    place_name,
+    places,
+    scale_comparison,
+    searches,
+    target_comparison,
+)
 from loralab.evidence.timing import Timing, race
 from loralab.evidence.update import Update, updates
 from loralab.experiment import RECIPE, Experiment, Result
 from loralab.files import write_atomically
+from loralab.memory.planning import peaks
 from loralab.messages import message, scientific
 from loralab.profiles import Profile, Track, load_profile
 from loralab.show.scores import SCORES, Score
+from loralab.train.hardware import detect
 from loralab.train.run import results_dir, run, run_folder
 
 T = TypeVar("T", bound=Track)
-REFERENCE = "study"  # the profile whose results are in data/reference
+REFERENCE = "first-study"  # the profile whose results are in data/reference
+AT_ONCE = 2  # of the study's runs, with one thread each: two threads on one run do a third less in the same time
+Each = Callable[[Sequence[Experiment]], list[Result | None]]  # None: training diverged
 
 
 class MissingResult(ValueError):
@@ -27,15 +49,24 @@ class MissingResult(ValueError):
 
 @dataclass(frozen=True)
 class Sweep:
-    """The learning rates that a method was tried with, by rate, and the one with the lowest validation loss."""
+    """The learning rates that a method was tried with, by rate, and the one with the lowest validation loss.
+
+    `place` says where LoRA was, if not at the track's own rank.
+    """
 
     results: Sequence[Result]
     extended: bool
+    place: str = ""
 
     @property
     def method(self) -> str:
         """The method."""
         return self.results[0].experiment.method
+
+    @property
+    def title(self) -> str:
+        """The method's name, and the place's."""
+        return f"{message(self.method)}{f', {place_name(self.place)}' if self.place else ''}"
 
     @property
     def losses(self) -> dict[float, float]:
@@ -73,26 +104,45 @@ def beyond(losses: dict[float, float]) -> float | None:
     return best * best / (rates[1] if best == rates[0] else rates[-2])
 
 
-def sweep(track: Track, method: str, run: Callable[[Experiment], Result] = run) -> Sweep:
-    """Try the method's rates; if the lowest loss is at the edge, one rate more beyond it.
+def one_by_one(run: Callable[[Experiment], Result] = run) -> Each:
+    """What runs experiments in order. One of a sweep at whose rate training diverges is said, and gives None."""
 
-    A rate at which training diverges is said and left out. Raises ValueError if all are.
-    """
-
-    def attempt(experiment: Experiment) -> list[Result]:
+    def attempt(experiment: Experiment) -> Result | None:
         try:
-            return [run(experiment)]
-        except FloatingPointError as error:  # an answer to what was asked: the rate is too high
-            print(error)
-            return []
+            return run(experiment)
+        except FloatingPointError as error:
+            if experiment.examined:
+                raise
+            print(error)  # an answer to what a sweep asks: the rate is too high
+            return None
 
-    tried = Sweep([r for experiment in rates_tried(track, method) for r in attempt(experiment)], extended=False)
-    if not tried.results:
-        rates = ", ".join(map(scientific, track.sweep[method]))
-        raise ValueError(message("sweep_diverges", method=message(method), rates=rates))
-    further = beyond(tried.losses)
-    more = attempt(at_rate(track, method, further)) if further is not None else []
-    return Sweep([*tried.results, *more], extended=True) if more else tried
+    return lambda experiments: list(map(attempt, experiments))
+
+
+def by_name(lists: Mapping[str, Sequence[Experiment]], each: Each) -> dict[str, list[Result]]:
+    """What became of each list's experiments, all of them handed over at once, each one once."""
+    unique = list({e.key: e for experiments in lists.values() for e in experiments}.values())
+    found = dict(zip((e.key for e in unique), each(unique), strict=True))
+    return {name: [r for e in experiments if (r := found[e.key])] for name, experiments in lists.items()}
+
+
+def sweeps(tried: Mapping[str, Sequence[Experiment]], each: Each) -> dict[str, Sweep]:
+    """Try each one's rates; where the lowest loss is at the edge, one rate more beyond it.
+
+    A rate at which training diverges is left out. Raises ValueError if all of a sweep's do.
+    """
+    first = by_name(tried, each)
+    for name, results in first.items():
+        if not results:
+            rates = ", ".join(scientific(e.learning_rate) for e in tried[name])
+            raise ValueError(message("sweep_diverges", method=message(tried[name][0].method), rates=rates))
+    found = {name: Sweep(results, extended=False) for name, results in first.items()}
+    further = {name: beyond(sweep.losses) for name, sweep in found.items()}
+    more = by_name({n: [tried[n][0].but(learning_rate=rate)] for n, rate in further.items() if rate}, each)
+    return {
+        name: Sweep([*sweep.results, *more.get(name, [])], bool(more.get(name)), "" if name == sweep.method else name)
+        for name, sweep in found.items()
+    }
 
 
 def tuned(track: T, sweeps: Sequence[Sweep]) -> T:
@@ -104,18 +154,22 @@ def tuned(track: T, sweeps: Sequence[Sweep]) -> T:
 class Evidence:
     """What a track's experiments gave, and the track with the learning rates that they were run at.
 
-    `timing` and `updates` are the study's alone.
+    `timing`, `updates` and `planned` (the peak of a step in bytes, `full` and `lora`, by place, rows and length) are
+    the study's alone; so are the sweeps of LoRA's other places, and those that go on in finer steps.
     """
 
     track: Track
     comparison: Sequence[Result]
     ranks: Sequence[Result] = ()
     sweeps: Sequence[Sweep] = ()
+    elsewhere: Sequence[Sweep] = ()
+    finer: Sequence[Sweep] = ()
     scales: Sequence[Result] = ()
     targets: Sequence[Result] = ()
     others: Sequence[Result] = ()
     timing: Timing | None = None
     updates: Sequence[Update] = ()
+    planned: Sequence[Mapping[str, Any]] = field(default=())
 
     @property
     def score(self) -> Score:
@@ -125,7 +179,7 @@ class Evidence:
     @property
     def results(self) -> list[Result]:
         """Every result, each once."""
-        swept = [result for tried in self.sweeps for result in tried.results]
+        swept = [result for tried in (*self.sweeps, *self.elsewhere, *self.finer) for result in tried.results]
         every = [*swept, *self.comparison, *self.ranks, *self.scales, *self.targets, *self.others]
         return list({result.experiment.key: result for result in every}.values())
 
@@ -137,27 +191,47 @@ class Evidence:
         """The comparison's results of that method."""
         return [result for result in self.comparison if result.experiment.method == method]
 
+    @property
+    def places(self) -> dict[str, list[Result]]:
+        """LoRA's runs by the name of the place that it is at."""
+        runs, found = [*self.of("lora"), *self.ranks, *self.targets], {}
+        for name, changes in places(self.track).items():
+            wanted = self.track.experiment("lora", **changes)
+            here = [r for r in runs if _at(r.experiment) == _at(wanted)]
+            found[name] = list({r.experiment.seed: r for r in here}.values())
+        return {name: runs for name, runs in found.items() if runs}
 
-def gather(track: Track, run: Callable[[Experiment], Result] = run) -> Evidence:
+
+def _at(experiment: Experiment) -> tuple[object, ...]:
+    return experiment.rank, experiment.target_modules, experiment.alpha
+
+
+def gather(track: Track, each: Each | None = None) -> Evidence:
     """Everything that a track compares: run, or loaded if it was run before.
 
     A track without sweeps has the lessons' comparisons and its own rates.
     """
-    sweeps = [sweep(track, method, run) for method in track.sweep]
-    track = tuned(track, sweeps)
+    each = each or one_by_one()
+    found = sweeps(searches(track), each)
+    methods, elsewhere = ([s for s in found.values() if bool(s.place) == other] for other in (False, True))
+    track = tuned(track, methods)
+    rates = {_at(s.results[0].experiment): s.best for s in elsewhere}
 
-    def every(experiments: Sequence[Experiment]) -> list[Result]:
-        return [run(experiment) for experiment in experiments]
+    def at_own_rates(experiments: Sequence[Experiment]) -> list[Experiment]:
+        return [e.but(learning_rate=rates.get(_at(e), e.learning_rate)) for e in experiments]
 
-    return Evidence(
-        track=track,
-        sweeps=sweeps,
-        comparison=every(track.comparison()),
-        ranks=every(track.rank_comparison()),
-        scales=every(scale_comparison(track) if sweeps else []),
-        targets=every(target_comparison(track) if sweeps else []),
-        others=every(other_methods(track) if sweeps else []),
-    )
+    finest = [s for s in methods if s.method in ("full", "lora")] if track.name == STUDY else []
+    best = [next(r.experiment for r in s.results if r.experiment.learning_rate == s.best) for s in finest]
+    lists = {e.method: beside(e) for e in best} | {
+        "comparison": track.comparison(),
+        "ranks": at_own_rates(track.rank_comparison()),
+        "scales": scale_comparison(track),
+        "targets": at_own_rates(target_comparison(track)) if found else [],
+        "others": other_methods(track) if found else [],
+    }
+    results: dict[str, Any] = by_name(lists, each)
+    finer = [Sweep([*s.results, *results.pop(s.method)], s.extended) for s in finest]
+    return Evidence(track=track, sweeps=methods, elsewhere=elsewhere, finer=finer, **results)
 
 
 def scale_groups(evidence: Evidence) -> dict[str, list[Result]]:
@@ -179,19 +253,38 @@ def measured_name(evidence: Evidence) -> str:
 
 
 def measure_study(evidence: Evidence, folder: Path) -> Evidence:
-    """The evidence with what is measured on finished runs: steps timed in turns, and what is inside the updates.
+    """The evidence with what is measured on finished runs: steps timed in turns, the plan, what is inside the updates.
 
-    Read from `folder` if this recipe left it there. Updates need the runs' weights, which a large model does not leave.
+    Read from `folder` if this recipe and protocol left it there. Updates need the runs' weights, which a large model
+    does not leave.
     """
-    path = folder / measured_name(evidence)
-    if not path.exists() or json.loads(path.read_text(encoding="utf-8")).get("recipe", 1) != RECIPE:
+    path, rests_on = folder / measured_name(evidence), {"recipe": RECIPE, "protocol": HASH}
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if any(content.get(name) != value for name, value in rests_on.items()):
         inside: list[Update] = []
         if evidence.track.task == "classification":
             for full, lora in zip(evidence.of("full"), evidence.of("lora"), strict=True):
                 inside += updates(full.experiment, lora.experiment, run_folder)
-        content = {"recipe": RECIPE, "timing": asdict(race(evidence.track)), "updates": list(map(asdict, inside))}
-        write_atomically(path, json.dumps(content))
+        at = {name: runs[0].experiment for name, runs in evidence.places.items()}
+        timed = {method: evidence.track.experiment(method) for method in ("full", "lora", *evidence.track.methods)}
+        timed |= {name: e for name, e in at.items() if e.key != timed["lora"].key}
+        content = {
+            "timing": asdict(race(timed)), "updates": list(map(asdict, inside)),
+            "planned": planned(timed["full"], at),
+        }  # fmt: skip
+        write_atomically(path, json.dumps(rests_on | content))
     return with_measured(evidence, folder)
+
+
+def planned(full: Experiment, lora: Mapping[str, Experiment]) -> list[dict[str, Any]]:
+    """The planned peak (bytes) of a step of full fine-tuning and of LoRA, at each place, by the protocol's batches."""
+    grid, found = MEMORY[full.task], []
+    for length in grid["lengths"]:
+        whole = peaks(full, detect(), grid["rows"], length)
+        for place, experiment in lora.items():
+            pairs = zip(grid["rows"], whole, peaks(experiment, detect(), grid["rows"], length), strict=True)
+            found += [{"place": place, "rows": r, "length": length, "full": f, "lora": p} for r, f, p in pairs]
+    return found
 
 
 def with_measured(evidence: Evidence, folder: Path) -> Evidence:
@@ -201,17 +294,19 @@ def with_measured(evidence: Evidence, folder: Path) -> Evidence:
         return evidence
     content = json.loads(path.read_text(encoding="utf-8"))
     inside = [Update(**update) for update in content["updates"]]
-    return replace(evidence, timing=Timing(**content["timing"]), updates=inside)
+    return replace(evidence, timing=Timing(**content["timing"]), updates=inside, planned=content.get("planned", ()))
 
 
 def recorded(folder: Path) -> Callable[[Experiment], Result]:
-    """A stand-in for `run` that only reads results from a folder.
+    """A stand-in for `run` that only reads results from a folder, and FloatingPointError where one diverged.
 
     It raises MissingResult, naming the experiment and its seed, for one in whose place there is none, or another's.
     """
 
     def read(experiment: Experiment) -> Result:
         path = folder / "runs" / experiment.key / "result.json"
+        if not path.exists() and path.with_name(DIVERGED).exists():
+            raise FloatingPointError(path.with_name(DIVERGED).read_text(encoding="utf-8"))
         result = Result.load(path) if path.exists() else None
         if result is None or result.experiment.identity() != experiment.identity():
             missing = f"The result of {experiment.key} (seed {experiment.seed}) is missing."
@@ -226,8 +321,8 @@ def at_hand(name: str, folder: Path) -> list[Evidence]:
     profile = load_profile(name)
     tracks = []
     for track in (profile, profile.generation):
-        evidence = with_measured(gather(track, recorded(folder)), folder / name)
-        check_one(evidence.results)
+        evidence = with_measured(gather(track, one_by_one(recorded(folder))), folder / name)
+        check_one(evidence.results, HASH if name == STUDY else None)
         tracks.append(evidence)
     return tracks
 
@@ -238,18 +333,51 @@ def reference() -> list[Evidence]:
         return at_hand(REFERENCE, folder)
 
 
+DIVERGED = "diverged.txt"
+
+
+def run_by_protocol(experiment: Experiment) -> Result | None:
+    """One run of the study, with the protocol's hash; None, and a note in its folder, if one of a sweep diverges."""
+    try:
+        return run(experiment, notes={"protocol": HASH})
+    except FloatingPointError as error:
+        if experiment.examined:
+            raise
+        write_atomically(run_folder(experiment) / DIVERGED, f"{HASH}: {error}")
+        return None
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+    parent = os.getppid()
+
+    def watch() -> None:  # a study that is killed leaves no workers behind, to run beside the next one
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def full_study(profile: Profile) -> list[Evidence]:
-    """A profile's evidence, both tracks: run or loaded, and measured too if it is a study."""
-    tracks = []
-    for track in (profile, profile.generation):
-        evidence = gather(track)
-        tracks.append(measure_study(evidence, results_dir() / profile.name) if evidence.sweeps else evidence)
-    return tracks
+    """A profile's evidence, both tracks: run or loaded; if it is the study, some runs at once, and measured too."""
+    tracks = (profile, profile.generation)
+    if profile.name != STUDY:
+        return list(map(gather, tracks))
+    with ProcessPoolExecutor(AT_ONCE, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        found = [gather(track, lambda experiments: list(pool.map(run_by_protocol, experiments))) for track in tracks]
+    return [measure_study(evidence, results_dir() / profile.name) for evidence in found]
 
 
-def check_one(results: Sequence[Result]) -> None:
-    """Raises ValueError if the results are not of one recipe, data and weights; who asked for them does not matter."""
-    for name in ("recipe", "data", "weights"):
+def check_one(results: Sequence[Result], protocol: str | None = None) -> None:
+    """Raises ValueError if the results are not of one recipe, data, weights and protocol, or of another than is given.
+
+    Who asked for them does not matter.
+    """
+    for name in ("recipe", "data", "weights", "protocol"):
         values = {result.provenance.get(name) for result in results} - {None}
+        if protocol and name == "protocol":  # here a result that has none is of another too
+            values = {protocol, *(result.provenance.get(name, "–") for result in results)}
         if len(values) > 1:
-            raise ValueError(message("mixed_results", what=message(name), found=", ".join(sorted(map(str, values)))))
+            found = ", ".join(sorted(map(str, values)))
+            raise ValueError(message("mixed_results", what=message(name), found=found))

@@ -7,6 +7,7 @@ from statistics import mean, stdev
 import numpy as np
 import pandas as pd
 
+from loralab.evidence.protocol import place_name
 from loralab.evidence.study import Evidence, Sweep
 from loralab.evidence.timing import METHODS, steps_to, target_loss
 from loralab.experiment import LORA_METHODS, Result
@@ -17,8 +18,6 @@ from loralab.show.sentences import times
 from loralab.show.tables import peak_bytes
 
 DASH = "–"
-# Names for the profile's `targets`.
-TARGETS = {"attention": "target_attention", "all-linear": "target_all-linear"}
 
 
 def small(p: float) -> str:
@@ -30,7 +29,7 @@ def sweep_table(sweeps: Sequence[Sweep]) -> pd.DataFrame:
     """Validation loss by learning rate, a row a method; the best marked, and whether it lies at the edge."""
     return pd.DataFrame(
         {
-            message("method"): message(sweep.method),
+            message("method"): sweep.title,
             message("rates_and_losses"): " · ".join(
                 f"{scientific(rate)}: {number(loss, 3)}" for rate, loss in sweep.losses.items()
             ),
@@ -120,7 +119,7 @@ def target_groups(evidence: Evidence) -> dict[str, Sequence[Result]]:
     }
     for name, modules in evidence.track.targets.items():
         wanted = modules if isinstance(modules, str) else tuple(modules)
-        groups[message(TARGETS[name])] = [r for r in evidence.targets if r.experiment.target_modules == wanted]
+        groups[place_name(name)] = [r for r in evidence.targets if r.experiment.target_modules == wanted]
     return groups
 
 

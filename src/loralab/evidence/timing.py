@@ -1,7 +1,7 @@
 """Time methods against each other: in turns, on the same batches; and the operations of a step."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,12 @@ from torch import nn
 from loralab.data.splits import load_splits
 from loralab.experiment import Experiment, Result
 from loralab.messages import message, number
-from loralab.profiles import Track
 from loralab.train.hardware import detect, resolve
 from loralab.train.models import apply_method, load_for, load_tokenizer
 from loralab.train.objectives import objective_of
 from loralab.train.tokens import batches_by_length
 
-METHODS = ("full", "lora")  # a study's other methods are timed too
+METHODS = ("full", "lora")  # a study's other methods and places are timed too
 ROUNDS, WARM_UP = 30, 3
 
 
@@ -45,7 +44,11 @@ class Timing:
 
     def over_lora(self, method: str) -> list[float]:
         """A method's time over LoRA's, round by round."""
-        return [taken / lora for taken, lora in zip(self.seconds[method], self.seconds["lora"], strict=True)]
+        return self.over(method, "lora")
+
+    def over(self, name: str, other: str) -> list[float]:
+        """The time of one over another's, round by round."""
+        return [taken / beside for taken, beside in zip(self.seconds[name], self.seconds[other], strict=True)]
 
 
 class Racer:
@@ -71,26 +74,27 @@ class Racer:
         return time.perf_counter() - started
 
 
-def race(track: Track, rounds: int = ROUNDS) -> Timing:
-    """Let full fine-tuning, LoRA and the track's other methods take steps in turns, each round on another batch.
+def race(experiments: Mapping[str, Experiment], rounds: int = ROUNDS) -> Timing:
+    """Let full fine-tuning, LoRA and what else there is, by name, take steps in turns, each round on another batch.
 
     The batches are of the first epoch, from the shortest texts to the longest. Each round another method goes first,
     and the first steps, which set things up, are not timed.
     """
-    device, methods = detect(), [*METHODS, *track.methods]
-    experiments = {method: resolve(track.experiment(method), device) for method in methods}
-    batches = spread_batches(experiments["lora"], rounds)
-    racers = {method: Racer(experiment) for method, experiment in experiments.items()}
-    seconds: dict[str, list[float]] = {method: [] for method in methods}
+    device, names = detect(), list(experiments)
+    resolved = {name: resolve(experiment, device) for name, experiment in experiments.items()}
+    batches = spread_batches(resolved["lora"], rounds)
+    racers = {name: Racer(experiment) for name, experiment in resolved.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
     for batch in (batches[-1], *batches[: WARM_UP - 1]):
         for racer in racers.values():
             racer.seconds(batch)
     for turn, batch in enumerate(batches):
-        first = turn % len(methods)
-        for method in methods[first:] + methods[:first]:
-            seconds[method].append(racers[method].seconds(batch))
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            seconds[name].append(racers[name].seconds(batch))
+    of = experiments["lora"]
     return Timing(
-        task=track.task, profile=track.name, device=device.name, seconds=seconds,
+        task=of.task, profile=of.profile, device=device.name, seconds=seconds,
         tokens=[int(batch["attention_mask"].sum()) for batch in batches],
         expected={method: step_operations(racers[method].model, batches[-1]) for method in METHODS},
     )  # fmt: skip

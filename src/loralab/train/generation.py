@@ -55,12 +55,11 @@ def answer_losses(model: nn.Module, tokenizer: Any, encoded: Encoded, batch_size
     return losses
 
 
-def text_loss(model: nn.Module, tokenizer: Any, texts: Sequence[str], batch_size: int = 16) -> float:
-    """Loss (nats a token) of plain texts, no chat template around them."""
+def text_losses(model: nn.Module, tokenizer: Any, texts: Sequence[str], batch_size: int = 16) -> np.ndarray:
+    """The loss (nats) summed over each plain text, no chat template around it, and its tokens: rows × 2."""
     rows = [row_after(1, ids) for ids in tokenizer(list(texts))["input_ids"]]
     encoded = Encoded(datasets.Dataset.from_list(rows), [len(row["input_ids"]) for row in rows], truncated=0)
-    nats, tokens = answer_losses(model, tokenizer, encoded, batch_size).sum(axis=0)
-    return float(nats / tokens)
+    return answer_losses(model, tokenizer, encoded, batch_size)
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from loralab.data.splits import Splits, editorials
 from loralab.experiment import LORA_METHODS, Experiment
 from loralab.messages import number, percent
 from loralab.train.chat import Examples, PairCollator, encode_pairs, from_first_judged
-from loralab.train.generation import answer_losses, generate, row_losses, text_loss, token_losses
+from loralab.train.generation import answer_losses, generate, row_losses, text_losses, token_losses
 from loralab.train.metrics import chrf_by_answer, score, score_answers
 from loralab.train.tokens import Encoded, encode
 
@@ -101,6 +101,7 @@ def examine(
     losses = answer_losses(model, tokenizer, encoded, experiment.batch_size)
     decoding = {name: getattr(experiment, name) for name in ("max_new_tokens", "repetition_penalty")}
     answers = generate(model, tokenizer, test, examples, **decoding)
+    other = text_losses(model, tokenizer, editorials()[: 2 * len(test)])
     nats, tokens = losses.sum(axis=0)
     references = test["output"].tolist()
     return {
@@ -108,7 +109,7 @@ def examine(
             "loss": float(nats / tokens),
             "perplexity": float(np.exp(nats / tokens)),
             **score_answers(answers, references, train["output"].tolist()),
-            "other_loss": text_loss(model, tokenizer, editorials()[: 2 * len(test)]),
+            "other_loss": float(np.divide(*other.sum(axis=0))),
         },
         "predictions": answers,
         "labels": references,
@@ -116,6 +117,8 @@ def examine(
         "answer_chrf": chrf_by_answer(answers, references),
         "answer_nats": losses[:, 0].tolist(),
         "answer_tokens": losses[:, 1].astype(int).tolist(),
+        "other_nats": other[:, 0].tolist(),
+        "other_tokens": other[:, 1].astype(int).tolist(),
     }
 
 

@@ -8,7 +8,7 @@ import platform
 import shlex
 import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -98,10 +98,13 @@ def plan_command(experiment: Experiment) -> str:
     return shlex.join(["python", "-m", "loralab", "plan", *map("=".join, zip(own, texts, strict=True))])
 
 
-def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> Result:
+def run(
+    experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = (), notes: Mapping[str, Any] | None = None
+) -> Result:
     """The experiment's result: loaded if it is there, else trained, from the last whole epoch if one was saved.
 
-    A result of another recipe, experiment, data or weights, or a damaged one, is named and moved aside first.
+    A result of another recipe, experiment, data or weights, or a damaged one, is named and moved aside first; so is one
+    without the same `notes`: what else it must rest on, JSON's values by keys of messages, such as {"protocol": "…"}.
     Where several processes were launched all of them call this: they train together, the main one alone prints and
     writes, and each gets the same result. On several machines the results folder has to be a shared one. `callbacks`
     are handed to Trainer. Raises ValueError for an experiment that this machine, the data or the number of processes
@@ -113,7 +116,7 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
     names = {name: content_name(getattr(experiment, name)) for name in ("dataset", "model")}
     folder = run_folder(experiment)
     with processes().local_main_process_first():  # so that what has to be fetched is fetched once
-        provenance = fingerprints(experiment)
+        provenance = {**(notes or {}), **fingerprints(experiment)}
     known = from_main(lambda: existing_result(experiment, folder, provenance))
     if known is not None:
         ran = known.experiment.but(dataset=experiment.dataset, model=experiment.model)
@@ -127,6 +130,7 @@ def run(experiment: Experiment, callbacks: tuple[TrainerCallback, ...] = ()) -> 
         **({"own": name_of(experiment.dataset)} if is_own(experiment.dataset) else {}),
         "device": device.name,
         "processes": processes().num_processes,
+        "threads": torch.get_num_threads(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
     }
@@ -216,7 +220,8 @@ def run_all(experiments: Sequence[Experiment]) -> list[Result]:
 def existing_result(experiment: Experiment, folder: Path, provenance: dict[str, Any]) -> Result | None:
     """The folder's result if it is whole, current and the experiment's, saying so; else it is named and moved aside."""
     result, reason = None, ""
-    stamps = [stamp["provenance"] for _, stamp in checkpoints(folder, experiment.key) if stamp]
+    places = dict.fromkeys((folder, checkpoint_folder(folder, provenance)))  # the second's name does not tell notes
+    stamps = [stamp["provenance"] for p in places for _, stamp in checkpoints(p, experiment.key) if stamp]
     if (folder / "result.json").exists():
         try:
             result = Result.load(folder / "result.json")
@@ -237,7 +242,8 @@ def existing_result(experiment: Experiment, folder: Path, provenance: dict[str, 
                 remove_checkpoint(checkpoint)
             print(message("loaded", name=folder.name, headline=headline(result)))
         return result
-    print(message("moved_aside", name=folder.name, reason=reason, aside=move_aside(folder, folder)))
+    for place in filter(Path.exists, places):
+        print(message("moved_aside", name=folder.name, reason=reason, aside=move_aside(place, place)))
     return None
 
 
