@@ -105,7 +105,7 @@ def main() -> None:
         set_language(language)
         path = target(LESSON, language)
         notebook = nbformat.read(path, as_version=4)
-        png, alt = picture(notebook, "two_rulers(")
+        png, alt = picture(notebook, "comparison_panel(")
         path.with_suffix(".png").write_bytes(png)
         image = path.with_suffix(".png").relative_to(ROOT).as_posix()
         fill(ROOT / "README.md", language, f"![{alt}]({image})\n\n{numbers(notebook)}\n")

@@ -330,8 +330,7 @@ Markdown("\n".join(f"- {line}" for line in one_by_one))
 #
 # La segunda celda empieza por lo que hay que saber antes de mirar una diferencia: la menor diferencia verdadera que un
 # estudio así encontraría el 80 % de las veces, con la suerte que se ha medido. (Encontrarla es que la barra fina deje
-# fuera el cero.) Luego pone el intervalo del estudio y el tuyo sobre la misma regla graduada. El título es el veredicto
-# del estudio.
+# fuera el cero.) Luego pone el intervalo del estudio sobre la misma regla graduada que el tuyo.
 
 # %% [markdown] lang="en"
 # ## What the study says
@@ -345,10 +344,10 @@ Markdown("\n".join(f"- {line}" for line in one_by_one))
 #
 # The second cell begins with what one should know before looking at a difference: the smallest true difference that
 # such a study would find 80% of the time, given the luck that was measured. (Finding it means that the thin bar leaves
-# out zero.) Then it lays the study's interval and yours on the same ruler. The title is the study's verdict.
+# out zero.) Then it lays the study's interval on the same ruler as yours.
 
 # %%
-from loralab.evidence import loss_against_rate, reference, two_rulers
+from loralab.evidence import loss_against_rate, reference
 
 study, persona_study = reference()
 loss_against_rate([s for s in study.sweeps if s.method in ("head", "full", "lora")])
@@ -358,7 +357,8 @@ from loralab.show import detectable
 
 studied = difference(study.of("full"), study.of("lora"))
 print(study.score.with_unit(detectable(studied)))
-two_rulers((full, lora), study)
+verdict = margin_verdict(study.of("full"), study.of("lora"), study.track.margin)
+ruler(studied, study.track.margin, verdict, study.score)
 
 # %% [markdown] lang="es"
 # ## Dónde fallan
@@ -660,7 +660,7 @@ chosen
 # Ahora el modelo que escribe, con un margen propio, también en el perfil (la figura sombrea el del estudio): un margen
 # de $m$ nats por *token* es, en perplejidad, un factor $e^m$. Ojo al signo: en la pérdida, menos es mejor, así que a la
 # derecha del cero gana LoRA. Todo lo anterior vale: cada método con su tasa, los mismos lotes, por pares. También aquí
-# hay un estudio, con 64 preguntas de test y tres semillas, y el título es su veredicto; antes de sacar el tuyo, mira
+# hay un estudio, con más preguntas y más semillas, y la figura es suya; antes de sacar una conclusión de la tabla, mira
 # cuántas semillas trae tu perfil. Y el examen del curso son pocas preguntas, de pocos temas: el ± las toma por
 # independientes, así que con otros temas la diferencia podría moverse más.
 #
@@ -673,8 +673,8 @@ chosen
 # Now the model that writes, with a margin of its own, in the profile too (the figure shades the study's): a margin of
 # $m$ nats per token is, in perplexity, a factor of $e^m$. Mind the sign: in a loss, less is better, so to the right of
 # zero LoRA wins. All of the above holds: each method at its own rate, the same batches, in pairs. Here too there is a
-# study, with 64 test questions and three seeds, and the title is its verdict; before you draw your own, see how many
-# seeds your profile has. And the course's exam is a few questions on a few topics: the ± takes them as independent, so
+# study, with more questions and more seeds, and the figure is its own; before you conclude anything from the table, see
+# how many seeds your profile has. And the course's exam is a few questions on a few topics: the ± takes them as independent, so
 # with other topics the difference might move further.
 #
 # One more bet, on what is forgotten. The table has a row with the loss on **newspaper editorials**: bare sentences,
@@ -692,7 +692,14 @@ lora_voice = [r for r in answers if r.experiment.method == "lora"]
 comparison_table(answers)
 
 # %%
-two_rulers((full_voice, lora_voice), persona_study)
+by_full, by_lora = persona_study.of("full"), persona_study.of("lora")
+wide = persona_study.track.margin
+ruler(
+    difference(by_full, by_lora),
+    wide,
+    margin_verdict(by_full, by_lora, wide),
+    persona_study.score,
+)
 
 # %% [markdown] lang="es"
 # ## Lo que se olvida
@@ -983,13 +990,13 @@ Markdown("\n\n".join(parts))
 # ## Lo que se dice de LoRA, a juicio
 #
 # Y esto es lo que se suele decir de LoRA (lo decía también el cuaderno del que nació este curso), al lado de lo que ha
-# medido el estudio en las dos tareas. El veredicto sale de los números: **confirmado** si el intervalo cae entero
-# dentro de lo que se afirma, **refutado** si cae fuera, y **sin decidir** si tiene una parte de cada lado. Lo que
-# depende del margen («llega a lo mismo», «es mejor», «basta») se juzga con el intervalo del 90 %, como en la regla
-# graduada, aunque la tabla escriba el del 95 %: «es mejor» pide ganar más que el margen, y «basta», que el rango más
-# alto gane menos, con todas las reglas de escala que se probaron. «Alrededor del 1 %» es de 0,5 a 2 %, y los parámetros
-# y la memoria se juzgan con todos los rangos y módulos probados (en generación, uno solo). «Unas diez veces» es de 5 a
-# 20, y el barrido deja abierta una tasa vecina a cada lado de las dos mejores.
+# medido el estudio en las dos tareas. Cada afirmación se juzga en todos los sitios en que se probó LoRA, que son los
+# rangos y, con el del curso, otros módulos. En cada sitio el veredicto sale de los números: **confirmado** si el
+# intervalo cae entero dentro de lo que se afirma, **refutado** si cae fuera, y **sin decidir** si tiene una parte de
+# cada lado. Si en un sitio se confirma y en otro se refuta, **depende**, y se dice de qué. Lo que depende del margen
+# («llega a lo mismo», «olvida menos», «es mejor», «basta») se juzga con el intervalo del 90 %, que es el ± de la tabla;
+# una columna dice qué saldría con un margen menor. Las diferencias son de LoRA menos el completo, y más es siempre
+# mejor, también en la pérdida. Las reglas están en `protocol.toml`, en la carpeta del estudio.
 #
 # Vale para esos modelos, esos datos y esa máquina: ni un «refutado» cierra la cuestión en otro sitio, ni un
 # «confirmado» la demuestra. Cada afirmación se juzga por separado, sin corregir por cuántas son.
@@ -998,13 +1005,13 @@ Markdown("\n\n".join(parts))
 # ## What people claim of LoRA, on trial
 #
 # And this is what people claim of LoRA (the notebook that this course grew out of did so too), beside what the study
-# measured in both tasks. The verdict follows from the numbers: **confirmed** if the whole interval lies within what is
-# claimed, **refuted** if it lies outside, and **undecided** if it has a part on each side. What depends on the margin
-# (“does as well”, “is better”, “is enough”) is judged by the 90% interval, as on the ruler, although the table writes
-# the 95% one: “is better” asks for a gain above the margin, and “is enough” that the highest rank gain less, by all the
-# scale rules that were tried. “About 1%” is 0.5 to 2%, and parameters and memory are judged over all the ranks and
-# modules tried (in generation, only one). “About ten times” is 5 to 20, and the sweep leaves open one neighbouring rate
-# on each side of both best ones.
+# measured in both tasks. Each claim is judged at every place that LoRA was tried at: the ranks and, at the course's
+# own, other modules. At each place the verdict follows from the numbers: **confirmed** if the whole interval lies
+# within what is claimed, **refuted** if it lies outside, and **undecided** if it has a part on each side. If it is
+# confirmed at one place and refuted at another, **it depends**, and the places are named. What depends on the margin
+# (“does as well”, “forgets less”, “is better”, “is enough”) is judged by the 90% interval, which is the ± of the table;
+# a column says what a smaller margin would give. Differences are LoRA less full fine-tuning, and more is always better,
+# of the loss too. The rules are in `protocol.toml`, in the study's folder.
 #
 # It holds for those models, those data and that machine: “refuted” does not settle the matter elsewhere, nor does
 # “confirmed” prove it. Each claim is judged by itself, with no correction for their number.

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from loralab.evidence.claims import judge_claims
+from loralab.evidence.protocol import HASH, every_experiment
 from loralab.evidence.report import report, to_markdown
-from loralab.evidence.study import reference
+from loralab.evidence.study import REFERENCE, reference
+from loralab.experiment import Result
 from loralab.messages import LANGUAGES, message, set_language
+from loralab.profiles import load_profile
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "notebooks"))
@@ -37,11 +40,21 @@ def test_it_is_whole_and_as_large_as_the_lessons_and_the_readme_say(published):
     assert {result.experiment.profile for track in published for result in track.results} == {"study"}
 
 
-def test_nothing_lies_beside_it(published):
-    files = sorted(path.relative_to(ROOT / "data" / "reference") for path in (ROOT / "data" / "reference").rglob("*.*"))
+def test_nothing_lies_beside_it_but_finished_runs_of_the_second(published):
+    folder = ROOT / "data" / "reference"
+    files = sorted(path.relative_to(folder) for path in folder.rglob("*.*"))
+    coming = [path for path in files if path.parts[:2] == ("study", "runs")]
     runs = [Path("runs", r.experiment.key, "result.json") for track in published for r in track.results]
-    measured = [Path("study", f"measured-{track.track.task}.json") for track in published]
-    assert files == sorted({*runs, *measured, Path("README.md")})
+    measured = [Path(REFERENCE, f"measured-{track.track.task}.json") for track in published]
+    assert files == sorted({*runs, *measured, *coming, Path("README.md")})
+    study = load_profile("study")
+    asked = [*every_experiment(study), *every_experiment(study.generation)]
+    apart = {"learning_rate", "examined", "seed"}
+    kinds = [{k: v for k, v in e.identity().items() if k not in apart} for e in asked]
+    for path in coming:
+        result = Result.load(folder / path)
+        assert (result.provenance["protocol"], result.experiment.key) == (HASH, path.parent.name)
+        assert {k: v for k, v in result.experiment.identity().items() if k not in apart} in kinds
 
 
 def test_sweeps_never_saw_the_test_nor_a_seed_of_the_comparison(published):

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from loralab.evidence.protocol import at_rate, other_methods, places, scale_comparison, searches, target_comparison
+from loralab.evidence.protocol import at_rate, other_methods, places, searches, target_comparison
 from loralab.evidence.study import Sweep, beyond, gather, one_by_one, sweeps, tuned
 from loralab.experiment import LORA_METHODS
 from loralab.profiles import load_profile
@@ -165,15 +165,7 @@ def test_a_profile_without_sweeps_has_the_lessons_comparisons_alone(landscape):
     run, asked = landscape(lambda rate: rate)
     evidence = gather(cpu, one_by_one(run))
     assert {e.key for e in asked} == {e.key for e in (*cpu.comparison(), *cpu.rank_comparison())}
-    assert (evidence.scales, evidence.targets, evidence.others, evidence.sweeps) == ([], [], [], [])
-
-
-def test_the_scale_rules_of_the_first_study_agree_at_the_rank_of_reference():
-    first = load_profile("first-study")
-    others = {(e.method, e.rank): e.scale for e in scale_comparison(first)}
-    fixed = first.experiment("lora").scale
-    assert {r: others["lora", r] for r in (1, 32)} == {1: fixed, 32: fixed}  # proportional
-    assert others["rslora", 32] == pytest.approx(fixed * (8 / 32) ** 0.5)
+    assert (evidence.targets, evidence.others, evidence.sweeps, evidence.elsewhere) == ([], [], [], [])
 
 
 def test_rates_that_were_found_take_the_place_of_the_profiles(study, landscape):

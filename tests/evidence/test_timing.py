@@ -37,10 +37,12 @@ def test_batches_go_from_short_to_long(smoke):
 
 
 def test_a_race_is_in_turns_on_the_same_batches(smoke):
-    """The study's other methods run in the same rounds."""
-    track = replace(smoke, settings={**smoke.settings, "batch_size": 4}, methods=("dora", "prompt"))
-    timing = race(track, rounds=3)
+    """Other methods and places run in the same rounds."""
+    track = replace(smoke, settings={**smoke.settings, "batch_size": 4})
     names = ("full", "lora", "dora", "prompt")
+    timing = race({name: track.experiment(name) for name in names} | {"r = 4": track.experiment("lora", rank=4)}, 3)
+    assert len(timing.over("full", "r = 4")) == 3
+    names = (*names, "r = 4")
     assert {name: len(taken) for name, taken in timing.seconds.items()} == dict.fromkeys(names, 3)
     real = [int(batch["attention_mask"].sum()) for batch in spread_batches(track.experiment("lora"), 3)]
     assert timing.tokens == real == sorted(real)

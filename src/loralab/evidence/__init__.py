@@ -7,7 +7,6 @@ from loralab import offer
 
 __getattr__, __dir__, __all__ = offer(__name__, {
     "study": "reference", "claims": "claims_table judge_claims",
-    "tables": "group_table other_methods_table rank_table target_groups time_table",
-    "figures": "captured_by_rank intruders loss_against_rate own_over_evidence score_by_scale_rule singular_values "
-    "two_rulers",
+    "tables": "group_table other_methods_table rank_groups target_groups time_table",
+    "figures": "captured_by_rank intruders loss_against_rate singular_values",
 })  # fmt: skip

@@ -33,13 +33,14 @@ SHOWN = {"accuracy": (100, 1, "unit_points"), "loss": (1, 3, "unit_nats")}
 class Point:
     """One place of a claim's ground: what was measured there, in words, and how it is judged.
 
-    `gains` are what a margin judges, by "accuracy" and "loss": more is better.
+    `gains` are what a margin judges, by "accuracy" and "loss": more is better. `aside` is what loss says otherwise.
     """
 
     place: str
     judged: str
     measured: str
     gains: Mapping[str, Difference]
+    aside: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,22 @@ def judge_claims(evidence: Evidence) -> list[Claim]:
     """Every claim that a track's evidence has something to say about, judged. Results of too small a test are not."""
     claims = [_share(evidence), *_speed(evidence), *_memory(evidence), *_same(evidence), *_forget(evidence)]
     claims += [*_rank(evidence), *_rate(evidence), *_enough(evidence), _small(evidence)]
-    return [replace(claim, judged=NOT_JUDGED) for claim in claims] if too_small(evidence.comparison) else claims
+    return list(map(_unjudged, claims)) if too_small(evidence.comparison) else claims
+
+
+def _unjudged(claim: Claim) -> Claim:
+    points = [replace(point, aside="") for point in claim.points]
+    return replace(claim, judged=NOT_JUDGED, measured=_told(points), margins="–")
+
+
+def _told(points: Sequence[Point]) -> str:
+    return "; ".join(f"{place_name(point.place)}: {point.measured}{point.aside}" for point in points)
 
 
 def _claim(name: str, evidence: Evidence, points: Sequence[Point], behind: str) -> Claim:
     """The claim over its points; each verdict's places together, if there are several verdicts."""
     texts = {
-        verdict: "; ".join(f"{place_name(p.place)}: {p.measured}" for p in points if p.judged == verdict)
+        verdict: _told([point for point in points if point.judged == verdict])
         for verdict in dict.fromkeys(point.judged for point in points)
     }
     if len(texts) > 1:
@@ -149,8 +159,8 @@ def _by_margin(
         judged = {by: rule(*ends(d), margins["loss" if by == "other" else by]) for by, d in gains.items()}
         texts = [_with_interval(d, "loss" if by == "other" else by) for by, d in gains.items()]
         others = {by: verdict for by, verdict in judged.items() if verdict != judged[main]}
-        said = [message("by_loss", verdict=message(verdict)) for verdict in others.values()]
-        points.append(Point(place, judged[main], ", ".join([*texts, *said]), gains))
+        said = "".join(f", {message('by_loss', verdict=message(verdict))}" for verdict in others.values())
+        points.append(Point(place, judged[main], ", ".join(texts), gains, said))
     if not points:
         return []
     claim, margin = _claim(name, evidence, points, behind), margins["loss" if main == "other" else main]

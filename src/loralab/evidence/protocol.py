@@ -1,7 +1,6 @@
 """What a study runs beside the lessons' comparisons, as lists of experiments, and by which rules: protocol.toml."""
 
 import hashlib
-import math
 import tomllib
 from importlib.resources import files
 from typing import Any
@@ -35,6 +34,11 @@ def place_name(name: str) -> str:
     return message(TARGETS[name]) if name in TARGETS else name
 
 
+def default_name(track: Track) -> str:
+    """The name, in the reader's language, of the modules that LoRA is on if nothing else is said."""
+    return message({"classification": "target_default", "generation": "target_all-linear"}[track.task])
+
+
 def at_rate(track: Track, method: str, rate: float, **place: Any) -> Experiment:
     """One run of a sweep: validation alone, with a seed that no comparison uses."""
     return track.experiment(method, learning_rate=rate, seed=max(track.seeds) + 1, examined=False, **place)
@@ -56,22 +60,6 @@ def beside(best: Experiment) -> list[Experiment]:
     return [best.but(learning_rate=float(f"{rate:.4g}")) for rate in rates]
 
 
-def scale_comparison(track: Track) -> list[Experiment]:
-    """The first study's: the lowest and the highest rank by the two other scale rules, which agree at `track.rank`."""
-    if not track.sweep or track.name == STUDY:
-        return []
-    rank, alpha = track.rank, track.settings["alpha"]
-    others = [
-        experiment
-        for r in sorted({min(track.ranks), max(track.ranks)} - {rank})
-        for experiment in (
-            track.experiment("lora", rank=r, alpha=alpha * r / rank),
-            track.experiment("rslora", rank=r, alpha=alpha / math.sqrt(rank)),
-        )
-    ]
-    return [experiment.but(seed=seed) for experiment in others for seed in track.seeds[:FEW]]
-
-
 def target_comparison(track: Track) -> list[Experiment]:
     """LoRA of the same rank on other modules."""
     seeds = track.seeds if track.name == STUDY else track.seeds[:FEW]
@@ -87,5 +75,5 @@ def other_methods(track: Track) -> list[Experiment]:
 def every_experiment(track: Track) -> list[Experiment]:
     """All that the track runs: the lessons' comparisons, and what a study adds to them."""
     swept = [experiment for found in searches(track).values() for experiment in found]
-    added = [*swept, *scale_comparison(track), *target_comparison(track), *other_methods(track)] if swept else []
+    added = [*swept, *target_comparison(track), *other_methods(track)] if swept else []
     return [*track.comparison(), *track.rank_comparison(), *added]

@@ -13,7 +13,7 @@ import pandas as pd
 from loralab.data.own import name_of
 from loralab.evidence import figures, tables
 from loralab.evidence.claims import claims_note, claims_table, judge_claims
-from loralab.evidence.protocol import HASH, STUDY
+from loralab.evidence.protocol import HASH, STUDY, default_name
 from loralab.evidence.study import Evidence, Sweep, check_one, measured_name
 from loralab.evidence.update import INTRUDER
 from loralab.experiment import TASKS, Experiment, Result
@@ -128,8 +128,7 @@ def _track(evidence: Evidence) -> list[Block]:
     blocks.append(comparison_panel(full, lora, compare(full, lora), timing.seconds if timing else None))
     blocks.append(ruler(difference(full, lora), margin, margin_verdict(full, lora, margin), evidence.score))
     if evidence.sweeps:
-        both = Table(tables.group_table(trained(evidence))), Table(tables.difference_table(evidence))
-        blocks += _section("report_difference", *both)
+        blocks += _section("report_difference", Table(tables.group_table(trained(evidence))))
     blocks += _ranks(evidence)
     if timing:
         blocks += _section("report_time", Text(message("time_note")), Table(tables.time_table(evidence)))
@@ -176,18 +175,22 @@ def _sweeps(sweeps: Sequence[Sweep]) -> list[Block]:
 
 
 def _ranks(evidence: Evidence) -> list[Block]:
+    """LoRA at each rank and on other modules; where each has a rate of its own, how that was found."""
     blocks: list[Block] = []
-    rank, runs = evidence.track.rank, evidence.ranks
+    rank, runs, own = evidence.track.rank, evidence.ranks, bool(evidence.elsewhere)
     if len({r.experiment.rank for r in runs}) > 1:
-        note, table = Text(message("ranks_note", rank=rank)), Table(_comparison(evidence, runs))
-        picture = score_against_rank(runs, rank_verdict(runs, rank))
-        blocks += _section("report_ranks", note, table, picture, Table(tables.rank_table(evidence)))
-    if evidence.scales:
-        note, picture = Text(message("scale_note")), figures.score_by_scale_rule(evidence)
-        blocks += _section("report_scale", note, picture)
+        note = Text(message("ranks_note_own" if own else "ranks_note", rank=rank))
+        blocks += _section("report_ranks", note, Table(_comparison(evidence, runs)))
+        blocks.append(score_against_rank(runs, rank_verdict(runs, rank)))
+        if evidence.sweeps:
+            blocks.append(Table(tables.group_table(tables.rank_groups(evidence), beside=f"r = {rank}")))
     if evidence.targets:
-        table = Table(tables.group_table(tables.target_groups(evidence), beside=message("target_default")))
-        blocks += _section("report_targets", Text(message("targets_note", rank=rank)), table)
+        table = Table(tables.group_table(tables.target_groups(evidence), beside=default_name(evidence.track)))
+        note = Text(message("targets_note_own" if own else "targets_note", rank=rank))
+        blocks += _section("report_targets", note, table)
+    if own:
+        places = [next(s for s in evidence.sweeps if s.method == "lora"), *evidence.elsewhere]
+        blocks += _section("report_rates", Text(message("rates_note")), *_sweeps(places), *_sweeps(evidence.finer))
     return blocks
 
 

@@ -22,7 +22,6 @@ from loralab.evidence.protocol import (
     other_methods,
     place_name,
     places,
-    scale_comparison,
     searches,
     target_comparison,
 )
@@ -164,7 +163,6 @@ class Evidence:
     sweeps: Sequence[Sweep] = ()
     elsewhere: Sequence[Sweep] = ()
     finer: Sequence[Sweep] = ()
-    scales: Sequence[Result] = ()
     targets: Sequence[Result] = ()
     others: Sequence[Result] = ()
     timing: Timing | None = None
@@ -180,7 +178,7 @@ class Evidence:
     def results(self) -> list[Result]:
         """Every result, each once."""
         swept = [result for tried in (*self.sweeps, *self.elsewhere, *self.finer) for result in tried.results]
-        every = [*swept, *self.comparison, *self.ranks, *self.scales, *self.targets, *self.others]
+        every = [*swept, *self.comparison, *self.ranks, *self.targets, *self.others]
         return list({result.experiment.key: result for result in every}.values())
 
     def at_rank(self, rank: int) -> list[Result]:
@@ -225,26 +223,12 @@ def gather(track: Track, each: Each | None = None) -> Evidence:
     lists = {e.method: beside(e) for e in best} | {
         "comparison": track.comparison(),
         "ranks": at_own_rates(track.rank_comparison()),
-        "scales": scale_comparison(track),
         "targets": at_own_rates(target_comparison(track)) if found else [],
         "others": other_methods(track) if found else [],
     }
     results: dict[str, Any] = by_name(lists, each)
     finer = [Sweep([*s.results, *results.pop(s.method)], s.extended) for s in finest]
     return Evidence(track=track, sweeps=methods, elsewhere=elsewhere, finer=finer, **results)
-
-
-def scale_groups(evidence: Evidence) -> dict[str, list[Result]]:
-    """The runs of each scale rule, with the seeds that all of them have; alpha fixed, proportional, rank-stabilised."""
-    ranks = {r.experiment.rank for r in evidence.scales} | {evidence.track.rank}
-    seeds = {r.experiment.seed for r in evidence.scales}
-    fixed = [r for r in evidence.ranks if r.experiment.rank in ranks and r.experiment.seed in seeds]
-    shared = [r for r in fixed if r.experiment.rank == evidence.track.rank]
-    others = {
-        "scale_proportional": [r for r in evidence.scales if r.experiment.method == "lora"],
-        "scale_root": [r for r in evidence.scales if r.experiment.method == "rslora"],
-    }
-    return {"scale_fixed": fixed} | {rule: [*shared, *runs] for rule, runs in others.items()}
 
 
 def measured_name(evidence: Evidence) -> str:

@@ -7,22 +7,16 @@ from statistics import mean, stdev
 import numpy as np
 import pandas as pd
 
-from loralab.evidence.protocol import place_name
+from loralab.evidence.protocol import default_name, place_name
 from loralab.evidence.study import Evidence, Sweep
 from loralab.evidence.timing import METHODS, steps_to, target_loss
 from loralab.experiment import LORA_METHODS, Result
 from loralab.messages import message, number, scientific
-from loralab.show import stats
 from loralab.show.scores import difference, method_name, own_score, score_of, short_name
 from loralab.show.sentences import times
 from loralab.show.tables import peak_bytes
 
 DASH = "–"
-
-
-def small(p: float) -> str:
-    """A probability in three digits, or that it is below a thousandth."""
-    return f"< {number(0.001, 3)}" if p < 0.001 else number(p, 3)
 
 
 def sweep_table(sweeps: Sequence[Sweep]) -> pd.DataFrame:
@@ -111,53 +105,21 @@ def _name_with_scale(result: Result) -> str:
     return f"{method_name(result)}, s = {number(result.experiment.scale, 2)}" if scaled else method_name(result)
 
 
+def rank_groups(evidence: Evidence) -> dict[str, Sequence[Result]]:
+    """LoRA's runs by rank, on the default modules."""
+    return {f"r = {rank}": runs for rank in evidence.track.ranks if (runs := evidence.places.get(f"r = {rank}"))}
+
+
 def target_groups(evidence: Evidence) -> dict[str, Sequence[Result]]:
     """LoRA's runs by the modules it is on, with the seeds that all of them have."""
     seeds = {r.experiment.seed for r in evidence.targets}
     groups: dict[str, Sequence[Result]] = {
-        message("target_default"): [r for r in evidence.of("lora") if r.experiment.seed in seeds]
+        default_name(evidence.track): [r for r in evidence.of("lora") if r.experiment.seed in seeds]
     }
     for name, modules in evidence.track.targets.items():
         wanted = modules if isinstance(modules, str) else tuple(modules)
         groups[place_name(name)] = [r for r in evidence.targets if r.experiment.target_modules == wanted]
     return groups
-
-
-def rank_table(evidence: Evidence) -> pd.DataFrame:
-    """Each rank against the profile's: paired difference, its p-value after Holm's correction, and what follows."""
-    reference = evidence.track.rank
-    by_rank = {rank: evidence.at_rank(rank) for rank in evidence.track.ranks}
-    gaps = {rank: difference(runs, by_rank[reference]) for rank, runs in by_rank.items() if rank != reference}
-    raised = dict(zip(gaps, stats.holm(list(gaps.values())), strict=True)) if gaps else {}
-    rows = {}
-    for rank, runs in by_rank.items():
-        beside = rank in gaps
-        key = "rank_reference" if not beside else "rank_differs" if raised[rank] < 0.05 else "rank_cannot_tell"
-        rows[f"r = {rank}"] = {
-            **spread(runs),
-            message("minus_reference", rank=reference): evidence.score.signed(gaps[rank]) if beside else DASH,
-            message("p_holm"): small(raised[rank]) if beside else DASH,
-            message("verdict"): message(key),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def difference_table(evidence: Evidence) -> pd.DataFrame:
-    """Full fine-tuning minus LoRA: what the design can detect, then the difference and every test of it."""
-    full, lora, score = evidence.of("full"), evidence.of("lora"), evidence.score
-    gap, margin = difference(full, lora), evidence.track.margin
-    deviation = float(np.std(gap.by_seed, ddof=1)) if len(gap.by_seed) > 1 else 0.0
-    rows = [
-        (message("row_margin"), f"± {score.with_unit(margin)}"),
-        (message("row_detectable"), score.with_unit(stats.detectable(gap))),
-        (message("row_lucks"), message("lucks", seeds=score.amount(deviation), exam=score.amount(gap.exam))),
-        (message("row_by_seed"), " · ".join(map(score.amount, gap.by_seed))),
-        (message("row_difference"), score.signed(gap)),
-        (message("row_zero"), small(stats.luck_needed(gap))),
-        (message("row_equivalence"), small(stats.equivalence_p(gap, margin))),
-    ]
-    rows.append((message("verdict"), message(stats.verdict(gap, margin))))
-    return pd.DataFrame(rows, columns=["", message("full_minus_lora")]).set_index("")
 
 
 def time_table(evidence: Evidence) -> pd.DataFrame:

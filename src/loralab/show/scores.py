@@ -20,7 +20,7 @@ SHORTER = {"full": "short_full", "head": "short_head", "rslora": "short_rslora"}
 class Score:
     """The score that a task's methods are compared by (`name`), and the factor, digits and unit that it is shown in.
 
-    `axis`, `around_mean` and `compared` (the first has more, less, or one cannot tell) are keys of its messages.
+    `axis` and `compared` (the first has more, less, or one cannot tell) are keys of its messages.
 
     `paired` gives two groups of runs' differences (seeds × examples) and the examples' weights, `own` one group's
     values and weights, by example or topic, and `rows` a group's rows of scores in the comparison table.
@@ -31,7 +31,6 @@ class Score:
     digits: int
     unit: str
     axis: str
-    around_mean: str
     compared: tuple[str, str, str]
     higher_is_better: bool
     paired: Callable[[Sequence[Result], Sequence[Result]], Values]
@@ -117,14 +116,14 @@ def _by_topic(runs: Sequence[Result]) -> Values:
 SCORES = {
     "classification": Score(
         name="accuracy", factor=100, digits=1, unit="unit_points", higher_is_better=True, rows=_accuracy_rows,
-        axis="test_accuracy_axis", around_mean="around_mean_accuracy",
+        axis="test_accuracy_axis",
         compared=("accuracy_more", "accuracy_less", "accuracy_cannot_tell"),
         paired=lambda a, b: accuracy_values([r.predictions for r in a], [r.predictions for r in b], a[0].labels),
         own=_by_example,
     ),
     "generation": Score(
         name="loss", factor=1, digits=3, unit="unit_nats", higher_is_better=False, rows=_answer_rows,
-        axis="test_loss_axis", around_mean="around_mean_loss", compared=("loss_more", "loss_less", "loss_cannot_tell"),
+        axis="test_loss_axis", compared=("loss_more", "loss_less", "loss_cannot_tell"),
         paired=lambda a, b: loss_values([r.answer_nats for r in a], [r.answer_nats for r in b], a[0].answer_tokens),
         own=_by_topic,
     ),

@@ -7,9 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 from scipy.stats import t as student_t
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 
@@ -123,39 +121,6 @@ def verdict(difference: Difference, margin: float, level: float = 0.95) -> str:
     apart = abs(difference.mean) > difference.half(level)
     names = {(True, False): "equivalent", (False, True): "different", (True, True): "negligible"}
     return names.get((within, apart), "cannot_tell")
-
-
-def _two_sided(difference: Difference, distance: float) -> float:
-    """1 - level of the interval whose half is the distance."""
-    least, most = 1e-12, 1 - 1e-12
-    if difference.half(least) >= distance:
-        return 1.0
-    if difference.half(most) <= distance:
-        return 0.0
-    return 1 - float(brentq(lambda level: difference.half(level) - distance, least, most))
-
-
-def luck_needed(difference: Difference) -> float:
-    """How often luck alone moves a difference this far from zero, to either side: its p-value.
-
-    1 - level of the interval (`Difference.half`) that just reaches zero. Without exam luck, that of a paired t-test.
-    """
-    return _two_sided(difference, abs(difference.mean))
-
-
-def equivalence_p(difference: Difference, margin: float) -> float:
-    """The larger p-value of two one-sided tests, against -margin and against margin (Schuirmann 1987).
-
-    Below 0.05 just when `verdict` says equivalent or negligible. Without exam luck, that of paired t-tests.
-    """
-    inside = margin - abs(difference.mean)
-    share = _two_sided(difference, abs(inside)) / 2
-    return share if inside > 0 else 1 - share
-
-
-def holm(differences: Sequence[Difference]) -> list[float]:
-    """`luck_needed` of several differences looked at together, each raised so that all hold at once (Holm 1979)."""
-    return [float(p) for p in multipletests([luck_needed(d) for d in differences], method="holm")[1]]
 
 
 def detectable(difference: Difference, power: float = 0.8, level: float = 0.95) -> float:
