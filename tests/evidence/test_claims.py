@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from loralab.evidence.claims import claims_table, gain, judge, judge_claims, over, slope
-from loralab.evidence.study import Evidence, Sweep
+from loralab.evidence.study import Evidence
+from loralab.evidence.sweeps import Sweep
 from loralab.evidence.timing import Timing
 from loralab.messages import set_language
 from loralab.profiles import load_profile

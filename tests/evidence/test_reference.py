@@ -33,7 +33,7 @@ def test_it_is_whole_and_as_large_as_the_lessons_and_the_readme_say(published):
     assert len(generation.of("full")) == len(generation.of("lora")) == 3
     assert classification.of("full")[0].experiment.train_size == 2000
     assert [len(track.of("full")[0].labels) for track in published] == [4000, 64]
-    assert [len(classification.at_rank(rank)) for rank in (1, 4, 8, 16, 32)] == [5] * 5
+    assert [len(classification.places[f"r = {rank}"]) for rank in (1, 4, 8, 16, 32)] == [5] * 5
     rates = {sweep.method: len(sweep.results) - sweep.extended for sweep in classification.sweeps}
     assert rates == {"head": 5, "full": 5, "lora": 5, "ia3": 3, "prompt": 3, "prefix": 3}
     assert all(track.timing for track in published) and classification.updates

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from loralab.evidence.protocol import at_rate, other_methods, places, searches, target_comparison
-from loralab.evidence.study import Sweep, beyond, gather, one_by_one, sweeps, tuned
+from loralab.evidence.study import gather, tuned
+from loralab.evidence.sweeps import Sweep, beyond, one_by_one, sweeps
 from loralab.experiment import LORA_METHODS
 from loralab.profiles import load_profile
 

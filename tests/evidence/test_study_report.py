@@ -11,7 +11,8 @@ import pytest
 from loralab.evidence.claims import claims_note
 from loralab.evidence.protocol import HASH
 from loralab.evidence.report import report, to_markdown, write_report
-from loralab.evidence.study import MissingResult, at_hand, check_one, gather, measure_study, one_by_one, recorded
+from loralab.evidence.study import MissingResult, at_hand, check_one, gather, measure_study, recorded
+from loralab.evidence.sweeps import one_by_one
 from loralab.evidence.tables import group_table, other_methods_table, rank_groups, target_groups, time_table
 from loralab.evidence.timing import Timing
 from loralab.evidence.update import Update

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from loralab.evidence.protocol import MARGINS, RULES, place_name
-from loralab.evidence.study import Evidence, Sweep
+from loralab.evidence.study import Evidence
+from loralab.evidence.sweeps import Sweep
 from loralab.experiment import Result
 from loralab.messages import message, number, percent
+from loralab.show.scores import kept
 from loralab.show.sentences import times
 from loralab.show.stats import Difference, mean_difference, ratio_interval
 from loralab.show.tables import peak_bytes, too_small
@@ -114,23 +116,14 @@ def gain(groups: Sequence[tuple[float, Sequence[Result]]], by: str) -> Differenc
     chosen = [
         (w, sorted((r for r in g if r.experiment.seed in seeds), key=lambda r: r.experiment.seed)) for w, g in groups
     ]
-    every = [result for _, runs in chosen for result in runs]
-    if by == "other" and not all(r.other_nats for r in every):  # as in the first results: seeds alone
-        lost = [[w * r.test["other_loss"] for r in runs] for w, runs in chosen]
-        return Difference(tuple(-float(total) for total in np.sum(lost, axis=0)), 0.0)
-    kept: Callable[[Result], Sequence[float]]
-    if by == "accuracy":
-        kept, sign, weights = (lambda r: np.equal(r.predictions, r.labels).astype(float).tolist()), 1, None
-    elif by == "other":
-        kept, sign, weights = (lambda r: r.other_nats), -1, every[0].other_tokens
-    elif every[0].answer_tokens:
-        kept, sign, weights = (lambda r: r.answer_nats), -1, every[0].answer_tokens
-    else:
-        kept, sign, weights = (lambda r: r.test_losses), -1, None
-    if not all(map(kept, every)):
+    sign, found = 1 if by == "accuracy" else -1, [(weight, kept(runs, by)) for weight, runs in chosen]
+    rows = [sign * weight * values[0] for weight, values in found if values]
+    if len(rows) == len(found):
+        return mean_difference(np.sum(rows, axis=0), next(values[1] for _, values in found if values))
+    if by != "other":
         return None
-    values = sign * np.sum([weight * np.array(list(map(kept, runs))) for weight, runs in chosen], axis=0)
-    return mean_difference(values, np.asarray(weights if weights else np.ones(values.shape[1]), dtype=float))
+    lost = [[weight * r.test["other_loss"] for r in runs] for weight, runs in chosen]  # the first results': seeds alone
+    return Difference(tuple(-float(total) for total in np.sum(lost, axis=0)), 0.0)
 
 
 def ends(difference: Difference) -> tuple[float, float]:

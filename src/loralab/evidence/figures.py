@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from loralab.evidence.protocol import place_name
-from loralab.evidence.study import Sweep
+from loralab.evidence.sweeps import Sweep
 from loralab.evidence.update import INTRUDER, TOP, Update
 from loralab.messages import message, number, percent, scientific
 from loralab.show.plotting import BLUE, GREY, LOOKS, ORANGE, Picture, log_ticks, looks, new_axes, styled

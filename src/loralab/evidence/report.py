@@ -14,7 +14,8 @@ from loralab.data.own import name_of
 from loralab.evidence import figures, tables
 from loralab.evidence.claims import claims_note, claims_table, judge_claims
 from loralab.evidence.protocol import HASH, STUDY, default_name
-from loralab.evidence.study import Evidence, Sweep, check_one, measured_name
+from loralab.evidence.study import Evidence, check_one, measured_name
+from loralab.evidence.sweeps import Sweep
 from loralab.evidence.update import INTRUDER
 from loralab.experiment import TASKS, Experiment, Result
 from loralab.files import is_own, write_atomically

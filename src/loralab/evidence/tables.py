@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from loralab.evidence.protocol import default_name, place_name
-from loralab.evidence.study import Evidence, Sweep
+from loralab.evidence.study import Evidence
+from loralab.evidence.sweeps import Sweep
 from loralab.evidence.timing import METHODS, steps_to, target_loss
 from loralab.experiment import LORA_METHODS, Result
 from loralab.messages import message, number, scientific

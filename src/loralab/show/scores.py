@@ -9,7 +9,7 @@ import numpy as np
 from loralab.data.splits import load_pairs
 from loralab.experiment import LORA_METHODS, Result
 from loralab.messages import message, number, percent
-from loralab.show.stats import Difference, accuracy_values, half_width, loss_values, mean_difference
+from loralab.show.stats import Difference, half_width, mean_difference
 
 Values = tuple[np.ndarray, np.ndarray]
 # A method's key in the messages is its own name; these have a shorter one beside it.
@@ -22,8 +22,8 @@ class Score:
 
     `axis` and `compared` (the first has more, less, or one cannot tell) are keys of its messages.
 
-    `paired` gives two groups of runs' differences (seeds × examples) and the examples' weights, `own` one group's
-    values and weights, by example or topic, and `rows` a group's rows of scores in the comparison table.
+    `own` gives a group's values (seeds × examples or topics) and their weights, and `rows` its rows of scores in the
+    comparison table.
     """
 
     name: str
@@ -33,7 +33,6 @@ class Score:
     axis: str
     compared: tuple[str, str, str]
     higher_is_better: bool
-    paired: Callable[[Sequence[Result], Sequence[Result]], Values]
     own: Callable[[Sequence[Result]], Values]
     rows: Callable[[Sequence[Result]], dict[str, str]]
 
@@ -100,8 +99,28 @@ def _answer_rows(group: Sequence[Result]) -> dict[str, str]:
     }
 
 
+def kept(runs: Sequence[Result], by: str) -> Values | None:
+    """What each run has of each example (seeds × examples), and the examples' weights; None if the results lack it.
+
+    `by` is "accuracy" (1 where it is right), "loss" (nats, summed over an answer's tokens) or "other" (nats of each
+    sentence of editorials).
+    """
+    weights: Sequence[float] = []
+    if by == "accuracy":
+        rows = [np.equal(r.predictions, r.labels).tolist() for r in runs]
+    elif by == "other":
+        rows, weights = [r.other_nats for r in runs], runs[0].other_tokens
+    else:
+        rows, weights = [r.answer_nats or r.test_losses for r in runs], runs[0].answer_tokens
+    if not all(rows):
+        return None
+    return np.array(rows, dtype=float), np.array(weights or [1] * len(rows[0]), dtype=float)
+
+
 def _by_example(runs: Sequence[Result]) -> Values:
-    return np.array([np.equal(r.predictions, r.labels) for r in runs], dtype=float), np.ones(len(runs[0].labels))
+    values = kept(runs, "accuracy")
+    assert values is not None  # every examined result has its predictions
+    return values
 
 
 def _by_topic(runs: Sequence[Result]) -> Values:
@@ -118,13 +137,11 @@ SCORES = {
         name="accuracy", factor=100, digits=1, unit="unit_points", higher_is_better=True, rows=_accuracy_rows,
         axis="test_accuracy_axis",
         compared=("accuracy_more", "accuracy_less", "accuracy_cannot_tell"),
-        paired=lambda a, b: accuracy_values([r.predictions for r in a], [r.predictions for r in b], a[0].labels),
         own=_by_example,
     ),
     "generation": Score(
         name="loss", factor=1, digits=3, unit="unit_nats", higher_is_better=False, rows=_answer_rows,
         axis="test_loss_axis", compared=("loss_more", "loss_less", "loss_cannot_tell"),
-        paired=lambda a, b: loss_values([r.answer_nats for r in a], [r.answer_nats for r in b], a[0].answer_tokens),
         own=_by_topic,
     ),
 }  # fmt: skip
@@ -148,7 +165,9 @@ def difference(a: Sequence[Result], b: Sequence[Result]) -> Difference:
     exam = [(r.labels, r.answer_tokens) for r in (*a, *b)]
     if unpaired or len(a) != len(b) or any(sat != exam[0] for sat in exam):
         raise ValueError(message("not_paired", a=method_name(a[0]), b=method_name(b[0]), seeds=seeds))
-    return mean_difference(*score_of(a).paired(a, b))
+    one, other = (kept(group, score_of(group).name) for group in (a, b))
+    assert one is not None and other is not None
+    return mean_difference(one[0] - other[0], one[1])
 
 
 def own_score(runs: Sequence[Result]) -> Difference:

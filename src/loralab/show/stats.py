@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.stats import t as student_t
 from statsmodels.stats.power import TTestPower
 
@@ -62,33 +61,8 @@ class Difference:
         return math.hypot(training, float(student_t.ppf(0.5 + level / 2, self.units - 1)) * self.exam)
 
 
-def accuracy_values(a: ArrayLike, b: ArrayLike, labels: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Where just one of two runs is right: 1, 0 or -1 (seeds × examples), and the examples' weights, ones.
-
-    `a` and `b` are predicted classes, (examples) or (seeds × examples), row i of both trained with the same seed.
-    Raises ValueError if the two have different shapes.
-    """
-    right = [(np.atleast_2d(np.asarray(x)) == np.asarray(labels)).astype(float) for x in (a, b)]
-    return _minus(*right), np.ones(len(labels))
-
-
-def loss_values(a: ArrayLike, b: ArrayLike, tokens: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Differences of two models' losses (nats) summed over each answer (seeds × answers), and the answers' tokens.
-
-    `a` and `b` are (answers) or (seeds × answers), row i of both trained with the same seed. Raises ValueError if the
-    two have different shapes.
-    """
-    return _minus(*(np.atleast_2d(np.asarray(x, dtype=float)) for x in (a, b))), np.asarray(tokens, dtype=float)
-
-
-def _minus(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    if a.shape != b.shape:
-        raise ValueError(f"{a.shape} != {b.shape}")
-    return a - b
-
-
 def mean_difference(values: np.ndarray, weights: np.ndarray) -> Difference:
-    """Σ values / Σ weights, seed by seed, and its exam luck: what `accuracy_values` or `loss_values` give.
+    """Σ values / Σ weights, seed by seed, and its exam luck; values (seeds × examples) are differences in pairs.
 
     Pairing counts: only the examples that the two judge differently move the difference. Exam luck is that of a ratio
     estimate, whose residual for an example is value - D·weight (Cochran, Sampling Techniques, 1977, section 6.3); of
