@@ -95,7 +95,7 @@ report: setup ## write the report again from the results at hand (PROFILE)
 study: setup ## run or resume the whole study (2 hours and more) and write results/study/report.html
 	LORALAB_PROFILE=study "$(BIN)/python" -m loralab report
 
-check-results: setup ## compare results at hand with the published study; fails if a number is different
+check-results: setup ## run one of each kind of the published study again, and compare; fails if a number is different
 	"$(BIN)/python" notebooks/published.py check
 
 solutions: setup ## build every edition with solutions, for nbgrader, into results/solutions

@@ -1,6 +1,7 @@
 """The published study and the one at hand: compare them, number by number, or put the second in place of the first.
 
-A number is the same, within the published interval, or different; with one that is different the exit code is 1.
+To compare, one run of each kind is made again here, with all of this machine's threads. A number is the same, within
+the published interval, or different; with one that is different the exit code is 1.
 
     python notebooks/published.py check
     python notebooks/published.py replace
@@ -8,9 +9,10 @@ A number is the same, within the published interval, or different; with one that
 
 import argparse
 import math
+import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import stdev
 from typing import Any
@@ -19,12 +21,12 @@ import pandas as pd
 from build import NOTEBOOKS
 
 from loralab.evidence.study import REFERENCE, Evidence, at_hand, measured_name, recorded, reference
-from loralab.experiment import Result
+from loralab.experiment import Experiment, Result
 from loralab.messages import number
 from loralab.show.scores import method_name, own_score, score_of
 from loralab.show.stats import seed_factor
 from loralab.show.tables import grouped, peak_bytes
-from loralab.train.run import results_dir
+from loralab.train.run import results_dir, run
 
 SAME, WITHIN, DIFFERENT = "same", "within", "different"
 # Losses that agree this far are the same training: another number of threads changes the eighth digit.
@@ -68,12 +70,10 @@ def group_key(result: Result) -> tuple[Any, ...]:
 
 def compare_results(mine: Sequence[Result], theirs: Sequence[Result]) -> pd.DataFrame:
     """One row a number of each published result that is at hand too: what, published, here, state."""
-    at_hand = {result.experiment.key: result for result in mine}
+    by_key = {result.experiment.key: result for result in theirs}
     groups, rows = grouped(theirs, group_key), []
-    for published in theirs:
-        own = at_hand.get(published.experiment.key)
-        if own is None:
-            continue
+    for own in mine:
+        published = by_key[own.experiment.key]
         pairs: list[tuple[str, float, float, float]] = []
         if published.test:
             score = score_of([published]).name
@@ -105,8 +105,8 @@ def compare_results(mine: Sequence[Result], theirs: Sequence[Result]) -> pd.Data
 def environment(mine: Sequence[Result], theirs: Sequence[Result]) -> list[str]:
     """What differs between the two in recipe, device and versions, each as a line."""
     pairs = {}
-    for name in ("recipe", "device"):
-        values = [sorted({str(result.provenance[name]) for result in results}) for results in (theirs, mine)]
+    for name in ("recipe", "device", "threads"):
+        values = [sorted({str(result.provenance.get(name, "–")) for result in results}) for results in (theirs, mine)]
         pairs[name] = [", ".join(each) for each in values]
     versions = [results[0].provenance["versions"] for results in (theirs, mine)]
     pairs |= {name: [each.get(name, "–") for each in versions] for name in sorted({*versions[0], *versions[1]})}
@@ -114,22 +114,33 @@ def environment(mine: Sequence[Result], theirs: Sequence[Result]) -> list[str]:
     return [f"{name}: {a} in what is published, {b} here." for name, (a, b) in differing.items()]
 
 
-def check_results(evidence: Sequence[Evidence], folder: Path) -> tuple[str, int]:
-    """Compare what the results folder has of the published study with it: a text, and the exit code.
+def run_again(evidence: Sequence[Evidence], run: Callable[[Experiment], Result] = run) -> list[Result]:
+    """The first run of each method that the tasks train, made again, apart from the results at hand."""
+    kinds = {(r.experiment.task, r.experiment.method): r for track in evidence for r in reversed(track.comparison)}
+    trained = [result.experiment for result in kinds.values() if result.experiment.trains]
+    before = os.environ.get("LORALAB_RESULTS")
+    os.environ["LORALAB_RESULTS"] = str(results_dir() / "again")
+    try:
+        return [run(experiment) for experiment in reversed(trained)]
+    finally:
+        os.environ.pop("LORALAB_RESULTS")
+        os.environ |= {"LORALAB_RESULTS": before} if before is not None else {}
 
-    0 if every number at hand is the same or within the published interval; 1 if one is different, or none is at hand.
+
+def check_results(evidence: Sequence[Evidence], folder: Path, again: Sequence[Result]) -> tuple[str, int]:
+    """Compare what the results folder has of the published study, and what was run again, with it: text and exit code.
+
+    0 if every number is the same or within the published interval; 1 if one is different.
     """
     theirs, read = [result for track in evidence for result in track.results], recorded(folder)
-    mine = [read(r.experiment) for r in theirs if (folder / "runs" / r.experiment.key / "result.json").exists()]
-    if not mine:
-        text = f"None of the {len(theirs)} published results is here. Run them with make study (it may be interrupted)"
-        return f"{text}, and check again.", 1
+    at_hand = [read(r.experiment) for r in theirs if (folder / "runs" / r.experiment.key / "result.json").exists()]
+    mine = [*again, *at_hand]
     table = compare_results(mine, theirs)
     states = table["state"]
     counts = {name: int((states == name).sum()) for name in (SAME, WITHIN, DIFFERENT)}
     lines = [table[states != SAME].map(str).to_string(index=False)] if counts[SAME] < len(table) else []
     numbers = f"the same: {counts[SAME]}; within the interval: {counts[WITHIN]}; different: {counts[DIFFERENT]}."
-    lines.append(f"{len(mine)} of {len(theirs)} published results are here. Numbers {numbers}")
+    lines.append(f"{len(again)} run again, {len(at_hand)} of {len(theirs)} at hand. Numbers {numbers}")
     lines += environment(mine, theirs)
     return "\n".join(lines), int(counts[DIFFERENT] > 0)
 
@@ -156,7 +167,8 @@ def main(arguments: list[str]) -> int:
     command = parser.parse_args(arguments).command
     try:
         if command == "check":
-            text, code = check_results(reference(), results_dir())
+            evidence = reference()
+            text, code = check_results(evidence, results_dir(), run_again(evidence))
             print(text)
             return code
         publish(at_hand(REFERENCE, results_dir()), results_dir(), NOTEBOOKS.parent / "data" / "reference")

@@ -18,11 +18,13 @@ from loralab.evidence.timing import Timing
 from loralab.evidence.update import Update
 from loralab.messages import set_language
 from loralab.profiles import load_profile
+from loralab.train.run import results_dir
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "notebooks"))
 
-from published import band, check_results, compare_results, main, publish, state
+from published import band, check_results, compare_results, main, publish, run_again, state
 
+KINDS = {"classification": ("full", "head", "lora"), "generation": ("full", "lora")}
 RATES = {"full": 2.5e-5, "lora": 5e-4, "head": 1e-3, "ia3": 1e-2, "prompt": 4e-3, "prefix": 4e-3}
 
 
@@ -155,7 +157,7 @@ def test_a_study_published_and_read_again(evidence, tmp_path, made_up, monkeypat
     again = at_hand("study", published)
     assert [track.results for track in again] == [track.results for track in evidence]
     assert again[0].timing == evidence[0].timing
-    text, code = check_results(again, source)
+    text, code = check_results(again, source, [])
     assert code == 0 and "different: 0." in text
     key = evidence[0].of("lora")[0].experiment.key
     (published / "runs" / key / "result.json").unlink()
@@ -163,9 +165,26 @@ def test_a_study_published_and_read_again(evidence, tmp_path, made_up, monkeypat
         at_hand("study", published)
 
 
-def test_nothing_at_hand_is_a_failure(results, capsys):
-    assert main(["check"]) == main(["replace"]) == 1
-    assert all("make study" in said for said in capsys.readouterr())
+def test_one_run_of_each_kind_is_made_again_apart_from_the_results_at_hand(evidence, results, made_up):
+    folders = []
+
+    def run(experiment):
+        folders.append(results_dir())
+        return made_up(experiment)
+
+    again = run_again(evidence, run)
+    kinds = [(r.experiment.task, r.experiment.method, r.experiment.seed) for r in again]
+    classes, answers = ([(t, m, 0) for m in methods] for t, methods in KINDS.items())
+    assert sorted(kinds) == sorted([*classes, *answers])
+    assert set(folders) == {results / "again"} and results_dir() == results
+    text, code = check_results(evidence, results, again)
+    assert code == 0 and "5 run again, 0 of " in text
+    off = [other(r, 100) if r.experiment.method == "head" else r for r in again]
+    assert check_results(evidence, results, off)[1] == 1
+
+
+def test_what_is_not_at_hand_cannot_be_published(results, capsys):
+    assert main(["replace"]) == 1 and "make study" in capsys.readouterr().err
 
 
 def other(result, right):
@@ -183,7 +202,7 @@ def test_a_number_that_is_off_is_named(evidence, results):
     assert list(compare_results([near], theirs)["state"]) == ["within", "same", "same"]
     assert compare_results([far], theirs)["state"].iloc[0] == "different"
     far.save(results / "runs" / far.experiment.key / "result.json")
-    text, code = check_results(evidence, results)
+    text, code = check_results(evidence, results, [])
     assert code == 1 and far.experiment.key in text and "different: 1." in text
 
 
@@ -208,7 +227,7 @@ def test_what_differs_in_the_environment_is_said(evidence, results):
     mine = evidence[0].of("lora")[0]
     moved = replace(mine, provenance=mine.provenance | {"versions": {"torch": "3"}, "device": "a GPU"})
     moved.save(results / "runs" / mine.experiment.key / "result.json")
-    text, code = check_results(evidence, results)
+    text, code = check_results(evidence, results, [])
     assert code == 0 and "torch: 2 in what is published, 3 here." in text and "a GPU here" in text
 
 
@@ -237,7 +256,7 @@ def test_another_experiments_result_in_its_place_is_refused(evidence, results):
     with pytest.raises(MissingResult, match=mine.experiment.key):
         recorded(results)(mine.experiment)
     with pytest.raises(MissingResult, match=mine.experiment.key):
-        check_results(evidence, results)
+        check_results(evidence, results, [])
 
 
 def test_a_study_of_a_small_test_is_under_a_banner_and_judges_nothing(evidence):
