@@ -1,7 +1,7 @@
 # %% [markdown] lang="es"
 # # 1 · El conjunto de datos
 #
-# **Pregunta.** ¿A qué tiene que ganar un modelo con *fine-tuning*, y qué haría que su nota fuera mentira?
+# **Pregunta.** ¿A qué tiene que ganar un modelo con *fine-tuning*, y qué haría engañosa su nota?
 #
 # En este curso vas a enseñar a un modelo de lenguaje a distinguir las críticas de cine favorables de las desfavorables
 # (**clasificación**) y a otro, a contestar preguntas como las contestaría don Quijote (**generación**). Un modelo así
@@ -408,7 +408,7 @@ axes = {"rownames": [message("label")], "colnames": [message("answer")]}
 pd.crosstab(truth, answers, **axes)
 
 # %% [markdown] lang="es"
-# ## Rómpelo: una fuga del test
+# ## Hazlo mal a propósito: una fuga del test
 #
 # ¿Qué pasa si algunas frases del test se cuelan en el entrenamiento? Eso es una **fuga** (*leakage*). Usamos un modelo
 # que solo tiene memoria: contesta la etiqueta de la frase de entrenamiento más parecida (el **vecino más próximo**, con
@@ -457,7 +457,7 @@ for name, part in (("leaked_quarter", inside), ("the_rest", ~inside)):
 assert cheating[inside].mean() == 1
 
 # %% [markdown] lang="es"
-# El arreglo es una línea que puedes poner en cualquier proyecto: contar lo que comparten las dos partes y negarse a
+# La solución es una línea que puedes poner en cualquier proyecto: contar lo que comparten las dos partes y negarse a
 # seguir si no es cero. Con la fuga, salta; con el reparto de `load_splits`, no.
 
 # %% [markdown] lang="en"
@@ -544,8 +544,8 @@ samples_table([retrieval], 4)
 # La voz es la buena, porque está copiada; la respuesta es de otra pregunta. No hay exactitud que contar: dos buenas
 # respuestas rara vez tienen las mismas palabras. **chrF** ([Popović, 2015](https://aclanthology.org/W15-3049/)) compara
 # los trozos de hasta 6 caracteres seguidos de las dos respuestas; va de 0 a 100, y dos respuestas cualesquiera en la
-# misma lengua ya comparten muchos. Es lo que imprime `run`. Quien haga algo mejor que copiar tendrá que demostrarlo de
-# otra manera: lo veremos en la lección 4.
+# misma lengua ya comparten muchos. Es lo que imprime `run`. chrF no basta para ver si un modelo hace algo mejor que
+# copiar: lo veremos en la lección 4.
 
 # %% [markdown] lang="en"
 # The voice is right, because it is copied; the answer is another question's. There is no accuracy to count: two good

@@ -158,9 +158,9 @@ pair["attention_mask"]
 # - hasta la más larga de cada lote (relleno dinámico);
 # - hasta la más larga de cada lote, con lotes de frases de longitud parecida.
 #
-# Predice dos: qué porcentaje de los *tokens* será relleno si todo se lleva a 512, que es lo que hacía el cuaderno del
-# que nació este curso, y cuánto habrá en lotes formados al azar y rellenados hasta su frase más larga. (Un lote tiene
-# las frases que imprime la celda.)
+# Haz dos predicciones: qué porcentaje de los *tokens* será relleno si todo se lleva a 512, que es lo que hacía el
+# cuaderno del que nació este curso, y cuánto habrá en lotes formados al azar y rellenados hasta su frase más larga. (Un
+# lote tiene las frases que imprime la celda.)
 
 # %% [markdown] lang="en"
 # The model's layers do the same operations on each padding token as on a real one. How much padding is there? It
@@ -269,8 +269,8 @@ assert torch.allclose(alone, masked, atol=1e-5)
 torch.stack([alone, masked])
 
 # %% [markdown] lang="es"
-# **Rómpelo.** Si se olvida la máscara, `transformers` supone que todo es texto, sin decir nada. No hay error: hay otra
-# respuesta.
+# **Hazlo mal a propósito.** Si se olvida la máscara, `transformers` supone que todo es texto, sin decir nada. No hay
+# error: hay otra respuesta.
 
 # %% [markdown] lang="en"
 # **Break it.** If the mask is forgotten, `transformers` assumes that everything is text, and says nothing. There is no
@@ -404,7 +404,7 @@ token_boxes(pieces, told)
 # la figura dicen cuántas conversaciones ha recortado `max_length` y cuáles se han dejado fuera (`left_out`) porque
 # perdían la respuesta entera.
 #
-# ## Rómpelo: el relleno que es también un final
+# ## Hazlo mal a propósito: el relleno que es también un final
 #
 # En muchos modelos de chat el *token* de relleno es el mismo que cierra el turno. Parece natural enmascarar «todo lo
 # que sea relleno». Mira qué pasa si se busca por su número, y qué si se busca por su posición. La celda imprime el
@@ -507,10 +507,10 @@ assert (padded["labels"] != IGNORED).sum().item() == sum(
 #
 # El modelo predice el *token* siguiente, y sin embargo las etiquetas están en su sitio, no una posición más allá. Es
 # que el modelo las desplaza por dentro: compara lo que predice en cada posición con la etiqueta de la siguiente. Si las
-# desplazas tú también, entrenas con el *token* de dos más allá, y nada falla. Lo comprobamos haciendo la cuenta a mano,
-# y de paso otra. La **pérdida** es la media de $-\ln p$, donde $p$ es la probabilidad que el modelo da al *token* que
-# de verdad viene; su unidad es el nat, y 0 sería acertar siempre con seguridad. ¿Cuánto vale en la **base**, el modelo
-# sin entrenar, si solo se cuenta la respuesta? ¿Y si se cuentan **todos** los *tokens*?
+# desplazas tú también, entrenas con el *token* que está dos posiciones más allá, y nada falla. Lo comprobamos haciendo
+# la cuenta a mano, y de paso otra. La **pérdida** es la media de $-\ln p$, donde $p$ es la probabilidad que el modelo
+# da al *token* que de verdad viene; su unidad es el nat, y 0 sería acertar siempre con seguridad. ¿Cuánto vale en la
+# **base**, el modelo sin entrenar, si solo se cuenta la respuesta? ¿Y si se cuentan **todos** los *tokens*?
 
 # %% [markdown] lang="en"
 # ## Who shifts the labels?

@@ -240,7 +240,7 @@ optimizer.zero_grad()
 assert lora.A.grad.abs().max() > 0
 
 # %% [markdown] lang="es"
-# **Rómpelo.** ¿Por qué no empezar de otra manera? Hay tres alternativas: dos fallan y una sirve.
+# **Hazlo mal a propósito.** ¿Por qué no empezar de otra manera? Hay tres alternativas: dos fallan y una sirve.
 
 # %% [markdown] lang="en"
 # **Break it.** Why not start in another way? There are three alternatives: two fail and one works.
@@ -341,8 +341,8 @@ for name, settings in (
 # En DistilBERT la mayor parte de lo que se entrena es la cabeza, que tiene una capa más. Por eso este curso cuenta
 # siempre aparte el adaptador y la cabeza.
 #
-# Los nombres también cambian de una arquitectura a otra: lo que en BERT es `query`, en DistilBERT es `q_lin`.
-# **Rómpelo:** pide `q_lin` en MiniLM, que es un BERT. `peft` se niega, y el curso dice además qué nombres hay.
+# Los nombres también cambian de una arquitectura a otra: lo que en BERT es `query`, en DistilBERT es `q_lin`. **Hazlo
+# mal a propósito:** pide `q_lin` en MiniLM, que es un BERT. `peft` se niega, y el curso dice además qué nombres hay.
 
 # %% [markdown] lang="en"
 # In DistilBERT most of what is trained is the head, which has one layer more. That is why this course always counts
@@ -465,9 +465,9 @@ assert torch.allclose(added(double), 2 * added(ours[0]), atol=1e-5)
 assert LoRALinear(layer, rank=16, alpha=16).scale == ours[0].scale / 2
 
 # %% [markdown] lang="es"
-# **Rómpelo.** El error más frecuente al escribir LoRA a mano es olvidar el $1/r$. El código funciona, el modelo
-# aprende, y con $r = 8$ cada suma es ocho veces mayor de lo que $\alpha$ promete. No hay mensaje de error. Lo que lo
-# descubre es compararlo con `peft`: damos a los dos las mismas $A$ y $B$, y los *logits* no coinciden.
+# **Hazlo mal a propósito.** El error más frecuente al escribir LoRA a mano es olvidar el $1/r$. El código funciona, el
+# modelo aprende, y con $r = 8$ cada suma es ocho veces mayor de lo que $\alpha$ promete. No hay mensaje de error. Lo
+# que lo descubre es compararlo con `peft`: damos a los dos las mismas $A$ y $B$, y los *logits* no coinciden.
 
 # %% [markdown] lang="en"
 # **Break it.** The most frequent mistake in writing LoRA by hand is to forget the $1/r$. The code runs, the model
@@ -552,9 +552,9 @@ reloaded = PeftModel.from_pretrained(
 assert torch.equal(logits(reloaded), logits(theirs))
 
 # %% [markdown] lang="es"
-# **Rómpelo.** `peft` sabe que hay una cabeza porque le dijimos la tarea, `task_type="SEQ_CLS"`. Sin ella congela la
-# cabeza al azar que le des, no la guarda, y al cargar en otro sitio te encuentras con otra distinta. De nuevo, ningún
-# error.
+# **Hazlo mal a propósito.** `peft` sabe que hay una cabeza porque le dijimos la tarea, `task_type="SEQ_CLS"`. Sin ella
+# congela la cabeza al azar que le des, no la guarda, y al cargar en otro sitio te encuentras con otra distinta. De
+# nuevo, ningún error.
 
 # %% [markdown] lang="en"
 # **Break it.** `peft` knows that there is a head because we told it the task, `task_type="SEQ_CLS"`. Without it, it
@@ -647,11 +647,11 @@ assert not any("lora" in name for name, _ in merged.named_modules())
 assert torch.allclose(logits(merged), first_answer, atol=1e-5)
 
 # %% [markdown] lang="es"
-# **Rómpelo.** Fusionar en media precisión (números de 16 bits, y no de 32) pierde parte de lo aprendido. Un `bfloat16`
-# guarda dos o tres cifras; si a un peso le sumas algo cien veces menor, una parte se pierde en el redondeo; si es mil
-# veces menor, la mayor parte. Lo medimos con $\Delta W = \frac{\alpha}{r}BA$ de varios tamaños respecto a $W$
-# ($|\cdot|$ es la norma: la raíz de la suma de los cuadrados). Cada línea da el error de la fusión, en porcentaje de
-# $|\Delta W|$. El arreglo es fusionar en `float32` y convertir, si hace falta, al final; o no fusionar.
+# **Hazlo mal a propósito.** Fusionar en media precisión (números de 16 bits, y no de 32) pierde parte de lo aprendido.
+# Un `bfloat16` guarda dos o tres cifras; si a un peso le sumas algo cien veces menor, una parte se pierde en el
+# redondeo; si es mil veces menor, la mayor parte. Lo medimos con $\Delta W = \frac{\alpha}{r}BA$ de varios tamaños
+# respecto a $W$ ($|\cdot|$ es la norma: la raíz de la suma de los cuadrados). Cada línea da el error de la fusión, en
+# porcentaje de $|\Delta W|$. La solución es fusionar en `float32` y convertir, si hace falta, al final; o no fusionar.
 
 # %% [markdown] lang="en"
 # **Break it.** Merging in half precision (numbers of 16 bits, not 32) loses part of what was learnt. A `bfloat16` keeps
@@ -735,11 +735,11 @@ pd.DataFrame(decoders, dtype=object).T
 # No hay cabeza nueva que entrenar: el modelo escribe con la misma tabla con la que lee (*tied embeddings*). Y la
 # proporción vuelve a ser otra.
 #
-# **Rómpelo.** Gemma 3 también ve: lleva una torre de visión, y en ella hay capas que se llaman igual que las del texto.
-# Si pides `q_proj` y `v_proj` por su nombre, `peft` adapta las dos, y añades matrices a capas por las que no pasa
-# ningún texto: se cuentan y se guardan, pero con texto no aprenden nada. El arreglo es un patrón que nombra el modelo
-# de lenguaje. La celda cuenta las capas adaptadas por su nombre, las que de ellas son de visión, y las adaptadas con el
-# patrón.
+# **Hazlo mal a propósito.** Gemma 3 también ve: lleva una torre de visión, y en ella hay capas que se llaman igual que
+# las del texto. Si pides `q_proj` y `v_proj` por su nombre, `peft` adapta las dos, y añades matrices a capas por las
+# que no pasa ningún texto: se cuentan y se guardan, pero con texto no aprenden nada. La solución es un patrón que
+# nombra el modelo de lenguaje. La celda cuenta las capas adaptadas por su nombre, las que de ellas son de visión, y las
+# adaptadas con el patrón.
 
 # %% [markdown] lang="en"
 # There is no new head to train: the model writes with the same table it reads with (*tied embeddings*). And the share
@@ -813,7 +813,7 @@ guess_static = predict("paper_memory", None)
 
 # %% [markdown] lang="es"
 # `plan` hace esa cuenta y también la cuarta, sin cargar nada: da el paso con tensores que tienen forma y no tienen
-# contenido, y apunta lo que nace y lo que muere. La celda compara tu cuenta con la suya.
+# contenido, y lleva la cuenta de la memoria que se reserva y se libera. La celda compara tu cuenta con la suya.
 
 # %% [markdown] lang="en"
 # `plan` does that sum and the fourth as well, without loading anything: it takes the step with tensors that have a
@@ -856,11 +856,11 @@ for name, planned in plans.items():
 memory_bars(plans, measured)
 
 # %% [markdown] lang="es"
-# La línea es la medida y las barras son el plan. Casi no se ven gradientes, y no es un descuido: el momento más lleno
-# llega cuando empieza la vuelta, con todas las activaciones guardadas; los gradientes van naciendo mientras ellas
-# desaparecen. Por eso el máximo no es la suma de las cuatro cosas. LoRA se ahorra casi todos los promedios de AdamW,
-# que en el completo ocupan el doble que los pesos. De las activaciones se ahorra solo una parte. Cuándo compensa, y
-# cuándo no, se ve en la lección 6.
+# La línea es la medida y las barras son el plan. Casi no se ven gradientes, y no es un descuido: el pico llega al
+# empezar la pasada hacia atrás (*backward*), con todas las activaciones guardadas; los gradientes van naciendo mientras
+# ellas desaparecen. Por eso el máximo no es la suma de las cuatro cosas. LoRA se ahorra casi todos los promedios de
+# AdamW, que en el completo ocupan el doble que los pesos. De las activaciones se ahorra solo una parte. Cuándo
+# compensa, y cuándo no, se ve en la lección 6.
 
 # %% [markdown] lang="en"
 # The line is the measurement and the bars are the plan. Hardly any gradients can be seen, and that is no oversight: the

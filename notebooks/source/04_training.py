@@ -3,7 +3,7 @@
 #
 # **Pregunta.** ¿Qué pasa durante el entrenamiento, y puedes fiarte del número que sale?
 #
-# Primero entrenas con `Trainer` y `peft` a la vista; del curso salen solo los datos, la base y los lotes. Después
+# Primero entrenas con `Trainer` y `peft`, paso a paso; del curso salen solo los datos, la base y los lotes. Después
 # compruebas que `run` hace exactamente lo mismo, y entrenas de verdad. Al terminar sabrás:
 #
 # - predecir la primera pérdida, y sospechar si no sale;
@@ -107,7 +107,7 @@ guess_loss.compare(first_loss, classes=classes, ln=number(math.log(classes), 3))
 # %% [markdown] lang="es"
 # Si un entrenamiento no empieza cerca de ahí, algo está mal montado: las etiquetas, la cabeza o la pérdida.
 #
-# ## Con `Trainer`, a la vista
+# ## Con `Trainer`, paso a paso
 #
 # `Trainer` ejecuta el bucle que conoces: para cada lote, `loss = model(**batch).loss`, `loss.backward()`,
 # `optimizer.step()`, `optimizer.zero_grad()`. El paso lo da AdamW ([Loshchilov y Hutter,
@@ -301,7 +301,7 @@ tables = {
 pd.concat(tables, names=["", "epoch"]).map(lambda value: number(value, 3))
 
 # %% [markdown] lang="es"
-# ## Rómpelo: la tasa de otro método
+# ## Hazlo mal a propósito: la tasa de otro método
 #
 # ¿Por qué no usar la misma tasa para los dos? Parece lo justo. LoRA mueve unas pocas matrices, cuyo producto empieza en
 # cero; el completo mueve de golpe todos los pesos preentrenados (los que ya traía el modelo). Intercambiamos las tasas.
@@ -349,7 +349,7 @@ guess_full.compare(100 * final(full_high), **why(full_high, full))
 accuracy_against_rate([full, full_high, lora, lora_low])
 
 # %% [markdown] lang="es"
-# Quien compare los dos métodos con una sola tasa elige al ganador al elegir la tasa. El arreglo es buscar la de cada
+# Quien compare los dos métodos con una sola tasa elige al ganador al elegir la tasa. La solución es buscar la de cada
 # uno, con el mismo esfuerzo y **en validación**. Las tasas del perfil `cpu` se buscaron así, con los datos del curso:
 # un barrido por factores de dos, hasta que la mejor no fue ni la más baja ni la más alta de las probadas
 # (`profiles.toml`). En otros modelos se ha visto que la de LoRA es unas diez veces la del completo ([Schulman et al.,
@@ -567,10 +567,10 @@ print(number((nats / tokens).mean(), 3), "→", number(nats.sum() / tokens.sum()
 # %% [markdown] lang="es"
 # ## La receta original, cronometrada
 #
-# El experimento `original` rellena todo hasta su `max_length` y entrena con todo. ¿Cuántas veces lo que tarda un paso
-# nuestro tardará uno suyo, con los mismos ejemplos? Medimos por turnos la pasada hacia delante y hacia atrás de dos
-# ejemplos, sin el optimizador. Las demás diferencias están en la tabla. Solo hemos medido dos: esta y los *tokens* que
-# se juzgan (lección 2). De su tasa, su *dropout* y sus épocas no afirmamos nada.
+# El experimento `original` rellena todo hasta su `max_length` y entrena con todo. ¿Por cuánto se multiplica el tiempo
+# de un paso, con los mismos ejemplos? Medimos por turnos la pasada hacia delante y hacia atrás de dos ejemplos, sin el
+# optimizador. Las demás diferencias están en la tabla. Solo hemos medido dos: esta y los *tokens* que se juzgan
+# (lección 2). De su tasa, su *dropout* y sus épocas no afirmamos nada.
 
 # %% [markdown] lang="en"
 # ## The original recipe, timed
@@ -620,7 +620,7 @@ recipes = {"original": theirs, "lora": ours}
 pd.DataFrame(recipes).loc[fields].astype(str)
 
 # %% [markdown] lang="es"
-# ## Rómpelo: tres fallos más
+# ## Hazlo mal a propósito: tres fallos más
 #
 # Los dos modelos ya están entrenados. Volvemos al clasificador: estos tres fallos te esperan en tus propios proyectos;
 # nada de lo que sigue los usa, así que puedes dejarlos para otro día.
@@ -866,7 +866,7 @@ assert differing <= (0 if detect().kind == "cpu" else 1)
 # ## Qué puedes afirmar ya, y con qué pruebas
 #
 # - La pérdida empieza cerca de $\ln k$, si hay $k$ clases, como debe; `run` da, paso a paso, las mismas pérdidas que
-#   `Trainer` a la vista, también si se interrumpe.
+#   `Trainer` paso a paso, también si se interrumpe.
 # - Cada método pide su propia tasa, y se elige en validación. Con la del otro, la comparación no vale.
 # - Una nota lleva dentro dos suertes: la del examen (lección 1) y la del entrenamiento.
 # - Cuánto cambia la perplejidad con don Quijote lo dice la celda; que la respuesta sea buena solo se ve leyendo.

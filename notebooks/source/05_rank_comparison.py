@@ -253,9 +253,9 @@ guess_luck.compare(leads.mean())
 winners_luck(leads, ranks=5)
 
 # %% [markdown] lang="es"
-# **Rómpelo.** Con nuestros propios resultados: partimos el test en dos mitades al azar, elegimos el mejor entrenamiento
-# con una mitad y miramos su nota en la otra. Lo repetimos 500 veces, con los papeles cambiados también. La nota con la
-# que se elige sale hinchada, de media.
+# **Hazlo mal a propósito.** Con nuestros propios resultados: partimos el test en dos mitades al azar, elegimos el mejor
+# entrenamiento con una mitad y miramos su nota en la otra. Lo repetimos 500 veces, con los papeles cambiados también.
+# La nota con la que se elige sale hinchada, de media.
 
 # %% [markdown] lang="en"
 # **Break it.** With our own results: we cut the test into two random halves, choose the best run on one half and look
@@ -277,7 +277,7 @@ assert inflated >= 0
 print(percent(np.mean(chosen_on)), "→", percent(np.mean(then_on)))
 
 # %% [markdown] lang="es"
-# Por eso el test no elige. El arreglo es elegir en validación y mirar el test una vez, con lo ya elegido. La celda da
+# Por eso el test no elige. La solución es elegir en validación y mirar el test una vez, con lo ya elegido. La celda da
 # la pérdida de cada rango (menos es mejor) y, después, la exactitud en test del elegido.
 
 # %% [markdown] lang="en"
@@ -354,8 +354,8 @@ print(percent(caught), "·", percent(naive))
 # Comparamos cada rango con el del perfil (8, en los del curso) **por pares**: misma semilla, mismas frases. Solo
 # cuentan las frases en las que uno acierta y el otro falla, y eso afina más que mirar si dos barras se tocan. El ±
 # reúne la suerte del examen y, si hay varias semillas, la del entrenamiento (la lección 6 explica cómo). Y como miramos
-# varias veces, a cada mirada le pedimos más: con dos comparaciones, el intervalo de cada una es del 97,5 %, para que
-# entre las dos se equivoquen como mucho un 5 % de las veces (corrección de Bonferroni).
+# varias veces, a cada comparación le exigimos más: con dos comparaciones, el intervalo de cada una es del 97,5 %, para
+# que entre las dos se equivoquen como mucho un 5 % de las veces (corrección de Bonferroni).
 
 # %% [markdown] lang="en"
 # ## The verdict
@@ -627,9 +627,9 @@ comparison_table(spoken).drop(message("other_loss"))
 # | *query* y *value* | 73,4 | 73,3 | 73,7 | 73,8 | 73,5 |
 # | solo *query* | 68,8 | 69,6 | 70,5 | 70,4 | 70,0 |
 #
-# El artículo da una desviación típica entre semillas de unos 0,5 puntos: es lo que se mueve un entrenamiento, no un
-# intervalo del 95 % como nuestro ±. En la primera fila, las diferencias caben en ese movimiento; en la segunda, $r = 1$
-# queda por debajo.
+# El artículo da una desviación típica entre semillas de unos 0,5 puntos: es lo que varía la nota entre entrenamientos,
+# no un intervalo del 95 % como nuestro ±. En la primera fila, las diferencias caben en ese movimiento; en la segunda,
+# $r = 1$ queda por debajo.
 
 # %% [markdown] lang="en"
 # ## And elsewhere?

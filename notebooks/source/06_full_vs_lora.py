@@ -94,8 +94,8 @@ pd.DataFrame(
 
 # %% [markdown] lang="es"
 # Tres apuestas antes de ejecutar. ¿En qué porcentaje de las frases del test darán respuestas distintas el completo y
-# LoRA? ¿Qué porcentaje de la memoria máxima ahorrará LoRA? ¿Cuántas veces lo que tarda un paso de LoRA tardará uno del
-# completo?
+# LoRA? ¿Qué porcentaje de la memoria máxima ahorrará LoRA? ¿Por cuánto se multiplica el tiempo de un paso si se pasa de
+# LoRA al completo?
 #
 # Una pista para la última: con $N$ parámetros en las capas (sin contar la tabla de *embeddings*, el vector de cada
 # *token*, que solo se consulta), cada *token* cuesta unas $2N$ operaciones en la pasada hacia delante, $2N$ para
@@ -300,9 +300,9 @@ ruler(difference(full, lora), margin, margin_verdict(full, lora, margin))
 # ¿Y si todas las semillas caen del mismo lado? Con tres, y dos métodos iguales, pasaría al menos una de cada cuatro
 # veces ($2 / 2^3$), y más, porque todas hacen el mismo examen. Es un indicio, no una prueba.
 #
-# **Rómpelo.** ¿Y si solo hubiera una semilla de cada uno? Estos son los estudios que podríamos haber publicado, uno por
-# semilla. Si no dicen lo mismo, lo que se publica depende de la semilla. El ± de cada uno está bien calculado, pero
-# responde a otra pregunta: cuál de estos dos modelos acierta más, no cuál de los dos métodos.
+# **Hazlo mal a propósito.** ¿Y si solo hubiera una semilla de cada uno? Estos son los estudios que podríamos haber
+# publicado, uno por semilla. Si no dicen lo mismo, lo que se publica depende de la semilla. El ± de cada uno está bien
+# calculado, pero responde a otra pregunta: cuál de estos dos modelos acierta más, no cuál de los dos métodos.
 
 # %% [markdown] lang="en"
 # And if all seeds fall on one side? With three, and two equal methods, that would happen at least once in four ($2 /
@@ -480,8 +480,8 @@ print(f"{percent(0.1, 0)} – {percent(0.9, 0)}: {number(low, 2)} – {number(hi
 # largos; el de la primera es la media de las rondas, que pesan todas igual.
 #
 # Si el cociente de los tiempos no es el de las operaciones, es que estas no lo explican todo: la cuenta no incluye el
-# optimizador ni el tráfico de memoria, y los productos pequeños del adaptador pueden aprovechar peor
-# la máquina. Cuánto pone cada cosa no lo hemos medido.
+# optimizador ni el tráfico de memoria, y los productos pequeños del adaptador pueden aprovechar peor la máquina. Cuánto
+# aporta cada cosa no lo hemos medido.
 
 # %% [markdown] lang="en"
 # The study measured it in turns too, with a different batch each round, from the shortest to the longest. The table
