@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 from build import NOTEBOOKS
 
-from loralab.evidence.study import REFERENCE, Evidence, at_hand, measured_name, recorded, reference
+from loralab.evidence.study import DIVERGED, REFERENCE, Evidence, at_hand, measured_name, recorded, reference
 from loralab.experiment import Experiment, Result
 from loralab.messages import number
 from loralab.show.scores import method_name, own_score, score_of
@@ -151,8 +151,13 @@ def publish(evidence: Sequence[Evidence], source: Path, folder: Path) -> None:
     The results that the reference held before are replaced; its README.md stays, for `make readme` to write anew.
     """
     name = evidence[0].track.name
-    paths = [Path("runs") / r.experiment.key / "result.json" for track in evidence for r in track.results]
+    keys = [result.experiment.key for track in evidence for result in track.results]
+    paths = [Path("runs") / key / "result.json" for key in keys]
     paths += [Path(name) / measured_name(track) for track in evidence]
+    if missing := [path.as_posix() for path in paths if not (source / path).exists()]:
+        raise ValueError(f"{', '.join(missing)} is missing in the results: make study leaves it.")
+    notes = sorted((source / "runs").glob(f"*/{DIVERGED}"))  # a rate that diverged left no result
+    paths += [note.relative_to(source) for note in notes if note.parent.name not in keys]
     for old in ("runs", name):
         shutil.rmtree(folder / old, ignore_errors=True)
     for path in paths:

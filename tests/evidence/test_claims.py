@@ -105,7 +105,7 @@ def judged(evidence):
         ("rate", {"lora_rate": 2.5e-5}, "refuted"),
         ("rate", {"lora_rate": 4.4e-4}, "undecided"),  # 12 to 25
         ("rate", {"rank_rate": 4e-3}, "depends"),
-        ("rate", {"edge": True}, "undecided"),
+        ("rate", {"edge": True}, "confirmed"),  # and marked
         ("small", {}, "confirmed"),
         ("small", {"trainable": 5_000_000}, "refuted"),
         ("small", {"widest": 5_000_000}, "depends"),
@@ -119,9 +119,15 @@ def test_what_was_measured_is_told_place_by_place_and_by_verdict(evidence):
     found = judged(evidence(ranks=(700, 800, 800, 800, 800), saved=0.6, large=0.4))
     same = found["same"].measured
     assert same.startswith("refuted, r = 1: −10.0 ± ") and ". confirmed, r = 4: 0.0 ± " in same
-    assert found["memory"].measured.startswith("batches of 1: 60.0%, as claimed in 5 of 5; batches of 16: 40.0%, as")
+    memory = found["memory"].measured
+    assert memory.startswith("confirmed, 1 × 32: 60.0%. refuted, 16 × 32: 40.0%. measured in the runs, batches of 16: ")
+    mixed = [{"place": f"r = {r}", "rows": 4, "length": 16, "full": 100, "lora": 40 + r} for r in (1, 8, 16)]
+    memory = judged(replace(evidence(), planned=mixed))["memory"]
+    assert memory.measured.startswith("4 × 16: 44.0% to 59.0% (confirmed, r = 1, r = 8; refuted, r = 16). measured")
+    assert memory.judged == "depends" and memory.points[0].place == "r = 1 · 4 × 16"
     assert found["rate"].measured == "r = 8: 10 times (7 to 14); r = 1: 10 times (6 to 17)"
     assert found["same"].behind == "4 seeds, 1,000 test examples"
+    assert judged(evidence(edge=True))["rate"].measured.startswith("r = 8: 10 times (7 to 14) (at the edge); r = 1: 10")
 
 
 def test_smaller_margins_are_judged_too(evidence):

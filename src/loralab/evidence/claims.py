@@ -17,6 +17,7 @@ from loralab.show.sentences import times
 from loralab.show.stats import Difference, mean_difference, ratio_interval
 from loralab.show.tables import peak_bytes, too_small
 
+Weighted = Sequence[tuple[float, Sequence[Result]]]  # groups of runs, and what each one's scores are multiplied by
 BYTES = 4  # of a parameter as it is kept: fp32
 CONFIRMED, REFUTED, UNDECIDED, DEPENDS, NOT_JUDGED = "confirmed", "refuted", "undecided", "depends", "not_judged"
 # What is claimed, and what the literature says of it.
@@ -106,7 +107,7 @@ def _claim(name: str, evidence: Evidence, points: Sequence[Point], behind: str) 
 # By a margin.
 
 
-def gain(groups: Sequence[tuple[float, Sequence[Result]]], by: str) -> Difference | None:
+def gain(groups: Weighted, by: str) -> Difference | None:
     """A sum of groups' scores, each times its weight, in pairs by seed and example; more is better, of a loss too.
 
     `by` is "accuracy" (a share), "loss" (nats an example, or a token of the answers), or "other" (nats a token of
@@ -140,10 +141,13 @@ def _with_interval(difference: Difference, by: str) -> str:
 
 
 def _by_margin(
-    name: str, evidence: Evidence, groups: Mapping[str, Sequence[tuple[float, Sequence[Result]]]], behind: str,
+    name: str, evidence: Evidence, groups: Mapping[str, Weighted], behind: tuple[str, int],
     rule: Callable[[float, float, float], str], scores: Sequence[str] = (),
 ) -> list[Claim]:  # fmt: skip
-    """A claim that the margin decides: `rule` judges both ends of a gain by it. None if there is nothing to judge."""
+    """A claim that the margin decides: `rule` judges both ends of a gain by it. None if there is nothing to judge.
+
+    `behind` is the key of what says how many seeds and examples stand behind it, and the number of examples.
+    """
     margins, points = MARGINS[evidence.track.task], []
     main = next(iter(scores or margins))
     for place, weighted in groups.items():
@@ -156,33 +160,36 @@ def _by_margin(
         points.append(Point(place, judged[main], ", ".join(texts), gains, said))
     if not points:
         return []
-    claim, margin = _claim(name, evidence, points, behind), margins["loss" if main == "other" else main]
+    claim, margin = _claim(name, evidence, points, ""), margins["loss" if main == "other" else main]
     verdicts = {
         part: over([rule(*ends(point.gains[main]), part * margin) for point in points]) for part in MARGINS["parts"]
     }
     factor, digits, unit = SHOWN["accuracy" if main == "accuracy" else "loss"]
     texts = [f"± {number(factor * p * margin, digits + 1)}: {message(verdict)}" for p, verdict in verdicts.items()]
-    return [replace(claim, margins=f"{'; '.join(texts)} ({message(unit)})")]
+    seeds = " – ".join(map(str, sorted({len(point.gains[main].by_seed) for point in points})))
+    told = message(behind[0], seeds=seeds, count=number(behind[1], 0))
+    return [replace(claim, behind=told, margins=f"{'; '.join(texts)} ({message(unit)})")]
 
 
-def _pairs(results: Sequence[Result]) -> str:
-    return message("behind_pairs", count=len(results), examples=number(len(results[0].labels), 0))
+def _tested(evidence: Evidence) -> tuple[str, int]:
+    return "behind_examples", len(evidence.of("full")[0].labels)
 
 
-def _beside_full(evidence: Evidence) -> dict[str, list[tuple[float, Sequence[Result]]]]:
+def _beside_full(evidence: Evidence) -> dict[str, Weighted]:
     return {place: [(1.0, runs), (-1.0, evidence.of("full"))] for place, runs in evidence.places.items()}
 
 
 def _same(evidence: Evidence) -> list[Claim]:
-    behind = _pairs(evidence.of("full"))
-    return _by_margin("same", evidence, _beside_full(evidence), behind, lambda low, high, m: judge(low, high, -m))
+    groups = _beside_full(evidence)
+    return _by_margin("same", evidence, groups, _tested(evidence), lambda low, high, m: judge(low, high, -m))
 
 
 def _forget(evidence: Evidence) -> list[Claim]:
-    if "other_loss" not in evidence.of("full")[0].test:
+    full = evidence.of("full")[0]
+    if "other_loss" not in full.test:
         return []
-    behind, rule = message("behind_seeds", count=len(evidence.of("full"))), judge
-    return _by_margin("forget", evidence, _beside_full(evidence), behind, rule, scores=["other"])
+    behind = ("behind_sentences", len(full.other_nats)) if full.other_nats else ("behind_seeds", 0)
+    return _by_margin("forget", evidence, _beside_full(evidence), behind, judge, scores=["other"])
 
 
 def _by_rank(evidence: Evidence) -> dict[int, list[Result]]:
@@ -201,21 +208,25 @@ def _rank(evidence: Evidence) -> list[Claim]:
     runs = _by_rank(evidence)
     if len(runs) < 2:
         return []
-    place, groups = f"r = {min(runs)} – {max(runs)}", list(zip(slope(list(runs)), runs.values(), strict=True))
-    behind = _pairs(runs[max(runs)])
-    return _by_margin("rank", evidence, {place: groups}, behind, judge)
+    place, groups = (
+        message("rank_line", low=min(runs), high=max(runs)),
+        list(zip(slope(list(runs)), runs.values(), strict=True)),
+    )
+    return _by_margin("rank", evidence, {place: groups}, _tested(evidence), judge)
 
 
 def _enough(evidence: Evidence) -> list[Claim]:
     runs = _by_rank(evidence)
     lower = {rank: runs[rank] for rank in RULES["enough"] if rank in runs and rank < max(runs)}
-    groups = {f"r = {rank} – {max(runs)}": [(1.0, runs[max(runs)]), (-1.0, own)] for rank, own in lower.items()}
-    behind = _pairs(runs[max(runs)]) if runs else ""
+    groups = {
+        message("rank_less", high=max(runs), low=rank): [(1.0, runs[max(runs)]), (-1.0, own)]
+        for rank, own in lower.items()
+    }
 
     def less(low: float, high: float, margin: float) -> str:
         return judge(low, high, -math.inf, margin)
 
-    return _by_margin("enough", evidence, groups, behind, less)
+    return _by_margin("enough", evidence, groups, _tested(evidence), less)
 
 
 # By counting and measuring.
@@ -260,28 +271,29 @@ def _memory(evidence: Evidence) -> list[Claim]:
     }
     batch = evidence.of("lora")[0].experiment.batch_size
     if not evidence.planned:
-        points = [
-            Point(p, judge(min(s), max(s), RULES["memory"]), _from_to(s), {}) for p, s in measured.items()
-        ]  # fmt: skip
-        return [_claim("memory", evidence, points, message("behind_peak", batch=batch))]
-    cells = [
-        (cell["place"], cell["rows"], cell["length"], 1 - cell["lora"] / cell["full"]) for cell in evidence.planned
-    ]
-    points = [
-        Point(f"{place} · {rows} × {length}", judge(saved, saved, RULES["memory"]), percent(saved), {})
-        for place, rows, length, saved in cells
-    ]
+        told = [Point(p, judge(min(s), max(s), RULES["memory"]), _from_to(s), {}) for p, s in measured.items()]
+        return [_claim("memory", evidence, told, message("behind_peak", batch=batch))]
+    points: list[Point] = []
+    groups: dict[str, dict[str, list[tuple[str, float]]]] = {}
+    for cell in evidence.planned:
+        saved, where = 1 - cell["lora"] / cell["full"], f"{cell['rows']} × {cell['length']}"
+        judged = judge(saved, saved, RULES["memory"])
+        points.append(Point(f"{cell['place']} · {where}", judged, percent(saved), {}))
+        groups.setdefault(where, {}).setdefault(judged, []).append((cell["place"], saved))
     texts = []
-    for rows in sorted({cell[1] for cell in cells}):
-        of_batch = [cell for cell in cells if cell[1] == rows]
-        held = sum(saved >= RULES["memory"] for *_, saved in of_batch)
-        saved = _from_to([cell[3] for cell in of_batch])
-        texts.append(message("memory_at", rows=rows, saved=saved, held=held, of=len(of_batch)))
+    for verdict in (CONFIRMED, REFUTED):  # batches where all places agree; then the others, place by place
+        agreed = {where: found[verdict] for where, found in groups.items() if list(found) == [verdict]}
+        shares = [saved for found in agreed.values() for _, saved in found]
+        texts += [f"{message(verdict)}, {', '.join(agreed)}: {_from_to(shares)}"] if agreed else []
+    for where, found in groups.items():
+        if len(found) > 1:
+            named = (f"{message(v)}, {', '.join(place_name(p) for p, _ in cells)}" for v, cells in found.items())
+            shares = [saved for cells in found.values() for _, saved in cells]
+            texts.append(f"{where}: {_from_to(shares)} ({'; '.join(named)})")
     every = [share for shares in measured.values() for share in shares]
     texts.append(message("memory_measured", batch=batch, saved=_from_to(every)))
-    behind = message("behind_plan", count=len(cells), lengths=", ".join(map(str, sorted({cell[2] for cell in cells}))))
-    judged = over([point.judged for point in points])
-    return [Claim("memory", evidence.track.task, judged, "; ".join(texts), behind, points)]
+    verdict, behind = over([point.judged for point in points]), message("behind_plan", count=len(points))
+    return [Claim("memory", evidence.track.task, verdict, ". ".join(texts), behind, points)]
 
 
 def _from_to(shares: Sequence[float]) -> str:
@@ -298,11 +310,10 @@ def _rate(evidence: Evidence) -> list[Claim]:
     for sweep in (finest["lora"], *evidence.elsewhere):
         ratio, half = sweep.best / full.best, math.sqrt(sweep.step * full.step)
         low, high = ratio / half, ratio * half
-        judged = UNDECIDED if full.at_edge or sweep.at_edge else judge(low, high, *RULES["rate"])
         shown = {"middle": number(ratio, 0), "low": number(low, 0), "high": number(high, 0)}
-        points.append(
-            Point(sweep.place or f"r = {evidence.track.rank}", judged, message("times_interval", **shown), {})
-        )
+        edge = f" {message('at_edge')}" if full.at_edge or sweep.at_edge else ""
+        text, place = message("times_interval", **shown) + edge, sweep.place or f"r = {evidence.track.rank}"
+        points.append(Point(place, judge(low, high, *RULES["rate"]), text, {}))
     behind = message("behind_sweeps", full=len(full.results), lora=_counts(finest["lora"], evidence.elsewhere))
     return [_claim("rate", evidence, points, behind)]
 

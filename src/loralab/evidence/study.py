@@ -118,10 +118,10 @@ def gather(track: Track, each: Each | None = None) -> Evidence:
     finest = [s for s in methods if s.method in ("full", "lora")] if track.name == STUDY else []
     best = [next(r.experiment for r in s.results if r.experiment.learning_rate == s.best) for s in finest]
     lists = {e.method: beside(e) for e in best} | {
-        "comparison": track.comparison(),
-        "ranks": at_own_rates(track.rank_comparison()),
         "targets": at_own_rates(target_comparison(track)) if found else [],
         "others": other_methods(track) if found else [],
+        "ranks": at_own_rates(track.rank_comparison()),
+        "comparison": track.comparison(),
     }
     results: dict[str, Any] = by_name(lists, each)
     finer = [Sweep([*s.results, *results.pop(s.method)], s.extended) for s in finest]
@@ -139,22 +139,28 @@ def measure_study(evidence: Evidence, folder: Path) -> Evidence:
     Read from `folder` if this recipe and protocol left it there. Updates need the runs' weights, which a large model
     does not leave.
     """
-    path, rests_on = folder / measured_name(evidence), {"recipe": RECIPE, "protocol": HASH}
-    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if any(content.get(name) != value for name, value in rests_on.items()):
-        inside: list[Update] = []
-        if evidence.track.task == "classification":
-            for full, lora in zip(evidence.of("full"), evidence.of("lora"), strict=True):
-                inside += updates(full.experiment, lora.experiment, run_folder)
+    path = folder / measured_name(evidence)
+    if not path.exists() or not _of_this_study(json.loads(path.read_text(encoding="utf-8"))):
         at = {name: runs[0].experiment for name, runs in evidence.places.items()}
         timed = {method: evidence.track.experiment(method) for method in ("full", "lora", *evidence.track.methods)}
         timed |= {name: e for name, e in at.items() if e.key != timed["lora"].key}
+        inside = [u for full, lora in compared(evidence) for u in updates(full, lora, run_folder)]
         content = {
-            "timing": asdict(race(timed)), "updates": list(map(asdict, inside)),
+            "recipe": RECIPE, "protocol": HASH, "timing": asdict(race(timed)), "updates": list(map(asdict, inside)),
             "planned": planned(timed["full"], at),
         }  # fmt: skip
-        write_atomically(path, json.dumps(rests_on | content))
+        write_atomically(path, json.dumps(content))
     return with_measured(evidence, folder)
+
+
+def _of_this_study(measured: Mapping[str, Any]) -> bool:
+    return measured.get("recipe") == RECIPE and measured.get("protocol") == HASH
+
+
+def compared(evidence: Evidence) -> list[tuple[Experiment, Experiment]]:
+    """The pairs of runs, full fine-tuning's and LoRA's, whose updates are looked into: classification's."""
+    pairs = zip(evidence.of("full"), evidence.of("lora"), strict=True)
+    return [(full.experiment, lora.experiment) for full, lora in pairs if evidence.track.task == "classification"]
 
 
 def planned(full: Experiment, lora: Mapping[str, Experiment]) -> list[dict[str, Any]]:
@@ -171,9 +177,9 @@ def planned(full: Experiment, lora: Mapping[str, Experiment]) -> list[dict[str, 
 def with_measured(evidence: Evidence, folder: Path) -> Evidence:
     """The evidence with what `measure_study` left in the folder, if it did."""
     path = folder / measured_name(evidence)
-    if not path.exists():
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not content or (evidence.track.name == STUDY and not _of_this_study(content)):
         return evidence
-    content = json.loads(path.read_text(encoding="utf-8"))
     inside = [Update(**update) for update in content["updates"]]
     return replace(evidence, timing=Timing(**content["timing"]), updates=inside, planned=content.get("planned", ()))
 
@@ -186,8 +192,9 @@ def recorded(folder: Path) -> Callable[[Experiment], Result]:
 
     def read(experiment: Experiment) -> Result:
         path = folder / "runs" / experiment.key / "result.json"
-        if not path.exists() and path.with_name(DIVERGED).exists():
-            raise FloatingPointError(path.with_name(DIVERGED).read_text(encoding="utf-8"))
+        note = path.with_name(DIVERGED)
+        if not path.exists() and note.exists() and note.read_text(encoding="utf-8").startswith(HASH):
+            raise FloatingPointError(note.read_text(encoding="utf-8"))
         result = Result.load(path) if path.exists() else None
         if result is None or result.experiment.identity() != experiment.identity():
             missing = f"The result of {experiment.key} (seed {experiment.seed}) is missing."
@@ -228,6 +235,15 @@ def run_by_protocol(experiment: Experiment) -> Result | None:
         return None
 
 
+def _has_weights(experiment: Experiment) -> bool:
+    return any(run_folder(experiment).rglob("*.safetensors"))
+
+
+def _run_anew(experiment: Experiment) -> None:
+    (run_folder(experiment) / "result.json").unlink()
+    run_by_protocol(experiment)
+
+
 def _one_thread() -> None:
     torch.set_num_threads(1)
     parent = os.getppid()
@@ -247,6 +263,9 @@ def full_study(profile: Profile) -> list[Evidence]:
         return list(map(gather, tracks))
     with ProcessPoolExecutor(AT_ONCE, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
         found = [gather(track, lambda experiments: list(pool.map(run_by_protocol, experiments))) for track in tracks]
+        # Results that came from elsewhere lack the weights that are looked into.
+        lost = [e for evidence in found for pair in compared(evidence) for e in pair if not _has_weights(e)]
+        list(pool.map(_run_anew, lost))
     return [measure_study(evidence, results_dir() / profile.name) for evidence in found]
 
 

@@ -1,5 +1,6 @@
 """Sweeps: learning rates tried one beside the other, the best of them, and one more beyond it if it is at the edge."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -101,8 +102,12 @@ def sweeps(tried: Mapping[str, Sequence[Experiment]], each: Each) -> dict[str, S
             raise ValueError(message("sweep_diverges", method=message(tried[name][0].method), rates=rates))
     found = {name: Sweep(results, extended=False) for name, results in first.items()}
     further = {name: beyond(sweep.losses) for name, sweep in found.items()}
-    more = by_name({n: [tried[n][0].but(learning_rate=rate)] for n, rate in further.items() if rate}, each)
+    further = {  # where the neighbour diverged there is nothing to try beyond
+        name: rate for name, rate in further.items()
+        if rate and not any(math.isclose(rate, e.learning_rate) for e in tried[name])
+    }  # fmt: skip
+    more = by_name({name: [tried[name][0].but(learning_rate=rate)] for name, rate in further.items()}, each)
     return {
-        name: Sweep([*sweep.results, *more.get(name, [])], bool(more.get(name)), "" if name == sweep.method else name)
+        name: Sweep([*sweep.results, *more.get(name, [])], name in further, "" if name == sweep.method else name)
         for name, sweep in found.items()
     }
