@@ -92,7 +92,7 @@ course: setup ## run the six lessons on real data (PROFILE) and write results/PR
 report: setup ## write the report again from the results at hand (PROFILE)
 	LORALAB_PROFILE="$(PROFILE)" "$(BIN)/python" -m loralab report --language es
 
-study: setup ## run or resume the whole study (2 hours and more) and write results/study/report.html
+study: setup ## run or resume the whole study (some hours) and write results/study/report.html
 	LORALAB_PROFILE=study "$(BIN)/python" -m loralab report
 
 check-results: setup ## run one of each kind of the published study again, and compare; fails if a number is different
@@ -144,7 +144,7 @@ notebooks: setup ### build every edition of the lessons and run them in place (P
 readme: setup ### write the READMEs' picture and tables, from lesson 6 and the published study
 	"$(BIN)/python" notebooks/readme.py
 
-reference: setup ### put the study at hand in place of the published one, data/reference
+reference: setup ### put a whole study at hand in place of the published one, data/reference
 	"$(BIN)/python" notebooks/published.py replace
 
 adapters: setup ### train the adapters that come with the course (10 minutes), into data/adapters

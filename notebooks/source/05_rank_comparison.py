@@ -387,10 +387,10 @@ Markdown("\n".join(f"- {line}" for line in lines))
 # ## Lo que dice el estudio
 #
 # Para afinar más hacen falta más semillas, y esos entrenamientos ya están hechos: el curso trae los resultados de un
-# **estudio** con más rangos y más semillas. (`make study` lo repite y `make check-results` compara lo que salga.) La
-# tabla tiene una fila por rango: su nota, la de cada semilla, y la diferencia con $r = 8$ por pares, con un ± del 95 %
-# sin corregir: son varias comparaciones, así que con que una deje fuera el cero no basta. (Se hizo con la versión 1 del
-# entrenamiento, en la que LoRA dejaba el `pooler` como estaba; los tuyos son de la 2.)
+# **estudio** con más rangos y más semillas, en `data/reference`. La tabla tiene una fila por rango: su nota, la de cada
+# semilla, y la diferencia con $r = 8$ por pares, con un ± del 95 % sin corregir: son varias comparaciones, así que con
+# que una deje fuera el cero no basta. (Se hizo con la versión 1 del entrenamiento, en la que LoRA dejaba el `pooler`
+# como estaba; los tuyos son de la 2.)
 
 # %% [markdown] lang="en"
 # “Cannot tell” does not mean “they are equal”: it means that this exam, with these seeds, is not enough to tell them
@@ -400,10 +400,10 @@ Markdown("\n".join(f"- {line}" for line in lines))
 # ## What the study says
 #
 # To see finer differences one needs more seeds, and those runs have been done: the course comes with the results of a
-# **study** with more ranks and more seeds. (`make study` repeats it, and `make check-results` compares what comes out.)
-# The table has a row a rank: its score, that of each seed, and the difference from $r = 8$ in pairs, with a ± at 95%,
-# uncorrected: there are several comparisons, so that one of them leaves out zero is not enough. (It was done with
-# version 1 of the training, in which LoRA left the `pooler` as it was; yours are of version 2.)
+# **study** with more ranks and more seeds, in `data/reference`. The table has a row a rank: its score, that of each
+# seed, and the difference from $r = 8$ in pairs, with a ± at 95%, uncorrected: there are several comparisons, so that
+# one of them leaves out zero is not enough. (It was done with version 1 of the training, in which LoRA left the `pooler`
+# as it was; yours are of version 2.)
 
 # %%
 from loralab.evidence import group_table, rank_groups, reference
@@ -416,20 +416,22 @@ print(
 group_table(rank_groups(study), beside=f"r = {theirs.rank}")
 
 # %% [markdown] lang="es"
-# En lugar de mirar los rangos de dos en dos, se puede preguntar a todos a la vez: ¿sube la nota cada vez que el rango
-# se dobla? Se traza la recta de mínimos cuadrados sobre $\log_2 r$ y se mira cuánto sube del rango más bajo al más
-# alto. Es la primera fila; se confirma si sube por lo menos el margen, y se refuta si no. La segunda mira si con $r =
-# 4$ y con $r = 8$ ya se tiene lo del más alto, menos el margen. Aquí el ± es el del 90 %, que es el que juzga un
-# margen, y «depende» querría decir que en un sitio se confirma y en otro se refuta. La pérdida se juzga aparte: cuando
-# dice otra cosa que la exactitud, se escribe.
+# En lugar de mirar los rangos de dos en dos, se puede preguntar a todos a la vez: ¿sube la nota, en promedio, cada vez
+# que el rango se dobla? Se ajusta una recta a la nota frente a $\log_2 r$ y se mira cuánto sube del rango más bajo al
+# más alto. Es la primera fila: se confirma si todo el intervalo de esa subida llega al margen, se refuta si no llega
+# ninguna parte, y queda sin decidir si llega solo una. La segunda mira si con $r = 4$ y con $r = 8$ se llega a lo que da
+# el más alto, con una diferencia menor que el margen. Aquí el ± es el del 90 %, que es el que juzga un margen, y
+# «depende» querría decir que en un sitio se confirma y en otro se refuta. Si los resultados guardan la pérdida de cada
+# frase, también se juzga por ella, y se escribe cuando dice otra cosa.
 
 # %% [markdown] lang="en"
-# Instead of looking at ranks two by two, one can ask all of them at once: does the score rise each time that the rank
-# doubles? One draws the least-squares line over $\log_2 r$ and looks at how far it rises from the lowest rank to the
-# highest. That is the first row; it is confirmed if it rises by the margin at least, and refuted if it does not. The
-# second looks at whether $r = 4$ and $r = 8$ already have what the highest has, less the margin. Here the ± is at 90%,
-# which is the one that judges a margin, and “it depends” would mean that it is confirmed at one place and refuted at
-# another. The loss is judged apart: where it says something other than accuracy does, that is written.
+# Instead of looking at ranks two by two, one can ask all of them at once: does the score rise, on average, each time
+# that the rank doubles? One fits a line to the score over $\log_2 r$ and looks at how far it rises from the lowest rank
+# to the highest. That is the first row: it is confirmed if the whole interval of that rise reaches the margin, refuted
+# if no part of it does, and undecided if only a part does. The second looks at whether $r = 4$ and $r = 8$ reach what
+# the highest gives, to within the margin. Here the ± is at 90%, which is the one that judges a margin, and “it depends”
+# would mean that it is confirmed at one place and refuted at another. If the results keep each sentence's loss, that is
+# judged too, and written where it says something else.
 
 # %%
 from loralab.evidence import claims_table, judge_claims
@@ -648,8 +650,8 @@ comparison_table(spoken).drop(message("other_loss"))
 # %% [markdown] lang="es"
 # ## Qué puedes afirmar ya, y con qué pruebas
 #
-# - Lo que dice el título de cada figura que compara rangos con la misma $\alpha$, en su examen y con sus semillas: las
-#   tuyas, o las del estudio. Nada más.
+# - Lo que dice el título de la figura que compara rangos con la misma $\alpha$, o la tabla del estudio, cada una en su
+#   examen y con sus semillas. Nada más.
 # - El orden de los rangos con una sola semilla no es un resultado; mira si las líneas de la figura se cruzan.
 # - Doblar el rango dobla el adaptador: eso no depende de la suerte.
 # - El mejor de varios lleva premio sin merecerlo; por eso se elige en validación.
@@ -659,8 +661,8 @@ comparison_table(spoken).drop(message("other_loss"))
 # %% [markdown] lang="en"
 # ## What you may now claim, and on what evidence
 #
-# - What the title says of each figure that compares ranks at the same $\alpha$, on its exam and with its seeds: yours,
-#   or the study's. Nothing more.
+# - What the title says of the figure that compares ranks at the same $\alpha$, or the study's table, each on its exam
+#   and with its seeds. Nothing more.
 # - The order of the ranks with a single seed is no result; see whether the lines of the figure cross.
 # - Doubling the rank doubles the adapter: that owes nothing to luck.
 # - The best of several gets a bonus it has not earned; that is why one chooses on validation.

@@ -990,13 +990,15 @@ Markdown("\n\n".join(parts))
 # ## Lo que se dice de LoRA, a juicio
 #
 # Y esto es lo que se suele decir de LoRA (lo decía también el cuaderno del que nació este curso), al lado de lo que ha
-# medido el estudio en las dos tareas. Cada afirmación se juzga en todos los sitios en que se probó LoRA, que son los
-# rangos y, con el del curso, otros módulos. En cada sitio el veredicto sale de los números: **confirmado** si el
+# medido el estudio en las dos tareas. Cada afirmación se juzga en todos los sitios en que se midió: con cada rango y,
+# con el rango del curso, también en otros módulos. En cada sitio el veredicto sale de los números: **confirmado** si el
 # intervalo cae entero dentro de lo que se afirma, **refutado** si cae fuera, y **sin decidir** si tiene una parte de
-# cada lado. Si en un sitio se confirma y en otro se refuta, **depende**, y se dice de qué. Lo que depende del margen
+# cada lado. Si en un sitio se confirma y en otro se refuta, **depende**, y se indica de qué. Lo que depende del margen
 # («llega a lo mismo», «olvida menos», «es mejor», «basta») se juzga con el intervalo del 90 %, que es el ± de la tabla;
-# una columna dice qué saldría con un margen menor. Las diferencias son de LoRA menos el completo, y más es siempre
-# mejor, también en la pérdida. Las reglas están en `protocol.toml`, en la carpeta del estudio.
+# una columna dice qué saldría con un margen menor. Un número positivo favorece a LoRA, o al rango más alto; en la
+# pérdida, es lo que esta baja. «Alrededor del 1 %» es de 0,5 a 2 %, y «unas diez veces», de 5 a 20. Las reglas están en
+# `src/loralab/evidence/protocol.toml` y son de un segundo estudio, que está en marcha: quien las escribió había leído
+# estos resultados, que son del primero.
 #
 # Vale para esos modelos, esos datos y esa máquina: ni un «refutado» cierra la cuestión en otro sitio, ni un
 # «confirmado» la demuestra. Cada afirmación se juzga por separado, sin corregir por cuántas son.
@@ -1005,13 +1007,15 @@ Markdown("\n\n".join(parts))
 # ## What people claim of LoRA, on trial
 #
 # And this is what people claim of LoRA (the notebook that this course grew out of did so too), beside what the study
-# measured in both tasks. Each claim is judged at every place that LoRA was tried at: the ranks and, at the course's
-# own, other modules. At each place the verdict follows from the numbers: **confirmed** if the whole interval lies
+# measured in both tasks. Each claim is judged at every place where it was measured: at each rank and, at the course's
+# own, on other modules too. At each place the verdict follows from the numbers: **confirmed** if the whole interval lies
 # within what is claimed, **refuted** if it lies outside, and **undecided** if it has a part on each side. If it is
 # confirmed at one place and refuted at another, **it depends**, and the places are named. What depends on the margin
 # (“does as well”, “forgets less”, “is better”, “is enough”) is judged by the 90% interval, which is the ± of the table;
-# a column says what a smaller margin would give. Differences are LoRA less full fine-tuning, and more is always better,
-# of the loss too. The rules are in `protocol.toml`, in the study's folder.
+# a column says what a smaller margin would give. A positive number is in favour of LoRA, or of the higher rank; of the
+# loss, it is how much lower it is. “About 1%” is 0.5 to 2%, and “about ten times”, 5 to 20. The rules are in
+# `src/loralab/evidence/protocol.toml` and belong to a second study, which is on its way: whoever wrote them had read
+# these results, which are the first one's.
 #
 # It holds for those models, those data and that machine: “refuted” does not settle the matter elsewhere, nor does
 # “confirmed” prove it. Each claim is judged by itself, with no correction for their number.
@@ -1131,8 +1135,7 @@ predictions_table()
 #
 # ## De dónde sale cada número
 #
-# Los de tus entrenamientos, de estos resultados; los del estudio, de los ficheros de `data/reference`, que su informe
-# nombra uno a uno (`make study`).
+# Los de tus entrenamientos, de estos resultados; los del estudio, de los ficheros de `data/reference`.
 
 # %% [markdown] lang="en"
 # ## Summary: what each gives
@@ -1197,8 +1200,7 @@ predictions_table()
 #
 # ## Where each number comes from
 #
-# Those of your runs, from these results; the study's, from the files in `data/reference`, which its report names one by
-# one (`make study`).
+# Those of your runs, from these results; the study's, from the files in `data/reference`.
 
 # %%
 from loralab.show import provenance_table
