@@ -93,6 +93,7 @@ report: setup ## write the report again from the results at hand (PROFILE)
 	LORALAB_PROFILE="$(PROFILE)" "$(BIN)/python" -m loralab report --language es
 
 study: setup ## run or resume the whole study (some hours) and write results/study/report.html
+	test ! -d data/reference/study || { mkdir -p results/runs && cp -rn data/reference/study/runs/. results/runs/; }
 	LORALAB_PROFILE=study "$(BIN)/python" -m loralab report
 
 check-results: setup ## run one of each kind of the published study again, and compare; fails if a number is different
