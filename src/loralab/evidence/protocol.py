@@ -14,7 +14,7 @@ _TEXT = files("loralab.evidence").joinpath("protocol.toml").read_bytes()
 # Every result of the study carries it, and a result of another protocol is set aside.
 HASH = hashlib.sha256(_TEXT).hexdigest()[:12]
 _SAID = tomllib.loads(_TEXT.decode())
-KNOWN, MARGINS, RULES, MEMORY = (_SAID[name] for name in ("known", "margins", "rules", "memory"))
+MARGINS, RULES, MEMORY = (_SAID[name] for name in ("margins", "rules", "memory"))
 # Seeds of what is beside the main comparisons of the first study.
 FEW = 3
 # Names for the profile's `targets`.
