@@ -85,7 +85,7 @@ $(MARKED)-trl/.ready: $(READY)
 	"$(VENV)-trl/bin/python" -m pip install --quiet --no-deps trl==1.16.0
 	@touch "$@"
 
-course: setup ## run the six lessons on real data (PROFILE) and write results/PROFILE/report.html
+course: setup ## run the lessons on real data (PROFILE) and write results/PROFILE/report.html
 	LORALAB_PROFILE="$(PROFILE)" "$(BIN)/python" notebooks/execute.py es
 	LORALAB_PROFILE="$(PROFILE)" "$(BIN)/python" -m loralab report --language es
 

@@ -2,7 +2,7 @@
 
 A stand-in serves models of the hub's true sizes with random weights, and made-up texts. In turn, each in a process of
 its own: planned against measured training steps; runs stopped and resumed; QLoRA, where bitsandbytes is; and every code
-cell of the six lessons, on small data, with a T4's limits put on the card.
+cell of the lessons, on small data, with a T4's limits put on the card.
 """
 
 import argparse

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -20,10 +21,13 @@ def said(capsys, key, guess, measured, **values):
     return capsys.readouterr().out.replace("\n", " ")
 
 
-def test_a_blank_goes_on_and_says_how_to_fill_it(capsys):
-    shown = said(capsys, "padding_512", None, 94.7, mean="27")
-    assert "No answer yet: write your number in place of None" in shown
-    assert "Measured: 94.7%. You had made no prediction." in shown and "27 tokens on average" in shown
+def test_a_blank_says_nothing_and_what_was_measured_is_folded(capsys, monkeypatch):
+    shown = []
+    monkeypatch.setattr("loralab.lessons.predictions.display", lambda page, raw: shown.append(page))
+    assert said(capsys, "padding_512", None, 94.7, mean="<27>") == ""
+    folded = shown[0]["text/html"]
+    assert re.fullmatch(r"<details><summary>Show what was measured</summary>Measured: 94\.7%\..*</details>", folded)
+    assert "&lt;27&gt; tokens on average" in folded and "94.7%" in shown[0]["text/plain"]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ TELLING = {
     "en": "the of and to in is that for it with not as are be by this on from what you we which at",
 }
 # What code may print as it stands: names from code, and letters of formulae.
-PRINTED = "α r k n s B MB bf fp SD W ΔW LoRA full Wrapped PeftModel label_names float KeyboardInterrupt"
+PRINTED = "α r k n s B MB bf fp SD W ΔW LoRA SmolLM full Wrapped PeftModel label_names float KeyboardInterrupt"
 
 
 @cache
@@ -185,7 +185,13 @@ def test_a_mistake_is_found():
     assert misspelt("The learing rate", "en") == ["learing"]
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_first_ten_minutes_are_not_more(language):
+    shown = [cell for cell in cells(LESSONS[0]) if cell.metadata.get("lang", language) == language]
+    assert len(shown) <= 14 and len(re.findall(r"\w+", " ".join(prose(LESSONS[0], language)))) <= 550
+
+
+@pytest.mark.parametrize("path", LESSONS[1:], ids=lambda path: path.stem)
 def test_a_lesson_is_not_too_long(path):
     spanish = [cell for cell in cells(path) if cell.metadata.get("lang") != "en"]
     exercises = next(i for i, cell in enumerate(spanish) if cell.source.startswith("## Ejercicios"))

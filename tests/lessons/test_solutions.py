@@ -186,7 +186,7 @@ def course(tmp_path):
     folder = tmp_path / "course"
     (folder / "es").mkdir(parents=True)
     shutil.copy(NOTEBOOKS / "nbgrader_config.py", folder)
-    source = build.sources()[0]
+    source = build.sources()[1]
     nbformat.write(build.build(source, "es", solutions=True), folder / "es" / f"{source.stem}.ipynb")
     nbgrader(folder, "generate_assignment", "es", "--create")
     return folder
@@ -222,7 +222,7 @@ def test_nbgrader_gives_a_point_for_each_right_answer_and_none_for_a_blank(cours
     (solved,) = (course / "es").glob("*.ipynb")
     cells = exercise_cells(nbformat.read(solved, as_version=4))
     (released,) = (course / "release" / "es").glob("*.ipynb")
-    assert not leaked(build.sources()[0], released.read_text(encoding="utf-8"))
+    assert not leaked(build.sources()[1], released.read_text(encoding="utf-8"))
     submit(
         course, "right", {key: re.sub(r" *### (BEGIN|END) SOLUTION\n", "", cell.source) for key, cell in cells.items()}
     )
@@ -237,7 +237,7 @@ def test_nbgrader_gives_a_point_for_each_right_answer_and_none_for_a_blank(cours
 
 @pytest.mark.slow
 def test_a_students_edition_handed_in_is_named_and_the_others_are_graded(course):
-    source = build.sources()[0]
+    source = build.sources()[1]
     submit(course, "blank", {})
     (course / "submitted" / "mistaken" / "es").mkdir(parents=True)
     path = course / "submitted" / "mistaken" / "es" / f"{source.stem}.ipynb"
@@ -249,5 +249,5 @@ def test_a_students_edition_handed_in_is_named_and_the_others_are_graded(course)
 
 def test_a_graded_edition_gets_the_course_and_has_no_badge_to_one_without_graders():
     address = build.Address("https://github.com/someone/some-course", "0" * 40, "main")
-    notebook = built(build.sources()[0], "es", address, solutions=True)
+    notebook = built(build.sources()[1], "es", address, solutions=True)
     assert "colab.research" not in nbformat.writes(notebook) and address.repository in nbformat.writes(notebook)

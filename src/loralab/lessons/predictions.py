@@ -1,5 +1,6 @@
 """Predict, then measure: a student's guesses, kept, and set beside what came out."""
 
+import html
 import json
 import math
 import textwrap
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from IPython.display import display
 
 from loralab.files import write_atomically
 from loralab.lessons.catalogue import predictions, text
@@ -25,7 +27,7 @@ class Prediction:
     def compare(self, measured: float, **values: object) -> None:
         """Print how far the guess was from what was measured (same unit) and why, and keep both.
 
-        `values` fill in the explanation.
+        Without a guess both stand folded in the output, until one asks for them. `values` fill in the explanation.
         """
         kept = _read()
         earlier = kept.get(self.key, {}).get("guess")
@@ -33,27 +35,30 @@ class Prediction:
         write_atomically(_path(), json.dumps(kept, indent=1))
         entry = predictions()[self.key]
         outcome = message("worked_out" if "worked_out" in entry else "measured", value=_with_unit(self.key, measured))
-        _say(f"{outcome} {self._how_far(float(measured))}")
-        _say(text(entry["why"], **values))
-
-    def _how_far(self, measured: float) -> str:
+        why = text(entry["why"], **values)
         if self.guess is None:
-            return message("guess_blank")
-        entry, off = predictions()[self.key], abs(self.guess - measured)
-        if "within" in entry or measured == 0 or self.guess <= 0:
+            lines = "<br>".join(map(html.escape, (outcome, why)))
+            page = f"<details><summary>{message('folded')}</summary>{lines}</details>"
+            display({"text/plain": _filled(f"{outcome} {why}"), "text/html": page}, raw=True)
+        else:
+            print(_filled(f"{outcome} {self._how_far(self.guess, float(measured))}"), _filled(why), sep="\n")
+
+    def _how_far(self, guess: float, measured: float) -> str:
+        entry, off = predictions()[self.key], abs(guess - measured)
+        if "within" in entry or measured == 0 or guess <= 0:
             close = off <= entry.get("within", entry.get("within_share", 0) * abs(measured))
             points = entry["unit"] in ("percent", "points")
             amount = f"{number(off, entry['digits'])} {message('unit_points') if points else entry['unit']}".strip()
         else:
-            factor = max(self.guess / measured, measured / self.guess)
+            factor = max(guess / measured, measured / guess)
             close = factor <= 1 + entry["within_share"]
             amount = message("by_factor", factor=number(factor, 1 if factor < 100 else 0))
-        how = "guess_close" if close else "guess_low" if self.guess < measured else "guess_high"
-        return message(how, guess=_with_unit(self.key, self.guess), amount=amount)
+        how = "guess_close" if close else "guess_low" if guess < measured else "guess_high"
+        return message(how, guess=_with_unit(self.key, guess), amount=amount)
 
 
 def predict(key: str, *guess: object) -> Prediction:
-    """Keep a guess at that question: a number in its unit, or None. Says what was kept.
+    """Keep a guess at that question: a number in its unit, or None. Says what was kept, if anything.
 
     Raises ValueError if the key is none of a lesson's, or the guess not one number, or a percentage beyond 0 to 100.
     """
@@ -61,16 +66,15 @@ def predict(key: str, *guess: object) -> Prediction:
     asked, percentage = text(predictions()[key]["ask"]), predictions()[key]["unit"] == "percent"
     given = guess[0] if len(guess) == 1 else guess
     if given is None:
-        _say(message("predict_blank", asked=asked))
         return Prediction(key, None)
     if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
         written = (", ".join(map(str, given)) or "–") if isinstance(given, tuple) else repr(given)
         raise ValueError(message("predict_not_a_number", asked=asked, given=written))
     if percentage and not 0 <= given <= 100:
         raise ValueError(message("predict_not_a_percentage", asked=asked, given=given))
-    _say(message("predict_kept", asked=asked, guess=_with_unit(key, given)))
+    print(_filled(message("predict_kept", asked=asked, guess=_with_unit(key, given))))
     if percentage and 0 < given < 1:
-        _say(message("predict_share", given=number(given, 2), percent=percent(given, 0)))
+        print(_filled(message("predict_share", given=number(given, 2), percent=percent(given, 0))))
     return Prediction(key, float(given))
 
 
@@ -86,8 +90,8 @@ def predictions_table() -> pd.DataFrame:
     )
 
 
-def _say(text: str) -> None:
-    print(textwrap.fill(text, 84))
+def _filled(text: str) -> str:
+    return textwrap.fill(text, 84)
 
 
 def _with_unit(key: str, value: float | None) -> str:
