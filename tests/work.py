@@ -108,7 +108,7 @@ def main(out, base="t4"):
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         hub = write_hub(Path(folder) / "hub", tiny=True)
-        for path in sorted((ROOT / "notebooks" / "en").glob("0[1-9]*.ipynb")):
+        for path in sorted((ROOT / "notebooks" / "en").glob("0[1-6]*.ipynb")):
             rows.append(lesson(path, hub, base, Path(folder)))
             print(json.dumps(rows[-1]), flush=True)
         hub.stop()

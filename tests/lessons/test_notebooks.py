@@ -15,13 +15,14 @@ from loralab.experiment import RECIPE
 from loralab.messages import message, set_language
 
 SOURCES = build.sources()
-LAST = SOURCES[-1]
+SIXTH = SOURCES[6]
 LESSONS = SOURCES[1:]  # without the first ten minutes, which ask for nothing
 CHECKED = "nbval-check-output"
 
 
-def test_there_are_six_lessons_and_a_start():
+def test_there_are_six_lessons_a_start_and_the_evidence():
     names = "00_start 01_dataset 02_tokenization 03_lora_setup 04_training 05_rank_comparison 06_full_vs_lora"
+    names += " 08_evidence"
     assert [source.stem for source in SOURCES] == names.split()
 
 
@@ -66,7 +67,7 @@ def test_outputs_are_clean_and_light(source, language):
 def test_the_readmes_numbers_and_picture_are_those_of_lesson_6(language):
     readme = (NOTEBOOKS.parent / "README.md").read_text(encoding="utf-8")
     generated = readme.split(f"<!-- make readme: {language} -->")[1].split("<!--")[0]
-    cell = next(c for c in code_cells(committed(LAST, language)) if "comparison_table(" in c.source)
+    cell = next(c for c in code_cells(committed(SIXTH, language)) if "comparison_table(" in c.source)
     rows = [re.findall("<t[hd]>(.*?)</t[hd]>", row) for row in cell.outputs[0].data["text/html"].split("<tr")]
     told = [row[2:-2].split(" | ") for row in generated.splitlines() if row.startswith("| ")]
     assert len(told) == 6 and all(row in [[r[0], *r[-2:]] for r in rows if r] for row in told)
@@ -78,7 +79,7 @@ def test_the_readmes_numbers_and_picture_are_those_of_lesson_6(language):
 def test_the_committed_results_are_of_todays_recipe():
     for language in build.LANGUAGES:
         set_language(language)
-        cells = code_cells(committed(LAST, language))
+        cells = code_cells(committed(SIXTH, language))
         cell = [cell for cell in cells if "exercise" not in cell.metadata][-1]
         table = cell.outputs[0].data["text/html"]
         place = re.findall("<th>(.*?)</th>", table.partition("<tbody>")[0]).index(message("recipe"))
@@ -214,15 +215,14 @@ def test_every_lesson_starts_in_the_same_way():
 
 
 @pytest.mark.parametrize(("source", "language"), [edition for edition in EDITIONS if edition[0] in LESSONS])
-def test_each_lesson_shows_two_figures_with_their_numbers_in_words(source, language):
+def test_each_lesson_shows_figures_with_their_numbers_in_words(source, language):
     shown = [
         alt
         for cell in code_cells(committed(source, language))
         for output in cell.outputs
         for alt in re.findall(r'<img [^>]*alt="([^"]*)"', output.get("data", {}).get("text/html", ""))
     ]
-    assert len(shown) >= 2
-    assert all(len(re.findall(r"\d", alt)) >= 2 for alt in shown)
+    assert shown and all(len(re.findall(r"\d", alt)) >= 2 for alt in shown)
 
 
 @pytest.mark.parametrize("source", LESSONS)

@@ -1,6 +1,6 @@
 """What lessons ask: the first cell (start), predictions and exercises, diagrams of ideas, and small sums (by_hand).
 
-All that one lesson asks, in both languages, stands in its file, lesson_1.toml … lesson_6.toml (catalogue).
+All that one lesson asks, in both languages, stands in its file, lesson_1.toml … lesson_8.toml (catalogue).
 
 Others ask which profile is in force (`start.chosen_profile`, `start.profile_name`).
 """

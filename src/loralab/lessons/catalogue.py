@@ -1,4 +1,4 @@
-"""What each lesson asks, read from lesson_1.toml … lesson_6.toml: its predictions and its exercises, whole.
+"""What each lesson asks, read from lesson_1.toml … lesson_8.toml: its predictions and its exercises, whole.
 
 A prediction has its question (`ask`), the unit and digits that numbers are shown in, how far off still counts as right
 (`within`, in the unit, or `within_share`, a share of what was measured), and why it came out so (`why`).
@@ -21,7 +21,7 @@ from typing import Any
 
 from loralab.messages import LANGUAGES, language
 
-LESSONS = (1, 2, 3, 4, 5, 6)
+LESSONS = (1, 2, 3, 4, 5, 6, 8)
 
 
 @lru_cache
