@@ -67,7 +67,7 @@ def test_constraints_pin_what_the_requirements_ask_for():
 
 
 def test_what_the_package_imports_is_required():
-    third_party = {"sklearn": "scikit-learn", "PIL": "pillow"}
+    third_party = {"sklearn": "scikit-learn", "PIL": "pillow", "IPython": "ipython"}
     embedded = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["embedded"]
     required = {Requirement(line).name for line in [*lines("requirements.txt"), *embedded]}
     used = set()
