@@ -17,10 +17,11 @@
 # not understand them yet: at the end a map says which lesson explains each. On two cores it takes about three minutes.
 
 # %%
-from loralab import start
+from loralab import hand_over, start
 
 LANGUAGE = "es"
 profile = start(LANGUAGE)
+ENCODER, BASE, SIZES = hand_over(profile)
 
 # %% [markdown] lang="es"
 # ## Un modelo y un adaptador

@@ -35,10 +35,11 @@
 # you may put a file of yours; with `DRIVE`, Colab keeps the results on Google Drive.
 
 # %%
-from loralab import start
+from loralab import hand_over, start
 
 LANGUAGE = "es"
 profile = start(LANGUAGE)
+ENCODER, BASE, SIZES = hand_over(profile)
 
 # %% [markdown] lang="es"
 # ## Frases valoradas

@@ -39,10 +39,11 @@
 # You need to know how matrices are multiplied, and to have seen PyTorch's `nn.Module`.
 
 # %%
-from loralab import start
+from loralab import hand_over, start
 
 LANGUAGE = "es"
 profile = start(LANGUAGE)
+ENCODER, BASE, SIZES = hand_over(profile)
 
 # %% [markdown] lang="es"
 # ## Una capa de verdad

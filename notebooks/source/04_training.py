@@ -33,10 +33,11 @@
 # You need lessons 2 and 3.
 
 # %%
-from loralab import start
+from loralab import hand_over, start
 
 LANGUAGE = "es"
 profile = start(LANGUAGE)
+ENCODER, BASE, SIZES = hand_over(profile)
 
 # %% [markdown] lang="es"
 # ## Un experimento pequeño

@@ -29,10 +29,11 @@
 # You need lessons 3 and 4.
 
 # %%
-from loralab import start
+from loralab import hand_over, start
 
 LANGUAGE = "es"
 profile = start(LANGUAGE)
+ENCODER, BASE, SIZES = hand_over(profile)
 
 # %% [markdown] lang="es"
 # Estos son los rangos que vas a comparar, con la $\alpha$ del perfil. Fíjate en la última columna: cambia con el rango.

@@ -33,10 +33,11 @@
 # You need lessons 4 and 5.
 
 # %%
-from loralab import start
+from loralab import hand_over, start
 
 LANGUAGE = "es"
 profile = start(LANGUAGE)
+ENCODER, BASE, SIZES = hand_over(profile)
 
 # %% [markdown] lang="es"
 # ## Antes de mirar: ¿qué diferencia importaría?

@@ -13,10 +13,11 @@
 # This lesson is optional: it is for those who doubt. Each section opens with a doubt and ends with what may be said.
 
 # %%
-from loralab import start
+from loralab import hand_over, start
 
 LANGUAGE = "es"
 profile = start(LANGUAGE)
+ENCODER, BASE, SIZES = hand_over(profile)
 
 # %% [markdown] lang="es"
 # ## «Esa nota ha sido suerte»
@@ -74,3 +75,48 @@ guess_width.compare(100 * formula)
 # %% [markdown] lang="en"
 # One may say: that is the ± in the course's tables, how much the score would change with other sentences of the same
 # kind. It does not say how much it would change with another training run, which is another kind of luck.
+
+# %% [markdown] lang="es"
+# ## «La receta original también servía»
+#
+# El cuaderno del que nació este curso rellenaba cada fila hasta 512 *tokens* y copiaba la entrada entera como etiqueta:
+# entrenaba también con la pregunta y con el relleno. Es el experimento `original` del perfil. (El perfil `smoke` rellena
+# menos, para que no tarde.) Contamos los *tokens* de un lote: los que se calculan, los que se juzgan y los que son
+# respuesta.
+
+# %% [markdown] lang="en"
+# ## “The original recipe would do as well”
+#
+# The notebook that this course grew out of padded each row to 512 tokens and copied the whole input as labels: it
+# trained on the question and on the padding too. It is the profile's experiment `original`. (The `smoke` profile pads
+# less, to be quick.) We count the tokens of a batch: those computed, those judged, and those that are the answer.
+
+# %%
+import pandas as pd
+
+from loralab import load_splits, message
+from loralab.train import IGNORED, PairCollator, encode_pairs, load_tokenizer
+
+persona = profile.generation.experiment("lora")
+original = profile.generation.variant("original")
+chat = load_tokenizer(persona.model)
+dialogues = encode_pairs(load_splits(persona).train, chat, persona.max_length)
+some = [dialogues.dataset[int(i)] for i in np.argsort(dialogues.lengths)[:4]]
+counts = {}
+for recipe, pad_to in ((original, original.max_length), (persona, None)):
+    batch = PairCollator(chat, recipe.loss_on, pad_to)(some)
+    counts[f"{recipe.padding}, {recipe.loss_on}"] = [
+        batch["input_ids"].numel(),
+        (batch["labels"] != IGNORED).sum().item(),
+        sum(label != IGNORED for row in some for label in row["labels"]),
+    ]
+columns = ("tokens_computed", "tokens_judged", "tokens_of_answers")
+pd.DataFrame(counts, index=[message(name) for name in columns]).T
+
+# %% [markdown] lang="es"
+# Se puede decir: la primera fila paga por *tokens* que no dicen nada y, además, le pide al modelo que los escriba. Su
+# pérdida puede bajar solo con eso, sin que mejore ninguna respuesta.
+
+# %% [markdown] lang="en"
+# One may say: the first row pays for tokens that say nothing and, besides, asks the model to write them. Its loss can
+# fall through that alone, with no answer any better.

@@ -34,6 +34,7 @@ if not any(metadata.distributions(name="loralab")):
     else:
         raise RuntimeError(f"{done.stderr[-900:]}\n{advice}" if places else advice)
 
-from loralab import start
+from loralab import hand_over, start
 
 profile = start(LANGUAGE, data=DATA, drive=DRIVE)
+ENCODER, BASE, SIZES = hand_over(profile)

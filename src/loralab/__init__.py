@@ -57,6 +57,6 @@ def offer(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any],
 __getattr__, __dir__, __all__ = offer(__name__, {
     "messages": "message number percent scientific", "experiment": "Experiment", "profiles": "load_profile",
     "data.splits": "load_splits", "train.hardware": "detect", "train.run": "run run_all run_folder",
-    "lessons.start": "start", "lessons.predictions": "predict", "lessons.exercises": "check grade",
+    "lessons.start": "hand_over start", "lessons.predictions": "predict", "lessons.exercises": "check grade",
     "memory.planning": "plan",
 })  # fmt: skip

@@ -165,13 +165,14 @@ def test_the_first_cell_is_short_and_comes_before_any_other_code(source, languag
     cell = code_cells(built(source, language, COURSE))[0]
     lines = cell.source.splitlines()
     assert lines[0].startswith("# @title ") and cell.metadata["cellView"] == "form"
-    assert len([line for line in lines if line and line[0] != "#"]) <= 33 and max(map(len, lines)) <= 88
+    assert len([line for line in lines if line and line[0] != "#"]) <= 34 and max(map(len, lines)) <= 88
     assert not [line for line in lines if line.lstrip().startswith(("!", "%"))]
     assert 'DRIVE = False  # @param {type:"boolean"}' in lines
     assert f'LANGUAGE = "{language}"' in lines
     assert f'COURSE = "{COURSE.repository}"' in lines and f'REFS = ["{COURSE.ref}", "{COURSE.branch}"]' in lines
-    assert lines[-1] == "profile = start(LANGUAGE, data=DATA, drive=DRIVE)"
-    before = ast.parse("\n".join(lines[: lines.index("from loralab import start")]))
+    assert lines[-2] == "profile = start(LANGUAGE, data=DATA, drive=DRIVE)"
+    assert lines[-1] == "ENCODER, BASE, SIZES = hand_over(profile)"
+    before = ast.parse("\n".join(lines[: lines.index("from loralab import hand_over, start")]))
     imported = {alias.name for node in ast.walk(before) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module for node in ast.walk(before) if isinstance(node, ast.ImportFrom)}
     assert imported <= set(sys.stdlib_module_names)

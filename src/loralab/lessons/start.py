@@ -16,7 +16,7 @@ import torch
 import transformers
 
 from loralab.data.assets import asset
-from loralab.data.hub import model_row
+from loralab.data.hub import locate, model_row
 from loralab.data.own import name_of, task_of
 from loralab.data.splits import load_rows, load_splits, parts_of, remove_duplicates
 from loralab.experiment import ALL, Experiment
@@ -39,6 +39,22 @@ SMALLEST = {"classification": (64, 16, 32), "generation": (4, 1, 2)}
 SPANISH = {"minilm-l6": "FacebookAI/xlm-roberta-base", "smollm2-135m": "Qwen/Qwen2.5-0.5B-Instruct"}
 # Where Colab's own examples mount Drive, and the disk of the machine itself, which a disconnect takes away.
 DRIVE, RUNTIME = "/content/drive", "/content/loralab"
+
+
+def hand_over(profile: Profile) -> tuple[str, str, dict[str, int]]:
+    """What plain code needs: the encoder, the chat model (a folder, or the hub's name), and how much it may take.
+
+    Sizes: how many `texts` and `pairs` to train on at most, and the tokens of an `answer`. Raises what `locate` raises.
+    """
+    encoder, chat = profile.experiment("lora"), profile.generation.experiment("lora")
+    sizes = {"texts": encoder.train_size, "pairs": chat.train_size, "answer": chat.max_new_tokens}
+    counts = {name: 10**9 if size == ALL else int(size) for name, size in sizes.items()}
+    return _place(encoder.model), _place(chat.model), counts
+
+
+def _place(model: str) -> str:
+    row = model_row(model)
+    return str(locate(model)) if {"package", "place"} & set(row) else str(row["hub"])
 
 
 def profile_name() -> str:
