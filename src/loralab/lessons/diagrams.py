@@ -66,7 +66,9 @@ def length_histogram(lengths: Sequence[int], max_length: int) -> Picture:
     title = message("lengths_title", limit=max_length, **counts)
     figure, axes = new_axes(title, message("tokens_axis"), message("texts_axis"))
     step = -(-(max(lengths) - min(lengths) + 1) // 40)  # whole tokens: other bins would show gaps that are not there
-    axes.hist(lengths, bins=np.arange(min(lengths) - 0.5, max(lengths) + step, step), color=BLUE, edgecolor="white")
+    axes.hist(
+        lengths, bins=np.arange(min(lengths) - 0.5, max(lengths) + step, step).tolist(), color=BLUE, edgecolor="white"
+    )
     axes.axvline(max_length, color="black", linestyle="--", label=message("cut_here", limit=max_length))
     axes.axvline(median, **MARKED, label=message("median"))
     figure.legend(**BELOW)
