@@ -545,16 +545,16 @@ pd.DataFrame([static, rest, peaks], index=parts, columns=names).round(0).astype(
 # Por eso la memoria no baja en la misma proporción que los parámetros entrenables: LoRA quita casi todos los gradientes
 # y promedios, pero los pesos congelados siguen ahí, y también las activaciones que el gradiente tiene que atravesar.
 # Cuanto mayores sean el lote y los textos, más pesa la fila de las activaciones, y ahí LoRA puede hasta gastar más: un
-# *dropout* delante de cada adaptador guarda, por cada capa adaptada, otra copia de su entrada y una máscara. El plan de
-# la lección 3 recorre las combinaciones con DistilBERT, sin cargarlo: arriba, LoRA en la consulta y el valor; abajo, en
+# *dropout* delante de cada adaptador guarda, por cada capa adaptada, otra copia de su entrada y una máscara. `plan`
+# (lección 8) recorre las combinaciones con DistilBERT, sin cargarlo: arriba, LoRA en la consulta y el valor; abajo, en
 # todas las capas lineales y con *dropout*.
 
 # %% [markdown] lang="en"
 # That is why memory does not fall in proportion to trainable parameters: LoRA takes away nearly all gradients and
 # averages, but the frozen weights are still there, and so are the activations that the gradient has to pass through.
 # The larger the batch and the longer the texts, the more the row of activations weighs, and there LoRA may even take
-# more: dropout before each adapter keeps, for each adapted layer, another copy of its input and a mask. Lesson 3's plan
-# goes over the combinations with DistilBERT, without loading it: above, LoRA on query and value; below, on all linear
+# more: dropout before each adapter keeps, for each adapted layer, another copy of its input and a mask. `plan`
+# (lesson 8) goes over the combinations with DistilBERT, without loading it: above, LoRA on query and value; below, on all linear
 # layers and with dropout.
 
 # %%

@@ -120,3 +120,140 @@ pd.DataFrame(counts, index=[message(name) for name in columns]).T
 # %% [markdown] lang="en"
 # One may say: the first row pays for tokens that say nothing and, besides, asks the model to write them. Its loss can
 # fall through that alone, with no answer any better.
+
+# %% [markdown] lang="es"
+# ## «Promediar dos adaptadores es promediar lo que saben»
+#
+# Con cualquier matriz invertible $M$, $(BM)(M^{-1}A) = BA$. Dos adaptadores pueden ser el mismo y tener números
+# distintos.
+
+# %% [markdown] lang="en"
+# ## “Averaging two adapters averages what they know”
+#
+# For any invertible matrix $M$, $(BM)(M^{-1}A) = BA$. Two adapters can be the same and hold different numbers.
+
+# %%
+import torch
+
+torch.manual_seed(1)
+a, b, m = torch.randn(8, 384).double(), torch.randn(384, 8).double(), torch.randn(8, 8)
+m = m.double()
+assert torch.allclose((b @ m) @ (m.inverse() @ a), b @ a)
+average = (b + b @ m) / 2 @ ((a + m.inverse() @ a) / 2)
+assert not torch.allclose(average, b @ a, rtol=0.1)
+
+# %% [markdown] lang="es"
+# Se puede decir: promediar las $A$ y las $B$ de dos entrenamientos no es promediar lo que aprendieron.
+
+# %% [markdown] lang="en"
+# One may say: averaging the $A$s and $B$s of two training runs is not averaging what they learnt.
+
+# %% [markdown] lang="es"
+# ## «La memoria no se puede saber de antemano»
+#
+# Antes de cargar un modelo conviene saber si habrá memoria para entrenarlo. Hay cuatro cosas que contar. En `float32`
+# cada número ocupa 4 bytes.
+#
+# 1. **Pesos**: 4 bytes por cada uno, se entrene o no.
+# 2. **Gradientes**: 4 por cada uno que se entrena.
+# 3. **Promedios de AdamW**: por cada número que entrena, AdamW guarda un promedio de sus gradientes y otro de sus
+#    cuadrados: 8 bytes.
+# 4. **Activaciones**: lo que la pasada hacia delante guarda para la de vuelta, que calcula los gradientes. Si
+#    $y = xW^\top$ y $g = \partial L/\partial y$ (en filas), $\partial L/\partial W = g^\top x$ necesita $x$;
+#    $\partial L/\partial x = gW$, no. Así que una capa congelada no guarda su entrada, salvo que lleve LoRA: $A$ necesita
+#    esa $x$. La normalización, la función de activación y la atención guardan lo que piden sus derivadas, aun
+#    congeladas.
+#
+# Las tres primeras no dependen de los textos. La cuarta crece con el tamaño del lote y la longitud de los textos.
+#
+# **Predice.** MiniLM con el LoRA de la lección 3: ¿cuántos MiB suman las tres primeras? Usa las cuentas que imprime la
+# celda, cuyo `total` ya incluye adaptador y cabeza (1 MiB son $2^{20}$ bytes). De la cabeza, `peft` conserva además el
+# original, congelado.
+
+# %% [markdown] lang="en"
+# ## “Memory cannot be known beforehand”
+#
+# Before you load a model it is good to know whether there will be memory to train it. There are four things to count.
+# In `float32` each number takes 4 bytes.
+#
+# 1. **Weights**: 4 bytes for each, trained or not.
+# 2. **Gradients**: 4 for each one that is trained.
+# 3. **AdamW's averages**: for each number it trains, AdamW keeps an average of its gradients and one of their squares:
+#    8 bytes.
+# 4. **Activations**: what the forward pass keeps for the backward one, which computes the gradients. If $y = xW^\top$
+#    and $g = \partial L/\partial y$ (in rows), $\partial L/\partial W = g^\top x$ needs $x$; $\partial L/\partial x =
+#    gW$ does not. So a frozen layer does not keep its input, unless it carries LoRA: $A$ needs that $x$. Normalization,
+#    activation function and attention keep what their derivatives need, even when frozen.
+#
+# The first three do not depend on the texts. The fourth grows with batch size and text length.
+#
+# **Predict.** MiniLM with the LoRA of lesson 3: how many MiB do the first three add up to? Use the counts that the cell
+# prints, whose `total` already includes adapter and head (1 MiB is $2^{20}$ bytes). Of the head, `peft` also keeps the
+# original, frozen.
+
+# %%
+from loralab.train import apply_method, count_parameters, load_base
+
+usual = {"target_modules": "default", "dropout": 0.0, "rank": 8, "alpha": 16}
+experiment = profile.experiment("lora", model="minilm-l6", **usual)
+parameters = count_parameters(apply_method(load_base("minilm-l6", seed=0), experiment))
+print(parameters)
+guess_static = predict("paper_memory", None)
+
+# %% [markdown] lang="es"
+# `plan` hace esa cuenta y también la cuarta, sin cargar nada: da el paso con tensores que tienen forma y no tienen
+# contenido, y lleva la cuenta de la memoria que se reserva y se libera. La celda compara tu cuenta con la suya.
+
+# %% [markdown] lang="en"
+# `plan` does that sum and the fourth as well, without loading anything: it takes the step with tensors that have a
+# shape and no content, and notes what is made and what is freed. The cell compares your sum with its own.
+
+# %%
+from loralab import detect, number, plan
+
+device, rows, length = detect(), 16, 64
+full_name, lora_name = message("full"), message("lora")
+methods = {full_name: experiment.but(method="full"), lora_name: experiment}
+plans = {name: plan(chosen, device, rows, length) for name, chosen in methods.items()}
+there = parameters["total"] + parameters["head"]  # its original too
+on_paper = 4 * there + 12 * parameters["trainable"]
+planned = sum(plans[lora_name].static.values())
+assert abs(planned / on_paper - 1) < 0.001
+guess_static.compare(
+    on_paper / 2**20,
+    total=number(there, 0),
+    trainable=number(parameters["trainable"], 0),
+    full=number(sum(plans[full_name].static.values()) / 2**20, 0),
+)
+
+# %% [markdown] lang="es"
+# ¿Acierta el plan? La prueba es dar de verdad los dos pasos, con 16 textos de 64 *tokens*, cada uno en un proceso propio,
+# y medir su memoria máxima. La celda tarda unos segundos.
+
+# %% [markdown] lang="en"
+# Is the plan right? The test is to take both steps for real, on 16 texts of 64 tokens, each in a process of its own,
+# and to measure its peak memory. The cell takes some seconds.
+
+# %%
+from loralab.memory import measure_apart, memory_bars
+
+measured = {
+    name: measure_apart(chosen, rows, length).peak for name, chosen in methods.items()
+}
+for name, planned in plans.items():
+    assert abs(planned.peak / measured[name] - 1) < 0.2
+memory_bars(plans, measured)
+
+# %% [markdown] lang="es"
+# La línea es la medida y las barras son el plan. Casi no se ven gradientes, y no es un descuido: el pico llega al
+# empezar la pasada hacia atrás (*backward*), con todas las activaciones guardadas; los gradientes van naciendo mientras
+# ellas desaparecen. Por eso el máximo no es la suma de las cuatro cosas. LoRA se ahorra casi todos los promedios de
+# AdamW, que en el completo ocupan el doble que los pesos. De las activaciones se ahorra solo una parte. Cuándo
+# compensa, y cuándo no, se ve en la lección 6.
+
+# %% [markdown] lang="en"
+# The line is the measurement and the bars are the plan. Hardly any gradients can be seen, and that is no oversight: the
+# fullest moment comes when the backward pass starts, with all activations kept; gradients are made while those
+# disappear. So the peak is not the sum of all four. LoRA saves nearly all of AdamW's averages, which in full
+# fine-tuning take twice what the weights do. Of the activations it saves only a part. When that pays, and when it does
+# not, is for lesson 6.

@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from loralab.messages import message, number, percent, scientific
 from loralab.show.plotting import BELOW, BLUE, GREY, LINES, MARKED, ORANGE, Picture, log_ticks, new_axes, styled
 
+PALE = "#E8E8E8"
+Place = tuple[float, float, float, float]
 STRENGTHS = (0, 0.5, 1, 1.5, 2, 2.5, 4.01)
 EDGES = {"mild": 0, "strong": -1}
 PADDING = {"longest": "pad_longest", "batch": "pad_batch", "similar": "pad_similar"}
@@ -94,28 +97,67 @@ def padding_bars(waste: Mapping[str, float]) -> Picture:
     return Picture(figure, f"{title}. {text}.")
 
 
-@styled
-def matrices(weight: torch.Tensor, b: torch.Tensor, a: torch.Tensor) -> Picture:
-    """W (d_out × d_in), B (d_out × r), A (r × d_in) and BA drawn to one scale, each in its own range of colours."""
-    d_out, d_in = weight.shape
-    rank = len(a)
-    values = {"few": number(a.numel() + b.numel(), 0), "many": number(weight.numel(), 0)}
-    figure, axes = new_axes(message("matrices_title", **values), height=2.4)
-    gap, left, texts = 0.2 * d_in, 0.0, []
-    for name, matrix, after in (("W", weight, ""), ("B", b, "·"), ("A", a, "="), ("BA", b @ a, "")):
-        rows, columns = matrix.shape
-        top, right = (d_out - rows) / 2, left + columns
-        image = matrix.detach().numpy()
-        axes.imshow(image, extent=(left, right, top + rows, top), cmap="cividis", interpolation="nearest")
-        axes.add_patch(Rectangle((left, top), columns, rows, fill=False, linewidth=0.6))
-        axes.text((left + right) / 2, 1.05 * d_out, f"{name}\n{rows} × {columns}", ha="center", va="top", fontsize=11)
-        axes.text(right + gap / 2, d_out / 2, after, ha="center", va="center", fontsize=16)
-        texts.append(f"{name}: {rows} × {columns}")
-        left = right + gap
-    axes.set_xlim(-gap / 2, left - gap / 2)
-    axes.set_ylim(1.35 * d_out, -0.03 * d_out)
+def _box(axes: Axes, place: Place, text: str, colour: str, edge: str = "none") -> None:
+    """A box (left, bottom, width, height) with a text in it, dark on light and light on dark."""
+    left, bottom, width, height = place
+    axes.add_patch(Rectangle((left, bottom), width, height, facecolor=colour, edgecolor=edge))
+    ink = "white" if colour == BLUE else "black"
+    axes.text(left + width / 2, bottom + height / 2, text, ha="center", va="center", color=ink, fontsize=10)
+
+
+def _arrows(axes: Axes, *paths: Sequence[tuple[float, float]]) -> None:
+    """Lines through the points, each with its head at the last one."""
+    for points in paths:
+        axes.plot(*zip(*points[:-1], strict=True), color="black", linewidth=1.5)
+        axes.annotate("", points[-1], points[-2], arrowprops={"arrowstyle": "-|>", "color": "black", "lw": 1.5})
+
+
+def _drawing(key: str, height: float, colours: Mapping[str, str]) -> tuple[Figure, Axes]:
+    figure, axes = new_axes(message(key), height=height)
+    axes.set(xlim=(0, 100), ylim=(0, 100))
     axes.set_axis_off()
-    return Picture(figure, f"{message('matrices_title', **values)}. {', '.join(texts)} (r = {rank}).")
+    patches = [Rectangle((0, 0), 1, 1, color=colour) for colour in colours.values()]
+    figure.legend(patches, [message(name) for name in colours], **BELOW | {"ncols": len(colours)})
+    return figure, axes
+
+
+@styled
+def lora_diagram() -> Picture:
+    """The way of x through a layer with LoRA: W x, and B A x times alpha / r, which join at a plus sign."""
+    figure, axes = _drawing("lora_drawn", 3.2, {"drawn_frozen": PALE, "drawn_trained": BLUE})
+    _box(axes, (22, 62, 46, 30), f"W\n$d_{{out}} × d_{{in}}$, {message('drawn_frozen')}", PALE)
+    _box(axes, (16, 14, 18, 26), "A\n$r × d_{in}$", BLUE)
+    _box(axes, (42, 8, 18, 38), "B\n$d_{out} × r$", BLUE)
+    upper, lower = 77, 27
+    _arrows(axes, [(2, upper), (22, upper)], [(10, upper), (10, lower), (16, lower)], [(34, lower), (42, lower)])
+    _arrows(axes, [(60, lower), (67, lower)], [(80, lower), (86, lower), (86, upper - 8)], [(68, upper), (81, upper)])
+    _arrows(axes, [(91, upper), (98, upper)])
+    for x, y, text in ((73.5, lower, "× α/r"), (86, upper, "+"), (2, upper + 9, "x"), (97, upper + 9, "y")):
+        axes.text(x, y, text, ha="center", va="center", fontsize=18 if text == "+" else 13, fontweight="bold")
+    return Picture(figure, message("lora_drawn_alt"))
+
+
+@styled
+def encoder_diagram(blocks: int, width: int) -> Picture:
+    """A BERT's modules by their names, from tokens to logits: frozen, with LoRA, or fresh and trained."""
+    figure, axes = _drawing("encoder_drawn", 5.2, {"drawn_frozen": PALE, "drawn_lora": BLUE, "drawn_fresh": ORANGE})
+    _box(axes, (20, 88, 60, 7), f"embeddings · {width}", PALE)
+    axes.add_patch(Rectangle((6, 34), 88, 48, fill=False, linewidth=1.5))
+    axes.text(92, 79.5, f"layer × {blocks}", ha="right", va="top", fontsize=10, fontweight="bold")
+    for left, name, colour in ((10, "query", BLUE), (38, "key", PALE), (66, "value", BLUE)):
+        _box(axes, (left, 64, 24, 8), name, colour)
+    _box(axes, (20, 51, 60, 8), message("drawn_attention"), PALE)
+    _box(axes, (10, 38, 38, 8), "intermediate.dense", PALE)
+    _box(axes, (52, 38, 38, 8), "output.dense", PALE)
+    _box(axes, (20, 21, 60, 8), "pooler", ORANGE)
+    _box(axes, (20, 8, 60, 8), "classifier", ORANGE)
+    for x in (22, 50, 78):
+        _arrows(axes, [(50, 88), (50, 76), (x, 76), (x, 72)], [(x, 64), (x, 59)])
+    _arrows(axes, [(50, 100), (50, 95)], [(29, 51), (29, 46)], [(48, 42), (52, 42)])
+    _arrows(axes, [(71, 38), (71, 32), (50, 32), (50, 29)], [(50, 21), (50, 16)], [(50, 8), (50, 1)])
+    for y, text in ((98, "tokens"), (3.5, "logits")):
+        axes.text(53, y, text, va="center", fontsize=10)
+    return Picture(figure, message("encoder_drawn_alt", blocks=blocks, width=width))
 
 
 @styled
@@ -179,11 +221,11 @@ def token_boxes(tokens: Sequence[str], trained: Sequence[bool]) -> Picture:
         axes.text(
             *place, token, family="monospace", fontsize=9.6, va="center",
             color="white" if told else "black", parse_math=False,
-            bbox={"facecolor": BLUE if told else "#E8E8E8", "edgecolor": "none", "boxstyle": "square,pad=0.15"},
+            bbox={"facecolor": BLUE if told else PALE, "edgecolor": "none", "boxstyle": "square,pad=0.15"},
         )  # fmt: skip
     axes.set_xlim(0, 68)
     axes.set_ylim(-row - 0.6, 0.6)
-    patches = [Rectangle((0, 0), 1, 1, color=BLUE), Rectangle((0, 0), 1, 1, color="#E8E8E8")]
+    patches = [Rectangle((0, 0), 1, 1, color=BLUE), Rectangle((0, 0), 1, 1, color=PALE)]
     figure.legend(patches, [message("tokens_trained"), message("tokens_context")], **BELOW)
     text = " ".join(token for token, told in zip(tokens, trained, strict=True) if told)
     return Picture(figure, f"{title}. {message('tokens_alt', text=text)}.")
