@@ -19,7 +19,7 @@ def test_a_whole_profile_from_nothing_to_the_report(results, monkeypatch, capsys
     page = (results / "smoke" / "report.html").read_text(encoding="utf-8")
     names = ["clase mayoritaria", "TF-IDF", "solo la cabeza", "fine-tuning completo", "LoRA r=4", "LoRA r=16"]
     names += [
-        "respuesta más parecida",
+        "respuesta a la pregunta más parecida",
         "base con 3 ejemplos",
         "nats por token",
         "Generación: quixote-qa · smollm2-135m",

@@ -1,17 +1,17 @@
 # %% [markdown] lang="es"
 # # 1 · El conjunto de datos
 #
-# **Pregunta.** ¿A qué tiene que ganar un modelo con *fine-tuning*, y qué haría engañosa su nota?
+# **Pregunta.** ¿Qué tiene que superar un modelo con *fine-tuning*, y qué haría engañosa su nota?
 #
-# Un modelo de lenguaje es una función con millones de números, sus **pesos**, que otros ajustaron ya con mucho texto.
-# Adaptarlo a una tarea se llama *fine-tuning*: se ajustan todos los pesos (*fine-tuning* completo), o se dejan fijos y
-# se entrenan unos pocos números añadidos (LoRA). Las tareas serán dos: distinguir críticas de cine favorables de
-# desfavorables (**clasificación**) y contestar como don Quijote (**generación**). Antes hay que preparar el examen. Al
-# terminar sabrás:
+# Un modelo de lenguaje es una función con millones de números, sus **pesos**, que otros ya han ajustado con mucho
+# texto. Adaptarlo a una tarea se llama *fine-tuning*: se ajustan todos los pesos (*fine-tuning* completo), o se dejan
+# fijos y se entrenan unos pocos números añadidos (LoRA). Las tareas serán dos: distinguir críticas de cine favorables
+# de desfavorables (**clasificación**) y contestar como don Quijote (**generación**). Antes hay que preparar el examen.
+# Al terminar sabrás:
 #
 # - repartir los datos en partes que no comparten nada, y demostrarlo;
 # - leer tres métricas, y ver cuál engaña;
-# - poner un listón: lo que acierta una persona, y lo que acierta un método sencillo.
+# - fijar dos referencias: lo que acierta una persona, y lo que acierta un método sencillo.
 #
 # La celda siguiente elige idioma y **perfil**: los datos, modelos y tamaños que convienen a esta máquina. En `DATA`
 # puedes poner un fichero tuyo; con `DRIVE`, Colab guarda los resultados en Google Drive.
@@ -19,17 +19,17 @@
 # %% [markdown] lang="en"
 # # 1 · The dataset
 #
-# **Question.** What must a fine-tuned model beat, and what would make its score a lie?
+# **Question.** What must a fine-tuned model beat, and what would make its score misleading?
 #
-# A language model is a function with millions of numbers, its **weights**, which others have already adjusted on much
-# text. Adapting it to a task is called fine-tuning: all the weights are adjusted (full fine-tuning), or they stay fixed
-# and a few added numbers are trained (LoRA). There will be two tasks: telling favourable film reviews from unfavourable
-# ones (**classification**), and answering as Don Quixote would (**generation**). First the exam has to be set. By the
-# end you can:
+# A language model is a function with millions of numbers, its **weights**, which others have already adjusted on a
+# great deal of text. Adapting it to a task is called fine-tuning: all the weights are adjusted (full fine-tuning), or
+# they stay fixed and a few added numbers are trained (LoRA). There will be two tasks: telling favourable film reviews
+# from unfavourable ones (**classification**), and answering as Don Quixote would (**generation**). First the exam has
+# to be set. By the end you can:
 #
 # - divide data into parts that share nothing, and prove it;
 # - read three metrics, and see which one deceives;
-# - set a bar: what a person gets right, and what a simple method does.
+# - set two references: what a person gets right, and what a simple method does.
 #
 # The next cell chooses the language and the **profile**: the data, models and sizes that suit this machine. Into `DATA`
 # you may put a file of yours; with `DRIVE`, Colab keeps the results on Google Drive.
@@ -69,7 +69,7 @@ print({"> 0": sum(rating > 0), "< 0": sum(rating < 0), "= 0": sum(rating == 0)})
 rated[["rating", "text"]].head()
 
 # %% [markdown] lang="es"
-# ## Una nota magnífica que no vale nada
+# ## Contestar sin leer
 #
 # Hagámoslo mal a propósito. Tomamos las 1000 primeras filas y guardamos las 200 últimas como **test**, el examen. El
 # «modelo» contesta siempre «favorable», sin leer. ¿Qué porcentaje acertará? Escribe tu apuesta en lugar de
@@ -77,7 +77,7 @@ rated[["rating", "text"]].head()
 # celda.
 
 # %% [markdown] lang="en"
-# ## A splendid score that is worth nothing
+# ## Answering without reading
 #
 # Let us do it wrong on purpose. We take the first 1,000 rows and keep the last 200 as the **test** set, the exam. The
 # “model” always answers “favourable”, without reading. What percentage will it get right? Write your bet in place of
@@ -98,10 +98,11 @@ assert always["mcc"] == 0
 guess_favourable.compare(100 * always["accuracy"])
 
 # %% [markdown] lang="es"
-# ¿Qué ha pasado? Contemos las favorables en cada bloque de mil filas.
+# ¿Qué ha pasado? (El MCC es otra métrica, que veremos más abajo.) Contemos las favorables en cada bloque de mil filas.
 
 # %% [markdown] lang="en"
-# What happened? Let us count the favourable ones in each block of a thousand rows.
+# What happened? (The MCC is another metric, explained below.) Let us count the favourable ones in each block of a
+# thousand rows.
 
 # %% tags=["nbval-check-output"]
 [int(labels[i : i + 1000].sum()) for i in range(0, len(labels), 1000)]
@@ -113,8 +114,9 @@ guess_favourable.compare(100 * always["accuracy"])
 #
 # ## ¿Se ponen de acuerdo las personas?
 #
-# La etiqueta es la opinión de la mayoría, no una verdad. Si comparas el signo de lo que dijo una persona con el de la
-# media de las demás, ¿cuántas veces coinciden? Un cero cuenta como medio acierto, igual que echarlo a cara o cruz.
+# La etiqueta resume opiniones (el signo de su media); no es una verdad. Si comparas el signo de lo que dijo una persona
+# con el de la media de las demás, ¿cuántas veces coinciden? Un cero cuenta como medio acierto, igual que echarlo a cara
+# o cruz.
 
 # %% [markdown] lang="en"
 # The file is almost sorted by class. That is not unusual: IMDB, as hosted on the Hugging Face Hub, is sorted too. Hence
@@ -122,8 +124,8 @@ guess_favourable.compare(100 * always["accuracy"])
 #
 # ## Do people agree?
 #
-# The label is the opinion of the majority, not a truth. If you compare the sign of what one person said with that of
-# the others' mean, how often do they agree? A zero counts as half a hit, like tossing a coin.
+# The label sums up opinions (the sign of their mean); it is not a truth. If you compare the sign of what one person
+# said with that of the others' mean, how often do they agree? A zero counts as half a hit, like tossing a coin.
 
 # %%
 guess_rater = predict("rater", None)
@@ -139,7 +141,7 @@ accuracy_by_strength(rated["rating"], {message("a_person"): agreement})
 
 # %% [markdown] lang="es"
 # En las frases tibias ni las personas se ponen de acuerdo, así que ningún modelo debería acertarlo todo. Para estas
-# críticas, el listón es lo que acierta una persona.
+# críticas, la referencia más exigente es lo que acierta una persona.
 #
 # ## Duplicados
 #
@@ -149,8 +151,8 @@ accuracy_by_strength(rated["rating"], {message("a_person"): agreement})
 # comparten ninguna.
 
 # %% [markdown] lang="en"
-# On mild sentences not even people agree, so no model should get everything right. For these reviews, the bar is what a
-# person gets right.
+# On mild sentences not even people agree, so no model should get everything right. For these reviews, the most
+# demanding reference is what a person gets right.
 #
 # ## Duplicates
 #
@@ -172,17 +174,17 @@ clean = rated.drop(index=rated.index[[other for _, other in copies]])
 # ## Tres partes sin nada en común
 #
 # Con el conjunto de **entrenamiento** se ajustan los pesos; con el de **validación** se toman decisiones; el de
-# **test** se mira una sola vez, al final, y no decide nada. Así se haría con un fichero tuyo y la biblioteca
-# `datasets`. El orden de `names` decide qué número lleva cada clase, y de `seed`, la **semilla**, sale el azar: misma
-# semilla, mismo reparto.
+# **test** da la nota final de cada modelo, y no decide nada. Así se haría con un fichero tuyo y la biblioteca
+# `datasets`. `ClassLabel` hace falta para estratificar, y el orden de `names` decide qué número lleva cada clase, y de
+# `seed`, la **semilla**, sale el azar: misma semilla, mismo reparto.
 
 # %% [markdown] lang="en"
 # ## Three parts with nothing in common
 #
-# The **training** set is used to adjust the weights; the **validation** set to make decisions; the **test** set is
-# looked at once, at the end, and decides nothing. This is how one would do it with a file of one's own and the
-# `datasets` library. The order of `names` decides which number each class has, and randomness comes from the `seed`:
-# same **seed**, same split.
+# The **training** set is used to adjust the weights; the **validation** set to make decisions; the **test** set gives
+# each model its final score, and decides nothing. This is how one would do it with a file of one's own and the
+# `datasets` library. `ClassLabel` is needed to stratify, and the order of `names` decides which number each class has,
+# and randomness comes from the `seed`: same **seed**, same split.
 
 # %%
 import tempfile
@@ -193,6 +195,7 @@ names = ["unfavourable", "favourable"]  # 0, 1
 file = f"{tempfile.mkdtemp()}/reviews.csv"
 clean.assign(label=[names[value > 0] for value in clean["rating"]]).to_csv(file)
 
+# Of a lone file all rows are called "train".
 rows = load_dataset("csv", data_files=file, split="train")
 rows = rows.select_columns(["text", "label"])
 rows = rows.cast_column("label", ClassLabel(names=names))
@@ -236,7 +239,7 @@ assert shared(splits.train, splits.test) == shared(splits.train, splits.validati
 splits.report
 
 # %% [markdown] lang="es"
-# ## A qué hay que ganar
+# ## Qué hay que superar
 #
 # Dos referencias sin red neuronal:
 #
@@ -365,7 +368,8 @@ assert cheating[inside].mean() == 1
 assert shared(with_leak, splits.test) == len(leaked)
 
 # %% [markdown] lang="es"
-# La solución es esa última línea, en cualquier proyecto: contar lo que comparten las dos partes, y parar si no es cero.
+# La solución, en cualquier proyecto, es la función `shared`: contar lo que comparten las dos partes, y parar si no es
+# cero.
 #
 # ## La otra tarea: contestar como don Quijote
 #
@@ -374,7 +378,7 @@ assert shared(with_leak, splits.test) == len(leaked)
 # lo que tiene que salir.
 
 # %% [markdown] lang="en"
-# The fix is that last line, in any project: count what the two parts share, and stop if it is not zero.
+# The fix, in any project, is the function `shared`: count what the two parts share, and stop if it is not zero.
 #
 # ## The other task: answering as Don Quixote
 #
@@ -394,7 +398,7 @@ pd.DataFrame(records, index=[experiment.task, asked.task], columns=["input", "ou
 # %% [markdown] lang="es"
 # ¿Cómo se reparte? Barajar no basta. «¿Cambio de móvil?» y «¿Me compro el último teléfono?» no son copias, pero quien
 # ha estudiado una lleva ventaja en la otra. Por eso cada pregunta tiene un **tema**, que va entero a una sola parte.
-# (Si las tuyas no lo traen, se apartan las que son casi iguales, y `alike` las cuenta.)
+# (Si las tuyas no lo traen, se descartan las casi iguales a una de otra parte, y `alike` las cuenta.)
 #
 # El listón sin red neuronal es aquí copiar la respuesta de la pregunta de entrenamiento más parecida. ¿Qué le falta?
 # Léelo: en la primera columna, lo que se escribió para esa pregunta; en la segunda, lo que se ha copiado.
@@ -402,7 +406,7 @@ pd.DataFrame(records, index=[experiment.task, asked.task], columns=["input", "ou
 # %% [markdown] lang="en"
 # How is it divided? Shuffling is not enough. “Should I change my phone?” and “Do I buy the latest model?” are not
 # copies, but whoever has studied one has a head start on the other. So each question has a **topic**, which goes whole
-# into one part. (If yours have none, those that are nearly alike are kept apart, and `alike` counts them.)
+# into one part. (If yours have none, those nearly alike to one in another part are dropped, and `alike` counts them.)
 #
 # The bar without a neural network is here to copy the answer of the most similar training question. What does it lack?
 # Read: in the first column, what was written for the question; in the second, what was copied.
@@ -416,17 +420,17 @@ print(sorted(topics["test"]), persona.report)
 samples_table([retrieval], 4)
 
 # %% [markdown] lang="es"
-# La voz es la buena, porque está copiada; la respuesta es de otra pregunta. No hay exactitud que contar: dos buenas
-# respuestas rara vez tienen las mismas palabras. **chrF** ([Popović, 2015](https://aclanthology.org/W15-3049/)) compara
-# los trozos de hasta 6 caracteres seguidos de las dos respuestas, y va de 0 a 100. No basta para ver si un modelo hace
-# algo mejor que copiar: lo veremos en la lección 4.
+# La voz es la que buscamos, porque está copiada; la respuesta es de otra pregunta. No hay exactitud que contar: dos
+# buenas respuestas rara vez tienen las mismas palabras. **chrF** ([Popović, 2015](https://aclanthology.org/W15-3049/))
+# compara los trozos de hasta 6 caracteres seguidos de las dos respuestas, y va de 0 a 100. No basta para ver si un
+# modelo hace algo mejor que copiar: lo veremos en la lección 4.
 #
 # ## Qué puedes afirmar ya, y con qué pruebas
 #
 # - El examen está limpio: barajado, estratificado, sin copias. Lo dicen las comprobaciones.
 # - Una exactitud alta no prueba nada por sí sola. Mira el MCC y la clase mayoritaria.
 # - Hay que superar a TF-IDF, no al azar, y no hace falta superar a una persona.
-# - El ± es de una nota sola: comparar dos que hacen el mismo examen pide otra cuenta (lecciones 5 y 6).
+# - El ± es de una nota sola: comparar dos modelos que hacen el mismo examen pide otra cuenta (lecciones 5 y 6).
 #
 # Siguiente lección: qué lee de verdad el modelo.
 
@@ -441,7 +445,7 @@ samples_table([retrieval], 4)
 # - The exam is clean: shuffled, stratified, without copies. The checks show it.
 # - A high accuracy proves nothing on its own. Look at the MCC and at the majority class.
 # - One has to beat TF-IDF, not chance, and need not beat a person.
-# - The ± belongs to one score: comparing two that sit the same exam takes another calculation (lessons 5 and 6).
+# - The ± belongs to one score: comparing two models that sit the same exam takes another calculation (lessons 5 and 6).
 #
 # Next lesson: what the model really reads.
 

@@ -36,7 +36,7 @@ profile = start(LANGUAGE)
 ENCODER, BASE, SIZES = hand_over(profile)
 
 # %% [markdown] lang="es"
-# ## De texto a números, y vuelta
+# ## Del texto a los números, ida y vuelta
 #
 # El tokenizador parte el texto en *tokens*: trozos de un vocabulario fijo, cada uno con su número. Cada modelo tiene el
 # suyo; este es el del clasificador de tu perfil (`ENCODER`). Una palabra rara sale en varios trozos: `##` marca uno que
@@ -124,17 +124,17 @@ pair["attention_mask"]
 # hasta dónde se rellene: hasta un número fijo, hasta la frase más larga de todas, hasta la más larga de cada lote, o
 # hasta esa misma en lotes de frases de longitud parecida.
 #
-# Haz dos predicciones: qué porcentaje de los *tokens* será relleno si todo se lleva a 512, como hacía el cuaderno del
-# que nació este curso, y cuánto habrá en lotes formados al azar y rellenados hasta su frase más larga.
+# Haz dos predicciones: qué porcentaje de los *tokens* será relleno si todo se rellena hasta 512, como hacía el cuaderno
+# del que nació este curso, y cuánto habrá en lotes formados al azar y rellenados hasta su frase más larga.
 
 # %% [markdown] lang="en"
 # The model does the same operations on each padding token as on a real one. How much padding there is depends on how
 # far we pad: to a fixed number, to the longest sentence of all, to the longest of each batch, or to that one in batches
 # of sentences of similar length.
 #
-# Predict two: what percentage of the tokens will be padding if everything is filled up to 512, as in the notebook that
-# this course grew out of, and how much there will be in batches drawn at random and padded to their longest
-# sentence.
+# Make two predictions: what percentage of the tokens will be padding if everything is filled up to 512, as in the
+# notebook that this course grew out of, and how much there will be in batches drawn at random and padded to their
+# longest sentence.
 
 # %%
 guess_512 = predict("padding_512", None)
@@ -148,6 +148,7 @@ shuffled = np.random.default_rng(0).permutation(rows)
 at_random = [shuffled[i : i + size] for i in range(0, rows, size)]
 similar = batches_by_length(train.lengths, size, seed=0, epoch=0)
 assert similar == batches_by_length(train.lengths, size, seed=0, epoch=0)
+assert similar != batches_by_length(train.lengths, size, seed=0, epoch=1)
 
 width = max(512, max(train.lengths))
 waste = {str(width): 1 - real / (rows * width)}
@@ -169,9 +170,9 @@ padding_bars(waste)
 #
 # ## ¿Cambia el relleno la respuesta?
 #
-# No, si se le pasa la máscara. Comparamos lo que sale del modelo para la frase más corta, sola y rellenada junto a la
-# más larga. **Hazlo mal a propósito:** sin máscara, `transformers` supone que todo es texto y no dice nada. No hay
-# error: hay otra respuesta.
+# No, si se le pasa la máscara. El modelo da un vector por *token*; comparamos los tres primeros números del de `[CLS]`
+# para la frase más corta: sola, rellenada junto a la más larga con máscara, y sin ella. **Hazlo mal a propósito:** sin
+# máscara, `transformers` supone que todo es texto y no dice nada. No hay error: hay otra respuesta.
 
 # %% [markdown] lang="en"
 # Padding is wasted computation, and avoiding it has nothing to do with LoRA. Batches of similar length change in each
@@ -180,9 +181,9 @@ padding_bars(waste)
 #
 # ## Does padding change the answer?
 #
-# No, if the mask is given. We compare what comes out of the model for the shortest sentence, alone and padded beside
-# the longest. **Break it:** without a mask, `transformers` assumes that everything is text, and says nothing. There is
-# no error: there is another answer.
+# No, if the mask is given. The model gives one vector per token; we compare the first three numbers of `[CLS]`'s for
+# the shortest sentence: alone, padded beside the longest with the mask, and without it. **Break it:** without a mask,
+# `transformers` assumes that everything is text, and says nothing. There is no error: there is another answer.
 
 # %%
 import torch
@@ -214,7 +215,7 @@ if (mask == 0).any():  # not if all texts are as long as can be
 #
 # Turning a list of examples into a table is the job of a collator, and not all of them will do. `default_data_collator`
 # stacks what it gets, without padding; `DataCollatorWithPadding` pads the input and the mask, and leaves the labels
-# alone, of which there is here one per sentence.
+# alone: here there is one per sentence.
 
 # %%
 from transformers import default_data_collator
@@ -255,18 +256,18 @@ asked = [{"role": "user", "content": "Should I buy a horse?"}]
 print(chat.apply_chat_template(asked, tokenize=False, add_generation_prompt=True))
 
 # %% [markdown] lang="es"
-# Si no le das un mensaje de sistema, la plantilla puede poner el suyo. Entrenar con uno y usar el modelo con otro es
-# darle dos tareas distintas, y nadie avisa. Por eso el nuestro, la columna `instruction`, va siempre: al entrenar y al
-# preguntar.
+# Si no le das un mensaje de sistema (las instrucciones que abren la conversación), la plantilla puede poner el suyo.
+# Entrenar con uno y usar el modelo con otro es darle dos tareas distintas, y nadie avisa. Por eso el nuestro, la
+# columna `instruction`, va siempre: al entrenar y al preguntar.
 #
 # Cada posición lleva una etiqueta: su propio *token* si es de la respuesta o de su final, y −100 en las demás, que para
 # PyTorch quiere decir «esto no se juzga». La celda lo hace a mano con un par, y comprueba que `encode_pairs` da lo
 # mismo.
 
 # %% [markdown] lang="en"
-# If you give it no system message, the template may put in its own. To train with one and use the model with another is
-# to set it two different tasks, and nobody warns you. So ours, the column `instruction`, is always there: in training
-# and in use.
+# If you give it no system message (the instructions that open the conversation), the template may put in its own. To
+# train with one and use the model with another is to set it two different tasks, and nobody warns you. So ours, the
+# column `instruction`, is always there: in training and in use.
 #
 # Each position has a label: its own token if it belongs to the answer or its end, and −100 elsewhere, which to PyTorch
 # means “not judged”. The cell does it by hand for one pair, and checks that `encode_pairs` gives the same.
@@ -275,7 +276,7 @@ print(chat.apply_chat_template(asked, tokenize=False, add_generation_prompt=True
 pairs = load_splits(persona).train
 dialogues = encode_pairs(pairs, chat, persona.max_length)
 limit = persona.max_length or chat.model_max_length
-uncut = [i for i, length in enumerate(dialogues.lengths) if length < limit]
+uncut = [i for i, length in enumerate(dialogues.lengths) if length < limit]  # whole
 kept = [row for row in range(len(pairs)) if row not in dialogues.left_out]
 first, written = dialogues.dataset[uncut[0]], pairs.iloc[kept[uncut[0]]]
 
@@ -325,13 +326,13 @@ assert ends == [0 if chat.pad_token_id == end else 2, 2]
 # %% [markdown] lang="es"
 # `DataCollatorForSeq2Seq` rellena las etiquetas con −100 y sabe dónde, porque el relleno lo pone él. Es el que usa el
 # paquete. `DataCollatorForLanguageModeling`, pensado para texto seguido, se inventa las etiquetas: copia la entrada
-# entera, pregunta incluida, y borra por su número lo que sea relleno. No falla, pero entrena con más *tokens* que la
-# respuesta y, donde relleno y final coinciden, con ningún final.
+# entera, pregunta incluida, y enmascara por su número lo que sea relleno. No falla, pero entrena con más *tokens* que
+# la respuesta y, donde relleno y final coinciden, con ningún final.
 
 # %% [markdown] lang="en"
-# `DataCollatorForSeq2Seq` pads the labels with −100 and knows where, for it is the one that puts the padding. It is
+# `DataCollatorForSeq2Seq` pads the labels with −100 and knows where, because it adds the padding itself. It is
 # what the package uses. `DataCollatorForLanguageModeling`, meant for running text, makes the labels up: it copies the
-# whole input, question included, and wipes by its number what is padding. It does not fail, but it trains on more
+# whole input, question included, and masks, by its number, whatever is padding. It does not fail, but it trains on more
 # tokens than the answer and, where padding and end are one, on no end at all.
 
 # %%
@@ -352,8 +353,9 @@ for name, labels in (("Seq2Seq", padded["labels"]), ("LanguageModeling", running
 # *token* que está dos posiciones más allá, y nada falla.
 #
 # La **pérdida** es la media de $-\ln p$, donde $p$ es la probabilidad que da al *token* que de verdad viene; su unidad
-# es el nat, y 0 sería acertar siempre con seguridad. ¿Cuánto vale en la base, sin entrenar, si solo se cuenta la
-# respuesta? La celda hace la cuenta a mano y la compara con la que da el modelo.
+# es el nat, y 0 sería acertar siempre con seguridad. Repartir la probabilidad por igual entre los 49 152 *tokens* de
+# SmolLM2 daría $\ln 49152 \approx 10{,}8$. ¿Cuánto da la base, antes del *fine-tuning*, contando solo la respuesta? La
+# celda hace la cuenta a mano y la compara con la que da el modelo.
 
 # %% [markdown] lang="en"
 # ## Who shifts the labels?
@@ -363,8 +365,9 @@ for name, labels in (("Seq2Seq", padded["labels"]), ("LanguageModeling", running
 # next, and nothing fails.
 #
 # The **loss** is the mean of $-\ln p$, where $p$ is the probability that it gives the token that really comes; its unit
-# is the nat, and 0 would be always right and sure. How large is it in the base, before training, if only the answer
-# counts? The cell does the sum by hand and compares it with the one that the model gives.
+# is the nat, and 0 would be always right and sure. Spreading the probability evenly over SmolLM2's 49,152 tokens would
+# give $\ln 49152 \approx 10.8$. How large is it in the base, before fine-tuning, counting only the answer? The cell
+# does the sum by hand and compares it with the one that the model gives.
 
 # %%
 guess_answer = predict("answer_loss", None)
@@ -389,7 +392,7 @@ guess_answer.compare(by_hand.item(), everything=number(all_tokens, 2))
 #
 # ## Qué puedes afirmar ya, y con qué pruebas
 #
-# - De los *tokens* se vuelve al texto, salvo lo que el tokenizador simplifica. Lo que se recorta se pierde, y queda
+# - De los *tokens* se recupera el texto, salvo lo que el tokenizador simplifica. Lo que se recorta se pierde, y queda
 #   contado.
 # - El relleno no cambia la respuesta si hay máscara, pero cuesta lo mismo que los *tokens* de verdad: la figura dice
 #   cuánto.

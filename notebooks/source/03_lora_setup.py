@@ -11,11 +11,11 @@
 # $d_{in}$ y $d_{out}$ son los tamaños de entrada y de salida de la capa; el **rango** $r$ es pequeño (8, por ejemplo),
 # y $\alpha$ regula cuánto pesa la suma. Al terminar sabrás:
 #
-# - escribir LoRA en doce líneas, y demostrar que es lo que hace la biblioteca `peft`;
+# - escribir LoRA en diez líneas, y demostrar que es lo que hace la biblioteca `peft`;
 # - contar sus parámetros a mano;
-# - guardarlo, cargarlo, cambiarlo y fusionarlo, y ver cómo se rompe cada cosa.
+# - guardarlo, cargarlo, cambiarlo y fusionarlo, y ver qué puede fallar en cada paso.
 #
-# Hace falta saber multiplicar matrices y haber visto un `nn.Module` de PyTorch.
+# Hacen falta la lección 2, saber multiplicar matrices y derivar, y haber visto un `nn.Module` de PyTorch.
 
 # %% [markdown] lang="en"
 # # 3 · LoRA from scratch
@@ -30,11 +30,11 @@
 # $d_{in}$ and $d_{out}$ are the layer's input and output sizes; the **rank** $r$ is small (8, say), and $\alpha$ sets
 # how much the added term weighs. By the end you can:
 #
-# - write LoRA in twelve lines, and prove that it is what the library `peft` does;
+# - write LoRA in ten lines, and prove that it is what the library `peft` does;
 # - count its parameters by hand;
-# - save, load, switch and merge it, and see how each of these breaks.
+# - save, load, switch and merge it, and see what can go wrong at each step.
 #
-# You need to know how matrices are multiplied, and to have seen PyTorch's `nn.Module`.
+# You need lesson 2, matrix products and derivatives, and to have seen PyTorch's `nn.Module`.
 
 # %%
 from loralab import hand_over, start
@@ -55,10 +55,13 @@ lora_diagram()
 # cambia cada *token* por un vector de 384 números, y seis **bloques** corrigen esos vectores. En cada uno, tres capas
 # sacan de cada vector una consulta (*query*, lo que busca), una clave (*key*, lo que ofrece) y un valor (*value*, lo
 # que entrega); en la **atención**, cada *token* recibe los valores de los demás, ponderados según cuánto se parecen su
-# consulta y cada clave. La **cabeza** (`classifier`) lee el vector de `[CLS]` y da dos números, los *logits*.
+# consulta y cada clave. Después, otras dos capas (`intermediate` y `output`) transforman cada vector por separado. Al
+# final, el `pooler` transforma el vector de `[CLS]`, y de ahí la **cabeza** (`classifier`) saca dos números, los
+# *logits*, uno por clase.
 #
-# La cabeza es nuestra y sale del azar. También el `pooler`: está en el fichero, pero nadie lo entrenó. Lo que es
-# **nuevo** se entrena con cualquier método. (El dibujo omite la normalización y las sumas que saltan cada paso.)
+# La cabeza la añadimos nosotros, con números al azar. El `pooler` viene en el fichero, pero también al azar: nadie lo
+# entrenó. Lo que es **nuevo** se entrena con cualquier método. (El dibujo omite la normalización y las sumas que saltan
+# cada paso.)
 
 # %% [markdown] lang="en"
 # ## A real model
@@ -66,11 +69,12 @@ lora_diagram()
 # In every profile this lesson uses MiniLM ([Wang et al., 2020](https://arxiv.org/abs/2002.10957)). A table turns each
 # token into a vector of 384 numbers, and six **blocks** revise those vectors. In each, three layers take from every
 # vector a *query* (what it seeks), a *key* (what it offers) and a *value* (what it hands over); in **attention**, each
-# token receives the values of the others, weighted by how well its query matches each key. The **head** (`classifier`)
-# reads the vector of `[CLS]` and gives two numbers, the logits.
+# token receives the values of the others, weighted by how well its query matches each key. Two more layers
+# (`intermediate` and `output`) then transform each vector by itself. At the end the `pooler` transforms the vector of
+# `[CLS]`, and from that the **head** (`classifier`) makes two numbers, the logits, one per class.
 #
-# The head is ours and comes from chance. So does the `pooler`: it is in the file, but nobody trained it. What is
-# **fresh** is trained in every method. (The drawing leaves out normalization and the sums that skip each step.)
+# We add the head ourselves, with random numbers. The `pooler` is in the file, but random too: nobody trained it. What
+# is **fresh** is trained in every method. (The drawing leaves out normalization and the sums that skip each step.)
 
 # %% tags=["nbval-check-output"]
 from loralab.train import load_base, load_tokenizer
@@ -86,32 +90,34 @@ encoder_diagram(blocks=6, width=384)
 
 # %% [markdown] lang="es"
 # Cuatro apuestas. Ponemos LoRA con $r = 8$ en la consulta y el valor de los seis bloques, que son capas de 384×384, y
-# entrenamos además la cabeza (384 entradas, 2 salidas y 2 términos independientes; el `pooler` lo dejamos fuera de la
-# cuenta). ¿Cuánto ocupará lo que se guarda? ¿Cuántos parámetros serán? Antes de entrenar nada, ¿cuánto cambiará, en
-# valor absoluto, el *logit* que más cambie? ¿Y con qué rango tendrían $A$ y $B$ juntas tantos números como $W$?
+# entrenamos además la cabeza (384 entradas, 2 salidas y 2 términos independientes; el `pooler`, de momento, queda
+# fijo). ¿Cuántos parámetros serán? ¿Cuántos MB ocupará lo que se guarda, a 4 bytes por número? Antes de entrenar nada,
+# ¿cuánto cambiará, en valor absoluto, el *logit* que más cambie? ¿Y con qué rango tendrían $A$ y $B$ juntas tantos
+# números como $W$?
 
 # %% [markdown] lang="en"
 # Four bets. We put LoRA with $r = 8$ on the query and the value of the six blocks, which are layers of 384×384, and
-# train the head too (384 inputs, 2 outputs and 2 biases; the `pooler` we leave out of the sum). How much space will
-# what is saved take up? How many parameters will it be? Before anything is trained, how much will the logit that
-# changes most change, in absolute value? And at which rank would $A$ and $B$ together hold as many numbers as $W$?
+# train the head too (384 inputs, 2 outputs and 2 biases; the `pooler` stays frozen for now). How many parameters will
+# it be? How many MB will the saved file take, at 4 bytes per number? Before anything is trained, how much will the
+# logit that changes most change, in absolute value? And at which rank would $A$ and $B$ together hold as many numbers
+# as $W$?
 
 # %%
 from loralab import load_profile, number, percent, predict
 
-guess_size = predict("saved_size", None)
 guess_parameters = predict("lora_parameters", None)
+guess_size = predict("saved_size", None)
 guess_change = predict("first_change", None)
 guess_rank = predict("even_rank", None)
 
 # %% [markdown] lang="es"
-# ## LoRA en doce líneas
+# ## LoRA en diez líneas
 #
 # $A$ empieza con números pequeños al azar y $B$ con ceros. Las entradas van en filas, así que `linear(x, A)` es
 # $xA^\top$: la $Ax$ de la fórmula.
 
 # %% [markdown] lang="en"
-# ## LoRA in twelve lines
+# ## LoRA in ten lines
 #
 # $A$ starts with small random numbers and $B$ with zeros. Inputs go in rows, so `linear(x, A)` is $xA^\top$: the
 # formula's $Ax$.
@@ -167,7 +173,7 @@ guess_change.compare((logits(adapted) - base_logits).abs().max())
 # ## ¿Y puede aprender, si empieza en cero?
 #
 # Sean $L$ la **pérdida**, el número que el entrenamiento hace bajar; $y = W'x$ la salida;
-# $g = \partial L / \partial y$, y $s = \alpha / r$. Subir un poco $B_{ij}$ sube $y_i$ en $s\,(Ax)_j$, así que
+# $g = \partial L / \partial y$, y $s = \alpha / r$. Por cada unidad que sube $B_{ij}$, $y_i$ sube $s\,(Ax)_j$, así que
 # $\partial L / \partial B = s\, g (Ax)^\top$. En $A$ el cambio atraviesa $B$:
 # $\partial L / \partial A = s\, B^\top g\, x^\top$, que es cero mientras $B$ lo sea. El primer paso mueve solo $B$;
 # desde el segundo se mueven las dos. (AdamW es el optimizador de todo el curso; con `weight_decay`, $A$ encogería un
@@ -177,7 +183,7 @@ guess_change.compare((logits(adapted) - base_logits).abs().max())
 # ## And can it learn, if it starts at zero?
 #
 # Let $L$ be the **loss**, the number that training brings down; $y = W'x$ the output; $g = \partial L / \partial y$,
-# and $s = \alpha / r$. Raising $B_{ij}$ a little raises $y_i$ by $s\,(Ax)_j$, so
+# and $s = \alpha / r$. For each unit that $B_{ij}$ rises, $y_i$ rises by $s\,(Ax)_j$, so
 # $\partial L / \partial B = s\, g (Ax)^\top$. In $A$ the change passes through $B$:
 # $\partial L / \partial A = s\, B^\top g\, x^\top$, which is zero as long as $B$ is. The first step moves only $B$;
 # from the second on both move. (AdamW is the optimizer of the whole course; with `weight_decay`, $A$ would shrink a
@@ -232,14 +238,14 @@ assert started(a_scale=1, b_scale=1) == (False, ["A", "B"])
 # %% [markdown] lang="es"
 # ## Contar parámetros
 #
-# Cada capa añade $r(d_{in} + d_{out})$ números. Los contamos a mano, en nuestro modelo y en el que hace `peft`. De
-# $\alpha$ no depende ninguno.
+# Cada capa añade $r(d_{in} + d_{out})$ números. Los contamos a mano, en nuestro modelo y en el que hace `peft`. Cuántos
+# son no depende de $\alpha$.
 
 # %% [markdown] lang="en"
 # ## Counting parameters
 #
 # Each layer adds $r(d_{in} + d_{out})$ numbers. We count them by hand, in our model and in the one that `peft` makes.
-# None depends on $\alpha$.
+# How many there are does not depend on $\alpha$.
 
 # %%
 from peft import LoraConfig, get_peft_model
@@ -265,16 +271,16 @@ parameters_against_rank(counts, 384, 384)
 # %% [markdown] lang="es"
 # ¿Qué parte del modelo es eso? Se suele decir que «alrededor del 1 %», pero no es ninguna constante. Lo contamos en
 # tres arquitecturas sin cargar sus pesos, en el dispositivo `meta`, que solo apunta los tamaños. En DistilBERT, la
-# mayor parte de lo que se entrena es la cabeza: por eso el curso las cuenta aparte. Y los nombres cambian: lo que en
-# BERT es `query`, en DistilBERT es `q_lin`. Si uno de los nombres que pides no existe, `peft` sigue adelante con los
-# demás, sin avisar; contar los parámetros lo descubre.
+# mayor parte de lo que se entrena es la cabeza: por eso el curso cuenta la cabeza aparte. Y los nombres cambian: lo que
+# en BERT es `query`, en DistilBERT es `q_lin`. Si uno de los nombres que pides no existe, `peft` sigue adelante con los
+# demás, sin avisar; se descubre contando los parámetros.
 
 # %% [markdown] lang="en"
 # What share of the model is that? People say “about 1%”, but it is no constant. We count it in three architectures
 # without loading their weights, on the `meta` device, which only records sizes. In DistilBERT most of what is trained
-# is the head: that is why the course counts them apart. And names change: what is `query` in BERT is `q_lin` in
-# DistilBERT. If one of the names that you ask for does not exist, `peft` goes on with the others, without a warning;
-# counting the parameters finds it out.
+# is the head: that is why the course counts the head separately. And names change: what is `query` in BERT is `q_lin`
+# in DistilBERT. If one of the names that you ask for does not exist, `peft` goes on with the others, without a warning;
+# one finds it out by counting the parameters.
 
 # %% tags=["nbval-check-output"]
 from transformers import (
@@ -308,7 +314,7 @@ assert found["adapter"] == 6 * one != 12 * one
 # $BA$ tiene tantas filas y columnas como $W$, pero su **rango**, cuántas de sus filas son de verdad independientes, no
 # pasa de $r$. Damos a nuestro modelo y al de `peft` las mismas $A$ y $B$, al azar.
 #
-# **Hazlo mal a propósito.** El error más frecuente al escribir LoRA a mano es olvidar el $1/r$. El código funciona, el
+# **Hazlo mal a propósito.** Un error fácil al escribir LoRA a mano es olvidar el $1/r$. El código funciona, el
 # modelo aprende, y con $r = 8$ cada suma es ocho veces mayor de lo que $\alpha$ promete. Con el $1/r$ en su sitio, los
 # *logits* coinciden hasta el último bit.
 
@@ -318,7 +324,7 @@ assert found["adapter"] == 6 * one != 12 * one
 # $BA$ has as many rows and columns as $W$, but its **rank**, how many of its rows are really independent, is at most
 # $r$. We give our model and `peft`'s the same $A$ and $B$, at random.
 #
-# **Break it.** The most frequent mistake in writing LoRA by hand is to forget the $1/r$. The code runs, the model
+# **Break it.** An easy mistake in writing LoRA by hand is to forget the $1/r$. The code runs, the model
 # learns, and at $r = 8$ each addition is eight times larger than $\alpha$ promises. With the $1/r$ in its place, the
 # logits agree to the last bit.
 
@@ -428,14 +434,14 @@ assert torch.allclose(logits(merged), first_answer, atol=1e-5)
 # %% [markdown] lang="es"
 # **Hazlo mal a propósito.** Un `bfloat16` (16 bits) guarda dos o tres cifras: si a un peso le sumas algo mil veces
 # menor, la mayor parte se pierde en el redondeo. La celda fusiona una $\Delta W = \frac{\alpha}{r}BA$ de varios tamaños
-# respecto a $W$ y da el error, en porcentaje de $|\Delta W|$. La solución es fusionar en `float32` y convertir al
-# final; o no fusionar.
+# respecto a $W$ y da el error, en porcentaje de $|\Delta W|$. La solución es fusionar en `float32` y guardarlo así, sin
+# volver a `bfloat16`; o no fusionar.
 
 # %% [markdown] lang="en"
 # **Break it.** A `bfloat16` (16 bits) keeps two or three digits: if you add something a thousand times smaller to a
 # weight, most of it is lost in the rounding. The cell merges a $\Delta W = \frac{\alpha}{r}BA$ of several sizes
-# relative to $W$ and gives the error, as a percentage of $|\Delta W|$. The fix is to merge in `float32` and convert at
-# the end; or not to merge.
+# relative to $W$ and gives the error, as a percentage of $|\Delta W|$. The fix is to merge in `float32` and keep it so,
+# without going back to `bfloat16`; or not to merge.
 
 # %% tags=["nbval-check-output"]
 weight, update = layer.weight.detach(), (ours[0].B @ ours[0].A).detach()
@@ -453,9 +459,9 @@ for part in (0.1, 0.01, 0.001):
 # ## En un modelo que escribe
 #
 # En adelante, `apply_method` pone el método del experimento, con `peft`. El modelo que contestará como don Quijote en
-# una CPU, SmolLM2, es un **decodificador**: en cada posición ve solo lo anterior. Tiene siete capas lineales por
-# bloque, y la receta original las adapta todas, con $r = 16$; partía de Gemma 3, mucho mayor, que aquí se cuenta sin
-# cargarla.
+# una CPU, SmolLM2, es un **decodificador**: en cada posición ve solo lo que hay hasta ella. Tiene siete capas lineales
+# por bloque, y la receta original las adapta todas, con $r = 16$; partía de Gemma 3, mucho mayor, que aquí se cuenta
+# sin cargarla. (En la tabla, la cabeza de MiniLM incluye ya el `pooler`: por eso su 0,33 % pasa a 0,98 %.)
 #
 # **Hazlo mal a propósito.** Gemma 3 también ve: en su torre de visión hay capas que se llaman igual que las del texto.
 # Si pides `q_proj` y `v_proj` por su nombre, `peft` adapta las dos, y con texto las de visión no aprenden nada. La
@@ -466,9 +472,9 @@ for part in (0.1, 0.01, 0.001):
 # ## In a model that writes
 #
 # From now on `apply_method` puts the experiment's method on, with `peft`. The model that will answer as Don Quixote on
-# a CPU, SmolLM2, is a **decoder**: at each position it sees only what came before. It has seven linear layers per
+# a CPU, SmolLM2, is a **decoder**: at each position it sees only what there is up to it. It has seven linear layers per
 # block, and the original recipe adapts them all, with $r = 16$; it started from Gemma 3, far larger, which is counted
-# here without loading it.
+# here without loading it. (In the table MiniLM's head includes the `pooler`: hence 0.98% instead of 0.33%.)
 #
 # **Break it.** Gemma 3 can see as well: in its vision tower some layers have the same names as those of the language
 # model. If you ask for `q_proj` and `v_proj` by name, `peft` adapts both, and from text those for vision learn nothing.

@@ -94,7 +94,7 @@ guess_width.compare(100 * formula)
 # %%
 import pandas as pd
 
-from loralab import load_splits, message
+from loralab import detect, load_splits, message, number, plan
 from loralab.train import IGNORED, PairCollator, encode_pairs, load_tokenizer
 
 persona = profile.generation.experiment("lora")
@@ -209,8 +209,6 @@ guess_static = predict("paper_memory", None)
 # shape and no content, and notes what is made and what is freed. The cell compares your sum with its own.
 
 # %%
-from loralab import detect, number, plan
-
 device, rows, length = detect(), 16, 64
 full_name, lora_name = message("full"), message("lora")
 methods = {full_name: experiment.but(method="full"), lora_name: experiment}

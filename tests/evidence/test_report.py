@@ -216,7 +216,7 @@ def test_answers_to_other_questions_are_not_compared(make_answers):
 def test_answers_stand_side_by_side(make_answers):
     results = [make_answers(method) for method in ("retrieval", "base", "few-shot", "full", "lora")]
     table = samples_table([*results, make_answers(seed=1)], count=3)
-    names = ["most similar answer", "base", "base, 3 examples", "full fine-tuning", "LoRA r=16"]
+    names = ["answer to the most similar question", "base", "base, 3 examples", "full fine-tuning", "LoRA r=16"]
     assert list(table.columns) == ["written answer", *names] == ["written answer", *map(method_name, results)]
     assert list(table.index) == ["question 0?", "question 1?", "question 2?"] and table.index.name == "question"
     assert list(table.loc["question 1?"]) == ["reference 1", *(f"{r.experiment.method} says 1" for r in results)]
@@ -277,12 +277,12 @@ def test_the_table_of_answers(make_answers):
     table = comparison_table(
         [make_answers("retrieval"), make_answers("base", nats=60), make_answers("full", seconds=75)]
     )
-    assert list(table.columns) == ["most similar answer", "base", "full fine-tuning"]
+    assert list(table.columns) == ["answer to the most similar question", "base", "full fine-tuning"]
     full, base = table["full fine-tuning"], table["base"]
     assert (base["loss (nats per token)"], base["perplexity"]) == ("3.000", "20.1")
     assert full["chrF"] == "20.0" and full["distinct-2"] == "0.90" and full["words per answer"] == "30.0"
     assert full["longest copy (words)"] == "5" and full["loss on editorials"] == "3.500"
-    assert table["most similar answer"]["perplexity"] == base["trainable parameters"] == "–"
+    assert table["answer to the most similar question"]["perplexity"] == base["trainable parameters"] == "–"
     assert "… seed by seed" not in table.index and "test accuracy" not in table.index
     several = comparison_table([make_answers(seed=0), make_answers(seed=1, nats=60)])
     assert several["LoRA r=16"]["… seed by seed"] == "7.4 · 20.1"

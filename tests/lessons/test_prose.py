@@ -186,7 +186,13 @@ def test_a_mistake_is_found():
 
 
 # Cells, exercises included, and words a language.
-BUDGETS = {"00_start": (14, 500), "01_dataset": (40, 1500), "02_tokenization": (40, 1500), "08_evidence": (60, 3500)}
+BUDGETS = {
+    "00_start": (14, 500),
+    "01_dataset": (40, 1500),
+    "02_tokenization": (40, 1500),
+    "03_lora_setup": (40, 1500),
+    "08_evidence": (60, 3500),
+}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from matplotlib.colors import to_rgba
 
 from loralab.lessons import diagrams
@@ -40,7 +39,8 @@ def every(make, make_answers):
         ),
         "length_histogram": diagrams.length_histogram([5, 7, 9, 40], 16),
         "padding_bars": diagrams.padding_bars({"512": 0.95, "batch": 0.5}),
-        "matrices": diagrams.matrices(torch.eye(6), torch.ones(6, 2), torch.ones(2, 6)),
+        "lora_diagram": diagrams.lora_diagram(),
+        "encoder_diagram": diagrams.encoder_diagram(6, 384),
         "parameters_against_rank": diagrams.parameters_against_rank({1: 768, 8: 6144}, 384, 384),
         "loss_curves": figures.loss_curves([make("full"), make("lora")]),
         "accuracy_against_rate": figures.accuracy_against_rate([make("full"), make("lora")]),
@@ -82,7 +82,7 @@ def test_each_has_a_title_axes_with_names_a_text_with_numbers_and_letters_for_a_
     assert drawn == {name.split(",")[0] for name in pictures}
     for name, picture in pictures.items():
         assert title(picture), name
-        assert len(re.findall(r"\d", picture.alt)) >= 2, name
+        assert len(re.findall(r"\d", picture.alt)) >= 2 or name == "lora_diagram", name
         assert picture.png.startswith(b"\x89PNG")
         for axes in picture.figure.axes:
             if axes.axison and not name.startswith("comparison_panel"):
@@ -101,12 +101,6 @@ def test_titles_say_what_the_data_shows(make):
     )
     assert "Above r = 192" in title(diagrams.parameters_against_rank({1: 768}, 384, 384))
     assert "at most 8 tokens; texts cut at 16: 1" in title(diagrams.length_histogram([5, 7, 9, 40], 16))
-    assert "12 numbers in all make one with 36" in title(
-        diagrams.matrices(torch.eye(6), torch.ones(6, 1), torch.ones(1, 6))
-    )
-    assert "24 numbers in all make one with 36" in title(
-        diagrams.matrices(torch.eye(6), torch.ones(6, 2), torch.ones(2, 6))
-    )
     worse = replace(make("lora"), epochs=[{"loss": 0.4}, {"loss": 0.6}])
     assert title(figures.loss_curves([make("full"), worse])) == (
         "Validation loss after the last epoch: full: 0.500; LoRA: 0.600"
@@ -163,7 +157,7 @@ def test_losses_are_shown_in_nats(make_answers):
 
 def test_the_tokens_that_teach_are_counted_and_named():
     picture = diagrams.token_boxes(["user⏎", "Hi", "assistant⏎", "Yes", "!", "<end>"], [False] * 3 + [True] * 3)
-    assert title(picture) == "3 of 6 tokens teach the answer"
+    assert title(picture) == "3 of the 6 tokens are trained on"
     assert picture.alt.endswith("Trained on: Yes ! <end>.")
     written = [text.get_text() for text in picture.figure.axes[0].texts]
     assert written == ["user⏎", "Hi", "assistant⏎", "Yes", "!", "<end>"]
