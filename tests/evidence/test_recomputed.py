@@ -325,9 +325,8 @@ class Track:
             minus = "–" if method == "lora" else self.signed(self.minus(runs, self.lora[:1]))
             cells = self.costs(runs, method)
             losses = self.sweep("lora" if method in LORAS else method)[0]
-            if self.best(method) in (min(losses), max(losses)):  # nobody says whether the variants' is marked
-                mark = f" {re.escape(TEXT['at_edge'])}"
-                cells[2] += f"(?:{mark})?" if method in LORAS[1:] else mark
+            if self.best(method) in (min(losses), max(losses)):
+                cells[2] += f" {re.escape(TEXT['at_edge'])}"
             step = "–" if method == "lora" else times(np.divide(self.seconds[method], self.seconds["lora"]))
             rows.append([re.escape(title), self.amount(middle), f"± {self.amount(half)}", minus, *cells, step])
         return rows
@@ -664,6 +663,8 @@ def disagreements(markdown, folder, name):
         found += [f"no such line: {line}" for line in wanted if not any(re.fullmatch(line, told) for told in lines)]
     share, rate = (dict(zip(("low", "high"), RULES[name], strict=True)) for name in ("share", "rate"))
     told = {f"share_{end}": percent(value) for end, value in share.items()}
+    told |= {"points": num(100 * MARGINS["classification"]["accuracy"], 1)}
+    told |= {"nats": num(MARGINS["classification"]["loss"], 2), "token_nats": num(MARGINS["generation"]["loss"], 2)}
     note = said("claims_note", **told, **{f"rate_{end}": num(value, 0) for end, value in rate.items()})
     found += [] if any(re.fullmatch(note, line) for line in lines) else [f"no such line: {note}"]
     names = ("claim", "track", "verdict", "found", "other_margins", "behind", "literature")

@@ -208,11 +208,9 @@ def _rank(evidence: Evidence) -> list[Claim]:
     runs = _by_rank(evidence)
     if len(runs) < 2:
         return []
-    place, groups = (
-        message("rank_line", low=min(runs), high=max(runs)),
-        list(zip(slope(list(runs)), runs.values(), strict=True)),
-    )
-    return _by_margin("rank", evidence, {place: groups}, _tested(evidence), judge)
+    line = list(zip(slope(list(runs)), runs.values(), strict=True))
+    place = message("rank_line", low=min(runs), high=max(runs))
+    return _by_margin("rank", evidence, {place: line}, _tested(evidence), judge)
 
 
 def _enough(evidence: Evidence) -> list[Claim]:
@@ -326,7 +324,10 @@ def claims_note() -> str:
     """How the claims are judged, in words."""
     low, high = map(percent, RULES["share"])
     least, most = (number(rate, 0) for rate in RULES["rate"])
-    return message("claims_note", share_low=low, share_high=high, rate_low=least, rate_high=most)
+    accuracy, loss = MARGINS["classification"]["accuracy"], MARGINS["classification"]["loss"]
+    margins = {"points": number(100 * accuracy, 1), "nats": number(loss, 2)}
+    margins["token_nats"] = number(MARGINS["generation"]["loss"], 2)
+    return message("claims_note", share_low=low, share_high=high, rate_low=least, rate_high=most, **margins)
 
 
 def claims_table(judged: Sequence[Claim]) -> pd.DataFrame:

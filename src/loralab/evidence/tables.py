@@ -93,7 +93,7 @@ def other_methods_table(evidence: Evidence) -> pd.DataFrame:
             **minus(runs, method_name(lora[0]), lora),
             **costs(runs),
         }
-        if method in at_edge:
+        if ("lora" if method in LORA_METHODS else method) in at_edge:
             row[message("learning_rate")] += f" {message('at_edge')}"
         if timing:
             row[message("step_over_lora")] = DASH if runs is lora else times(timing.over_lora(method))
