@@ -94,7 +94,7 @@ guess_width.compare(100 * formula)
 # %%
 import pandas as pd
 
-from loralab import detect, load_splits, message, number, plan
+from loralab import detect, load_splits, message, number, run
 from loralab.train import IGNORED, PairCollator, encode_pairs, load_tokenizer
 
 persona = profile.generation.experiment("lora")
@@ -122,6 +122,298 @@ pd.DataFrame(counts, index=[message(name) for name in columns]).T
 # fall through that alone, with no answer any better.
 
 # %% [markdown] lang="es"
+# El experimento `original` rellena todo hasta su `max_length` y entrena con todo. ¿Por cuánto se multiplica el tiempo
+# de un paso, con los mismos ejemplos? Medimos por turnos la pasada hacia delante y hacia atrás de dos ejemplos, sin el
+# optimizador. Las demás diferencias están en la tabla. Solo hemos medido dos: esta y los *tokens* que se juzgan
+# (lección 2). De su tasa, su *dropout* y sus épocas no afirmamos nada.
+
+# %% [markdown] lang="en"
+# The experiment `original` pads everything to its `max_length` and trains on everything. How many times as long as a
+# step of ours will one of its steps take, on the same examples? We time in turns the forward and backward pass of two
+# examples, without the optimizer. The other differences are in the table. We have measured only two: this one and the
+# tokens judged (lesson 2). About its rate, its dropout and its epochs we claim nothing.
+
+# %%
+guess_cost = predict("original_cost", None)
+
+# %%
+import time
+
+import torch
+from accelerate.utils import send_to_device
+
+from loralab.train import apply_method, load_for, objective_of
+
+limit = min(persona.max_length or original.max_length, original.max_length)
+talk = encode_pairs(load_splits(persona).train.head(2), chat, limit)
+racer = apply_method(load_for(persona), persona).to(detect().kind)
+
+
+def step(recipe):
+    """Seconds of one forward and backward pass, and the tokens computed in it."""
+    objective = objective_of(recipe)
+    batch = objective.collator(recipe, chat)(list(talk.dataset))
+    batch = send_to_device(batch, detect().kind)
+    labels, started = batch.pop("labels"), time.perf_counter()
+    objective.loss(racer(**batch), labels, labels.numel()).backward()
+    if detect().kind == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started, batch["input_ids"].numel()
+
+
+step(persona)  # the first sets things up: not timed
+turns = [(step(original), step(persona)) for _ in range(3)]
+slower = sorted(theirs[0] / ours[0] for theirs, ours in turns)
+guess_cost.compare(slower[1], tokens=number(turns[0][0][1] / turns[0][1][1], 1))
+ours, theirs = persona.identity(), original.identity()
+fields = [name for name in ours if ours[name] != theirs[name]]
+recipes = {"original": theirs, "lora": ours}
+pd.DataFrame(recipes).loc[fields].astype(str)
+
+# %% [markdown] lang="es"
+# ## «La pérdida depende de cómo se formen los lotes»
+#
+# Dos respuestas: una de 2 *tokens*, con pérdida media 4,0, y otra de 20, con pérdida
+# media 1,0. La media por filas es 2,5; la media por *tokens*, 1,27. ¿Cuál es la pérdida? La segunda: si no, una
+# respuesta corta pesaría como una larga, y el resultado dependería de cómo se formen los lotes. Con acumulación pasa lo
+# mismo, y por eso `run` divide entre los *tokens* del paso entero. La celda hace las dos medias con el test: por filas
+# y, tras la flecha, por *tokens*, que es la de la tabla.
+
+# %% [markdown] lang="en"
+# ## “The loss depends on how batches are made”
+#
+# Two answers: one of 2 tokens, with mean loss 4.0, and one of 20, with mean loss 1.0.
+# The mean over rows is 2.5; the mean over tokens, 1.27. Which is the loss? The second: otherwise a short answer would
+# weigh as much as a long one, and the result would depend on how batches are made. The same happens with accumulation,
+# and so `run` divides by the tokens of the whole step. The cell takes both means on the test: over rows and, after the
+# arrow, over tokens, which is the one in the table.
+
+# %%
+import math
+
+spoken = run(persona)
+nats, tokens = pd.Series(spoken.answer_nats), pd.Series(spoken.answer_tokens)
+assert round((2 * 4 + 20 * 1) / 22, 2) == 1.27
+assert math.isclose(nats.sum() / tokens.sum(), spoken.test["loss"])
+print(number((nats / tokens).mean(), 3), "→", number(nats.sum() / tokens.sum(), 3))
+
+# %% [markdown] lang="es"
+# ## «Si hubiera un fallo, saldría un error»
+#
+# Tres fallos que no avisan, con el clasificador.
+#
+# **1. Las métricas desaparecen.** `Trainer` averigua cómo se llaman las etiquetas leyendo la firma de `forward`. En un
+# `PeftModel` mira dentro; si lo envuelves tú, no mira, y no calcula ni pérdida ni métricas. Nadie avisa. El arreglo:
+# decirlo con `label_names`.
+
+# %% [markdown] lang="en"
+# ## “If something failed, there would be an error”
+#
+# Three failures that give no warning, with the classifier.
+#
+# **1. The metrics vanish.** `Trainer` finds out what the labels are called by reading the signature of `forward`. In a
+# `PeftModel` it looks inside; if you wrap the model yourself it does not, and then it computes neither loss nor
+# metrics. Nobody says so. The fix: name them with `label_names`.
+
+# %%
+import tempfile
+
+from peft import LoraConfig, get_peft_model
+from torch import nn
+from transformers import (
+    DataCollatorWithPadding,
+    PrinterCallback,
+    Trainer,
+    TrainingArguments,
+)
+
+from loralab.data import label_names
+from loralab.train import encode, head_modules, target_modules
+
+experiment = profile.experiment("lora")
+rows = max(32, len(label_names(experiment.dataset)))
+sizes = {"train_size": 2 * rows, "validation_size": rows, "test_size": rows}
+small = experiment.but(**sizes, epochs=2, precision="fp32")
+tokenizer = load_tokenizer(small.model)
+splits = load_splits(small)
+train = encode(splits.train, tokenizer, small.max_length)
+validation = encode(splits.validation, tokenizer, small.max_length)
+collate = DataCollatorWithPadding(tokenizer)
+
+
+def lora_model():
+    base = load_for(small)
+    config = LoraConfig(
+        task_type="SEQ_CLS",
+        r=small.rank,
+        lora_alpha=small.alpha,
+        target_modules=target_modules(base, small.target_modules),
+        modules_to_save=head_modules(base),
+    )
+    return get_peft_model(base, config)
+
+
+def arguments(**changes):
+    settings = {
+        "output_dir": tempfile.mkdtemp(),
+        "learning_rate": small.learning_rate,
+        "seed": small.seed,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "disable_tqdm": True,
+        "use_cpu": detect().kind == "cpu",
+    }
+    return TrainingArguments(**settings | changes)
+
+
+# %%
+class Wrapped(nn.Module):
+    """A PeftModel in a wrapper, as one writes it to log something, say."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, **inputs):
+        return self.model(**inputs)
+
+
+def accuracy(output):
+    right = output.predictions.argmax(axis=1) == output.label_ids
+    return {"accuracy": right.mean()}
+
+
+def measured(model, **changes):
+    trainer = Trainer(
+        model=model,
+        args=arguments(**changes),
+        eval_dataset=validation.dataset,
+        data_collator=collate,
+        compute_metrics=accuracy,
+    )
+    trainer.remove_callback(PrinterCallback)
+    scores = trainer.evaluate()
+    return sorted(set(scores) & {"eval_loss", "eval_accuracy"})
+
+
+# %%
+print("PeftModel           ", measured(lora_model()))
+keep = {"remove_unused_columns": False}  # the wrapper's signature names no column
+print("Wrapped             ", measured(Wrapped(lora_model()), **keep))
+named = measured(Wrapped(lora_model()), label_names=["labels"], **keep)
+print("Wrapped, label_names", named)
+assert measured(Wrapped(lora_model()), **keep) == []
+assert named == ["eval_accuracy", "eval_loss"]
+
+# %% [markdown] lang="es"
+# **2. La acumulación multiplica el gradiente.** Si un lote de 16 no cabe en memoria, se procesan 4 de 4 y se
+# **acumulan** sus gradientes: el paso debería ser el mismo. Con un clasificador no lo es. `Trainer` cree que el modelo
+# divide la pérdida entre los ejemplos de los 4 lotes, y el modelo no lo hace; el gradiente sale 4 veces mayor. AdamW lo
+# disimula, porque divide cada gradiente por su tamaño habitual; pero `Trainer` recorta los gradientes grandes
+# (`max_grad_norm`), y con un optimizador más sencillo el paso sería 4 veces mayor. Medimos su norma (la raíz de la suma
+# de los cuadrados) en el primer paso, sin *dropout*, que no dejaría comparar.
+
+# %% [markdown] lang="en"
+# **2. Accumulation multiplies the gradient.** If a batch of 16 does not fit into memory, one processes 4 of 4 and
+# **accumulates** their gradients: the step should be the same. With a classifier it is not. `Trainer` believes that the
+# model divides the loss by the examples of all 4 batches, and the model does not; the gradient comes out 4 times too
+# large. AdamW hides it, because it divides each gradient by its usual size; but `Trainer` clips large gradients
+# (`max_grad_norm`), and with a simpler optimizer the step would be 4 times too large. We measure its norm (the root of
+# the sum of squares) at the first step, without dropout, which would spoil the comparison.
+
+
+# %%
+def gradient_norm(batch_size, steps, mend=False):
+    model = lora_model()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    settings = arguments(
+        per_device_train_batch_size=batch_size,
+        gradient_accumulation_steps=steps,
+        max_steps=1,
+    )
+    trainer = Trainer(
+        model=model,
+        args=settings,
+        train_dataset=train.dataset.select(range(16)),
+        data_collator=collate,
+    )
+    trainer.remove_callback(PrinterCallback)
+    if mend:
+        trainer.model_accepts_loss_kwargs = False
+    trainer.train()
+    return trainer.state.log_history[0]["grad_norm"]
+
+
+one_batch = gradient_norm(16, 1)
+accumulated, mended = gradient_norm(4, 4), gradient_norm(4, 4, mend=True)
+print(
+    "4 × 4 / 16:", round(accumulated / one_batch, 4), "→", round(mended / one_batch, 4)
+)
+assert abs(accumulated / one_batch - 4) < 0.01
+assert abs(mended / one_batch - 1) < 0.01
+
+# %% [markdown] lang="es"
+# Una línea lo arregla: decirle a `Trainer` que el modelo no divide (`model_accepts_loss_kwargs = False`). El paquete
+# calcula su propia pérdida, ya dividida, y así acierta también con lotes desiguales.
+#
+# **3. Pesos en media precisión.** En una GPU se entrena más deprisa con números de 16 bits. La tentación es convertir
+# el modelo entero a `float16`. Justo por debajo de 1, entre un `float16` y el siguiente hay casi media milésima: un
+# paso de menos de la mitad de eso no mueve el peso.
+
+# %% [markdown] lang="en"
+# One line fixes it: telling `Trainer` that the model does not divide (`model_accepts_loss_kwargs = False`). The package
+# computes its own loss, already divided, and so is right for uneven batches too.
+#
+# **3. Weights in half precision.** On a GPU, training is faster with 16-bit numbers. The temptation is to turn the
+# whole model into `float16`. Just below 1, neighbouring `float16` numbers are almost half a thousandth apart: a step of
+# less than half of that does not move the weight.
+
+# %% tags=["nbval-check-output"]
+for kind in (torch.float16, torch.bfloat16, torch.float32):
+    weight = torch.ones(1, dtype=kind)
+    for _ in range(1000):
+        weight -= 1e-4
+    print(kind, "1 − 1000 × 0.0001 =", weight.item())
+    assert (weight.item() == 1) == (kind != torch.float32)
+
+# %% [markdown] lang="es"
+# Mil pasos de una diezmilésima deberían dejar el peso en 0,9; en media precisión (16 bits) sigue en 1. Por eso existe
+# la **precisión mixta**: los pesos se guardan en `float32`, y solo las operaciones se hacen en 16 bits. Para que los
+# gradientes pequeños no se queden en cero, un `GradScaler` multiplica la pérdida por un número grande y, después,
+# divide los gradientes por ese número; si encuentra pesos en `float16`, se niega. Aquí lo vemos en la CPU, con una sola
+# capa; en la GPU es igual.
+
+# %% [markdown] lang="en"
+# A thousand steps of a ten-thousandth should leave the weight at 0.9; in half precision (16 bits) it is still 1. Hence
+# **mixed precision**: weights are kept in `float32`, and only the operations are done in 16 bits. So that small
+# gradients do not become zero, a `GradScaler` multiplies the loss by a large number and later divides the gradients by
+# that number; if it finds weights in `float16`, it refuses. We see it here on the CPU, with a single layer; on the GPU
+# it is the same.
+
+
+# %%
+def scaled_step(layer, kind):
+    """One step of mixed precision on a CPU; returns the layer's precision."""
+    optimizer = torch.optim.AdamW(layer.parameters())
+    scaler = torch.amp.GradScaler("cpu")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = layer(torch.ones(3, 4, dtype=kind)).float()
+    scaler.scale(output.sum()).backward()
+    scaler.unscale_(optimizer)
+    scaler.step(optimizer)
+    return layer.weight.dtype
+
+
+try:
+    scaled_step(nn.Linear(4, 2).half(), torch.float16)
+    raise AssertionError("half-precision weights were accepted")
+except ValueError as error:
+    print("float16:", error)
+assert scaled_step(nn.Linear(4, 2), torch.float32) == torch.float32
+
+# %% [markdown] lang="es"
 # ## «Promediar dos adaptadores es promediar lo que saben»
 #
 # Con cualquier matriz invertible $M$, $(BM)(M^{-1}A) = BA$. Dos adaptadores pueden ser el mismo y tener números
@@ -133,8 +425,6 @@ pd.DataFrame(counts, index=[message(name) for name in columns]).T
 # For any invertible matrix $M$, $(BM)(M^{-1}A) = BA$. Two adapters can be the same and hold different numbers.
 
 # %%
-import torch
-
 torch.manual_seed(1)
 a, b, m = torch.randn(8, 384).double(), torch.randn(384, 8).double(), torch.randn(8, 8)
 m = m.double()
@@ -192,7 +482,7 @@ assert not torch.allclose(average, b @ a, rtol=0.1)
 # original, frozen.
 
 # %%
-from loralab.train import apply_method, count_parameters, load_base
+from loralab.train import count_parameters, load_base
 
 usual = {"target_modules": "default", "dropout": 0.0, "rank": 8, "alpha": 16}
 experiment = profile.experiment("lora", model="minilm-l6", **usual)
@@ -209,6 +499,8 @@ guess_static = predict("paper_memory", None)
 # shape and no content, and notes what is made and what is freed. The cell compares your sum with its own.
 
 # %%
+from loralab import plan
+
 device, rows, length = detect(), 16, 64
 full_name, lora_name = message("full"), message("lora")
 methods = {full_name: experiment.but(method="full"), lora_name: experiment}
