@@ -489,9 +489,10 @@ encoder = profile.experiment("lora", model="minilm-l6", **usual)
 persona, gemma = (
     load_profile(name).generation.experiment("lora") for name in ("cpu", "large")
 )
+bases = [load_base("minilm-l6", seed=0), empty_model(persona), empty_model(gemma)]
 trained = {
-    chosen.model: count_parameters(apply_method(empty_model(chosen), chosen))
-    for chosen in (encoder, persona, gemma)
+    chosen.model: count_parameters(apply_method(model, chosen))
+    for chosen, model in zip((encoder, persona, gemma), bases, strict=True)
 }
 pooler = 384 * 384 + 384
 assert trained["minilm-l6"]["trainable"] == counted + pooler
