@@ -65,7 +65,7 @@ def solution(key):
 
 def test_every_exercise_has_its_cell_and_every_lesson_three():
     assert set(CELLS) == set(exercises())
-    for source in SOURCES:
+    for source in SOURCES[1:7]:  # the start and the evidence ask for nothing
         assert sum("exercise" in cell.metadata for cell in jupytext.read(source).cells) >= 3, source.name
 
 
