@@ -36,8 +36,6 @@ START = f"""from loralab import hand_over, start
 {SETUP}
 profile = start(LANGUAGE)
 ENCODER, BASE, SIZES = hand_over(profile)"""
-# What that cell prints depends on this alone, and so do its identity and the outputs after it.
-PRINTS = f"from loralab import start\n\n{SETUP}\nprofile = start(LANGUAGE)"
 GITHUB = "https://github.com/"
 COLAB = "https://colab.research.google.com"
 REGION = re.compile(r"^( *)### BEGIN SOLUTION\n(?:.*\n)*?\1### END SOLUTION\n", re.MULTILINE)
@@ -126,7 +124,7 @@ def code_hashes(notebook: NotebookNode) -> list[str]:
 def without_colab(code: str) -> str:
     """A cell's code; of the set-up cell only what its output depends on, not where Colab gets the course."""
     language = re.search(r'^LANGUAGE = "\w+"$', code, re.MULTILINE)
-    return PRINTS.replace(SETUP, language[0]) if language and "google.colab" in code else code
+    return START.replace(SETUP, language[0]) if language and "google.colab" in code else code
 
 
 def setup_code(language: str, address: Address | None) -> str:
@@ -254,12 +252,10 @@ def build(source: Path, language: str, address: Address | None = None, solutions
             except (ValueError, SyntaxError) as error:
                 raise ValueError(f"{source.name}: {cell.metadata['exercise']!r}: {error}") from error
     seen = Counter[str]()
-    line = f'LANGUAGE = "{language}"'
     for cell in cells:
         seen[cell.source] += 1
-        text = PRINTS.replace(SETUP, line) if cell.source == START.replace(SETUP, line) else cell.source
-        cell.id = hashlib.sha256(f"{source.stem}{seen[cell.source]}{text}".encode()).hexdigest()[:12]
-        if text != cell.source:
+        cell.id = hashlib.sha256(f"{source.stem}{seen[cell.source]}{cell.source}".encode()).hexdigest()[:12]
+        if cell.source == START.replace(SETUP, f'LANGUAGE = "{language}"'):
             cell.source = setup_code(language, address)  # only now: the address is no part of a cell's identity
             cell.metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}  # Colab's word and JupyterLab's
     path = f"notebooks/{language}/{source.stem}.ipynb"

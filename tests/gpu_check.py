@@ -24,6 +24,7 @@ from threading import Lock
 import torch
 from hub import Hub, Repository
 from hub_repositories import Writer, write_bert, write_dataset, write_qwen
+from measure import measure
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -36,7 +37,7 @@ from transformers import (
 from loralab.data.assets import asset
 from loralab.files import write_atomically
 from loralab.lessons.start import chosen_profile
-from loralab.memory.measurement import measure, size_name
+from loralab.memory.measurement import size_name
 from loralab.profiles import load_profile
 from loralab.train.hardware import detect
 from loralab.train.run import run, run_folder

@@ -8,8 +8,10 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from measure import measure_apart
+
 from loralab.files import write_atomically
-from loralab.memory.measurement import SIZES, measure_apart, published, size_name
+from loralab.memory.measurement import SIZES, published, size_name
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -68,7 +68,7 @@ def answer(model, who, question):
     ).to(DEVICE)
     written = model.generate(
         **prompt,
-        max_new_tokens=profile.generation.experiment("lora").max_new_tokens,
+        max_new_tokens=SIZES["answer"],
         do_sample=False,
         repetition_penalty=1.2,  # without it small models go round in circles
     )
@@ -136,7 +136,7 @@ assert turned[0] == without  # nothing added: the base
 # %%
 from datasets import load_dataset
 
-few = min(72, profile.generation.experiment("lora").train_size)
+few = min(72, SIZES["pairs"])
 pairs = load_dataset(
     "json", data_files=str(course / "sancho_qa.jsonl"), split=f"train[:{few}]"
 )

@@ -267,15 +267,20 @@ lora_low = run(profile.experiment("lora", learning_rate=low))
 full_high = run(profile.experiment("full", learning_rate=high))
 loss_curves([full, by_lora])
 
+
 # %%
-for guess, wrong, own in (
-    (guess_lora, lora_low, by_lora),
-    (guess_full, full_high, full),
-):
-    last, best = wrong.epochs[-1], own.epochs[-1]
-    told = {"loss": number(last["loss"], 3), "mcc": number(last["mcc"], 2)}
-    told |= {"classes": classes, "ln": number(math.log(classes), 3)}
-    guess.compare(100 * last["accuracy"], own=percent(best["accuracy"]), **told)
+def filled_in(wrong, own):
+    """What the two messages are filled in with."""
+    last = wrong.epochs[-1]
+    numbers = {"loss": number(last["loss"], 3), "mcc": number(last["mcc"], 2)}
+    numbers |= {"classes": classes, "ln": number(math.log(classes), 3)}
+    return numbers | {"own": percent(own.epochs[-1]["accuracy"])}
+
+
+guess_lora.compare(
+    100 * lora_low.epochs[-1]["accuracy"], **filled_in(lora_low, by_lora)
+)
+guess_full.compare(100 * full_high.epochs[-1]["accuracy"], **filled_in(full_high, full))
 accuracy_against_rate([full, full_high, by_lora, lora_low])
 
 # %% [markdown] lang="es"

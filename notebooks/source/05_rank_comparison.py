@@ -8,8 +8,7 @@
 #
 # - decir qué más cambia cuando cambias el rango;
 # - leer varias semillas como puntos, y no como una media;
-# - explicar por qué el mejor de varios suele parecer mejor de lo que es;
-# - leer un intervalo, y saber cuánto cuesta tener pocas semillas.
+# - explicar por qué el mejor de varios suele parecer mejor de lo que es.
 #
 # Hacen falta las lecciones 3 y 4.
 
@@ -23,8 +22,7 @@
 #
 # - say what else changes when you change the rank;
 # - read several seeds as dots, and not as a mean;
-# - explain why the best of several tends to look better than it is;
-# - read an interval, and know what few seeds cost.
+# - explain why the best of several tends to look better than it is.
 #
 # You need lessons 3 and 4.
 
@@ -36,11 +34,26 @@ profile = start(LANGUAGE)
 ENCODER, BASE, SIZES = hand_over(profile)
 
 # %% [markdown] lang="es"
-# Estos son los rangos que vas a comparar, con la $\alpha$ del perfil. Fíjate en la última columna: cambia con el rango.
+# ## La regla de la escala
+#
+# Estos son los rangos que vas a comparar. Fíjate en la última columna, el factor de $\frac{\alpha}{r} BA$: si cambias
+# $r$ tienes que decir qué haces con $\alpha$, y hay tres convenciones:
+#
+# - **$\alpha$ fija**, la del artículo de LoRA ([Hu et al., 2021](https://arxiv.org/abs/2106.09685));
+# - **$\alpha$ proporcional a $r$** (por ejemplo $\alpha = 2r$): el factor no cambia;
+# - **$\alpha$ proporcional a $\sqrt{r}$**, o LoRA *rank-stabilized* ([Kalajdzievski,
+#   2023](https://arxiv.org/abs/2312.03732)).
 
 # %% [markdown] lang="en"
-# These are the ranks that you will compare, with the profile's $\alpha$. Look at the last column: it changes with the
-# rank.
+# ## The scale rule
+#
+# These are the ranks that you will compare. Look at the last column, the factor of $\frac{\alpha}{r} BA$: if you change
+# $r$ you have to say what you do with $\alpha$, and there are three conventions:
+#
+# - **$\alpha$ fixed**, that of the LoRA paper ([Hu et al., 2021](https://arxiv.org/abs/2106.09685));
+# - **$\alpha$ proportional to $r$** ($\alpha = 2r$, say): the factor does not change;
+# - **$\alpha$ proportional to $\sqrt{r}$**, or *rank-stabilized* LoRA ([Kalajdzievski,
+#   2023](https://arxiv.org/abs/2312.03732)).
 
 # %% tags=["nbval-check-output"]
 import pandas as pd
@@ -50,30 +63,10 @@ firsts = [e for e in experiments if e.seed == profile.seeds[0]]
 pd.DataFrame([{"r": e.rank, "alpha": e.alpha, "alpha/r": e.scale} for e in firsts])
 
 # %% [markdown] lang="es"
-# ## La regla de la escala
-#
-# La actualización es $\frac{\alpha}{r} BA$. Si cambias $r$ tienes que decir qué haces con $\alpha$, y hay tres
-# convenciones:
-#
-# - **$\alpha$ fija**, la del artículo de LoRA ([Hu et al., 2021](https://arxiv.org/abs/2106.09685));
-# - **$\alpha$ proporcional a $r$** (por ejemplo $\alpha = 2r$): el factor no cambia;
-# - **$\alpha$ proporcional a $\sqrt{r}$**, o LoRA *rank-stabilized* ([Kalajdzievski,
-#   2023](https://arxiv.org/abs/2312.03732)): el factor baja como $1/\sqrt{r}$.
-#
 # ¿Con cuál influye menos el rango en el primer paso? Lo probamos en unos segundos: un solo paso de AdamW, con la cabeza
 # congelada y un solo lote, y miramos cuánto baja la pérdida. Las tres reglas coinciden en $r = 8$.
 
 # %% [markdown] lang="en"
-# ## The scale rule
-#
-# The update is $\frac{\alpha}{r} BA$. If you change $r$ you have to say what you do with $\alpha$, and there are three
-# conventions:
-#
-# - **$\alpha$ fixed**, that of the LoRA paper ([Hu et al., 2021](https://arxiv.org/abs/2106.09685));
-# - **$\alpha$ proportional to $r$** ($\alpha = 2r$, say): the factor does not change;
-# - **$\alpha$ proportional to $\sqrt{r}$**, or *rank-stabilized* LoRA ([Kalajdzievski,
-#   2023](https://arxiv.org/abs/2312.03732)): the factor falls as $1/\sqrt{r}$.
-#
 # With which does the rank affect the first step least? We try it in a few seconds: a single step of AdamW, with the
 # head frozen and a single batch, and see how far the loss falls. The three rules agree at $r = 8$.
 
@@ -115,7 +108,7 @@ def fall_of_loss(rank, alpha, draws=3):
 
 
 # %%
-from loralab.lessons import scale_rules
+from loralab.lessons import scale_rules, winners_luck
 
 ranks = [1, 4, 16, 64]
 falls = {
@@ -126,57 +119,37 @@ falls = {
 scale_rules(ranks, falls)
 
 # %% [markdown] lang="es"
-# ¿Por qué? En el primer paso de AdamW los dos promedios salen del mismo gradiente y su cociente es ±1: cada número de
-# $B$ se mueve justo la tasa, en el sentido que baja la pérdida. Cada uno la baja en proporción a su gradiente, que
-# lleva el factor $s = \alpha / r$, y hay $r$ por fila. En total, en proporción a $s \cdot r = \alpha$. Con $\alpha$
-# fija, por tanto, el rango no cambia el tamaño del primer paso, salvo el azar de $A$: si los rangos acaban distintos,
-# no será porque unos dieran pasos mayores al empezar. Con las otras reglas, subir el rango es también, en ese primer
-# paso, subir la tasa a escondidas. Eso no hace neutral a $\alpha$ fija: a lo largo del entrenamiento, el factor $\alpha
-# / r$ puede frenar los rangos altos (es lo que defiende Kalajdzievski), así que lo que veamos vale para esta regla.
-# Aquí **$\alpha$ es fija**, y lo dirá el título de la figura que compara los rangos. La tasa tampoco cambia: la del
-# perfil `cpu` se eligió con $r = 8$ y los datos del curso, y eso puede favorecer a ese rango.
-
-# %% [markdown] lang="en"
-# Why? At AdamW's first step both averages come from the same gradient and their quotient is ±1: each number of $B$
-# moves by exactly the rate, in the direction that lowers the loss. Each lowers it in proportion to its gradient, which
-# carries the factor $s = \alpha / r$, and there are $r$ to a row. In all, in proportion to $s \cdot r = \alpha$. With
-# $\alpha$ fixed, then, the rank does not change the size of the first step, apart from the luck of $A$: if the ranks
-# end up different, it will not be because some took larger steps at the start. With the other rules, raising the rank
-# also raises the rate, in that first step, by the back door. That does not make fixed $\alpha$ neutral: over a whole
-# training run, the factor $\alpha / r$ may hold high ranks back (as Kalajdzievski argues), so what we see holds for
-# this rule. Here **$\alpha$ is fixed**, and the title of the figure that compares the ranks will say so. The rate does
-# not change either: the `cpu` profile's was chosen at $r = 8$ on the course's data, which may favour that rank.
-
-# %% [markdown] lang="es"
+# En el primer paso de AdamW, cada número de $B$ se mueve justo la tasa. Cada uno baja la pérdida en proporción a
+# $s = \alpha / r$, y hay $r$ por fila: en total, en proporción a $\alpha$. Con $\alpha$ fija, el rango no cambia el
+# tamaño del primer paso; con las otras reglas, subir el rango es también subir la tasa a escondidas. Eso no hace
+# neutral a $\alpha$ fija: a lo largo del entrenamiento, el factor puede frenar los rangos altos (es lo que defiende
+# Kalajdzievski). Aquí **$\alpha$ es fija**, y lo dirá el título de la figura. Tampoco cambia la tasa: la del perfil
+# `cpu` se eligió con $r = 8$, y eso puede favorecer a ese rango.
+#
 # ## Entrenar cada rango
 #
-# Aquí usamos el test para describir los rangos, no para elegir uno. Antes de seguir, apuesta: ¿cuántos puntos de
-# exactitud habrá, de media, entre el rango más alto y el más bajo? (Negativo, si crees que gana el bajo.)
+# Usamos el test para describir los rangos, no para elegir uno. ¿Cuántos puntos de exactitud habrá, de media, entre el
+# rango más alto y el más bajo? (Negativo, si crees que gana el bajo.)
 
 # %% [markdown] lang="en"
+# At AdamW's first step each number of $B$ moves by exactly the rate. Each lowers the loss in proportion to
+# $s = \alpha / r$, and there are $r$ to a row: in all, in proportion to $\alpha$. With $\alpha$ fixed, the rank does
+# not change the size of the first step; with the other rules, raising the rank also raises the rate by the back door.
+# That does not make fixed $\alpha$ neutral: over a whole training run, the factor may hold high ranks back (as
+# Kalajdzievski argues). Here **$\alpha$ is fixed**, and the figure's title will say so. The rate does not change
+# either: the `cpu` profile's was chosen at $r = 8$, which may favour that rank.
+#
 # ## Train each rank
 #
-# Here we use the test to describe the ranks, not to choose one. Before you go on, bet: how many points of accuracy will
-# there be, on average, between the highest rank and the lowest? (Negative, if you think the low one wins.)
+# We use the test to describe the ranks, not to choose one. How many points of accuracy will there be, on average,
+# between the highest rank and the lowest? (Negative, if you think the low one wins.)
 
 # %%
-from loralab import predict
+from loralab import message, number, percent, predict, run_all
 
 guess_gain = predict("rank_gain", None)
 
-# %% [markdown] lang="es"
-# Cada rango se entrena con cada semilla. Si hiciste la lección 4 en esta misma máquina, los de $r = 8$ ya están hechos.
-# (En Colab cada cuaderno tiene la suya: solo lo están si en los dos marcaste `DRIVE`.) En el perfil `cpu`, con los datos
-# del curso, los demás tardan alrededor de un minuto cada uno en dos núcleos.
-
-# %% [markdown] lang="en"
-# Each rank is trained with each seed. If you did lesson 4 on this same machine, those of $r = 8$ are done already. (In
-# Colab each notebook has a machine of its own: they are only if you ticked `DRIVE` in both.) In the `cpu` profile, on the
-# course's data, the others take about a minute each on two cores.
-
 # %%
-from loralab import run_all
-
 results = run_all(experiments)
 
 # %% [markdown] lang="es"
@@ -186,18 +159,13 @@ results = run_all(experiments)
 # Let us begin as is so often done: with a single seed. Which rank wins? And with the next seed?
 
 # %%
-from loralab import message, percent
-
 for seed in profile.seeds:
     own = [result for result in results if result.experiment.seed == seed]
     order = sorted(own, key=lambda result: -result.test["accuracy"])
-    print(
-        f"{message('seed')} {seed}:",
-        " > ".join(
-            f"r={result.experiment.rank} ({percent(result.test['accuracy'], 2)})"
-            for result in order
-        ),
-    )
+    places = [
+        f"r={r.experiment.rank} ({percent(r.test['accuracy'], 2)})" for r in order
+    ]
+    print(f"{message('seed')} {seed}:", " > ".join(places))
 
 # %% [markdown] lang="es"
 # Quien solo hubiera entrenado una fila habría publicado esa. Ahora todas a la vez: cada punto es un entrenamiento, y
@@ -208,12 +176,7 @@ for seed in profile.seeds:
 # line joins those of one seed. On the right, as a scale, the exam luck of lesson 1.
 
 # %%
-from loralab.show import rank_verdict, score_against_rank
-
-score_against_rank(results, rank_verdict(results, experiment.rank))
-
-# %%
-from loralab import number
+from loralab.show import compare, comparison_table, rank_verdict, score_against_rank
 
 low, high = min(profile.ranks), max(profile.ranks)
 by_rank = {
@@ -221,31 +184,29 @@ by_rank = {
     for rank in profile.ranks
 }
 gains = [100 * (a - b) for a, b in zip(by_rank[high], by_rank[low], strict=True)]
-guess_gain.compare(
-    sum(gains) / len(gains), least=number(min(gains), 1), most=number(max(gains), 1)
-)
+least, most = number(min(gains), 1), number(max(gains), 1)
+guess_gain.compare(sum(gains) / len(gains), least=least, most=most)
+score_against_rank(results, rank_verdict(results, experiment.rank))
 
 # %% [markdown] lang="es"
 # ## La suerte del ganador
 #
 # Supón que el rango no importara nada: cinco rangos **idénticos**, todos con la misma exactitud verdadera, y una
 # desviación típica de 0,5 puntos entre entrenamientos. Entrenas cada uno una vez y te quedas con el mejor. ¿Cuántos
-# puntos por encima de la exactitud verdadera quedará su nota, de media?
+# puntos por encima de la verdad quedará su nota, de media?
 
 # %% [markdown] lang="en"
 # ## Winner's luck
 #
 # Suppose that the rank did not matter at all: five **identical** ranks, all with the same true accuracy, and a standard
-# deviation of 0.5 points between training runs. You train each once and keep the best. How many points above the true
-# accuracy will its score lie, on average?
+# deviation of 0.5 points between training runs. You train each once and keep the best. How many points above the truth
+# will its score lie, on average?
 
 # %%
 guess_luck = predict("winner_luck", None)
 
 # %%
 import numpy as np
-
-from loralab.lessons import winners_luck
 
 studies = np.random.default_rng(0).normal(0, 0.5, size=(20_000, 5))
 leads = studies.max(axis=1)
@@ -254,341 +215,69 @@ guess_luck.compare(leads.mean())
 winners_luck(leads, ranks=5)
 
 # %% [markdown] lang="es"
-# **Hazlo mal a propósito.** Con nuestros propios resultados: partimos el test en dos mitades al azar, elegimos el mejor
-# entrenamiento con una mitad y miramos su nota en la otra. Lo repetimos 500 veces, con los papeles cambiados también.
-# La nota con la que se elige sale hinchada, de media.
-
-# %% [markdown] lang="en"
-# **Break it.** With our own results: we cut the test into two random halves, choose the best run on one half and look
-# at its score on the other. We repeat it 500 times, with the roles swapped too. The score by which one chooses comes
-# out inflated on average.
-
-# %%
-right = np.array([np.equal(r.predictions, r.labels) for r in results])
-random = np.random.default_rng(0)
-chosen_on, then_on = [], []
-for _ in range(500):
-    halves = np.array_split(random.permutation(right.shape[1]), 2)
-    for one, other in (halves, halves[::-1]):
-        best = right[:, one].mean(axis=1).argmax()
-        chosen_on.append(right[best, one].mean())
-        then_on.append(right[best, other].mean())
-inflated = np.mean(chosen_on) - np.mean(then_on)
-assert inflated >= 0
-print(percent(np.mean(chosen_on)), "→", percent(np.mean(then_on)))
-
-# %% [markdown] lang="es"
-# Por eso el test no elige. La solución es elegir en validación y mirar el test una vez, con lo ya elegido. La celda da
-# la pérdida de cada rango (menos es mejor) y, después, la exactitud en test del elegido.
-
-# %% [markdown] lang="en"
-# That is why the test does not choose. The fix is to choose on validation, and to look at the test once, with the
-# choice made. The cell gives the loss of each rank (less is better) and then the test accuracy of the chosen one.
-
-# %%
-validation = {
-    rank: np.mean([r.epochs[-1]["loss"] for r in results if r.experiment.rank == rank])
-    for rank in profile.ranks
-}
-chosen = min(validation, key=validation.get)
-losses = " · ".join(f"r={r}: {number(x, 3)}" for r, x in validation.items())
-print(message("loss_axis"), losses)
-print(f"r={chosen}:", percent(np.mean(by_rank[chosen])))
-
-# %% [markdown] lang="es"
-# ## ¿Cuántas semillas?
+# Por eso el test no elige: se elige en validación, y se mira el test una vez, con lo ya elegido.
 #
-# Si la pérdida baja siempre al subir el rango, es un indicio a favor del rango, aunque la exactitud no lo recoja; pero
-# son pocas semillas y no le hemos puesto ningún ±. Y si gana el rango más alto de los probados, habría que probar el
-# siguiente.
-#
-# En la lección 1 sabíamos la verdad y mirábamos dónde caían las notas. Ahora es al revés: tenemos unas notas y buscamos
-# la verdad. Un **intervalo del 95 %** sale de una receta que, repetida en muchos estudios, atrapa el valor verdadero en
-# el 95 % de ellos; si el nuestro es uno de esos, no se sabe.
-#
-# La media de $k$ entrenamientos se mueve menos que uno solo: su desviación típica es $SD / \sqrt{k}$, con SD la de un
-# entrenamiento. Si conociéramos la SD, el intervalo sería la media ± $1{,}96\,SD / \sqrt{k}$. Pero la SD sale de esas
-# mismas $k$ notas (dividiendo entre $k - 1$: `ddof=1`), y con tan pocas puede salir muy corta. Por eso el factor que
-# multiplica a la SD es mayor cuantas menos hay ([Student, 1908](https://doi.org/10.1093/biomet/6.1.1)).
-
-# %% [markdown] lang="en"
-# ## How many seeds?
-#
-# If the loss falls all the way as rank rises, that is a hint in favour of rank, even if accuracy does not show it; but
-# the seeds are few and we gave it no ±. And if the highest rank tried wins, one should try the next.
-#
-# In lesson 1 we knew the truth and watched where the scores fell. Now it is the other way round: we have scores and
-# want the truth. A **95% interval** comes from a recipe that, repeated over many studies, catches the true value in 95%
-# of them; whether ours is one of those, we do not know.
-#
-# The mean of $k$ runs wanders less than one run: its standard deviation is $SD / \sqrt{k}$, with SD that of one run. If
-# we knew the SD, the interval would be the mean ± $1.96\,SD / \sqrt{k}$. But the SD comes from those same $k$ scores
-# (dividing by $k - 1$: `ddof=1`), and with so few it can come out far too small. So the factor that multiplies the SD
-# is larger the fewer there are ([Student, 1908](https://doi.org/10.1093/biomet/6.1.1)).
-
-# %% tags=["nbval-check-output"]
-from loralab.show import seed_factor
-
-for k in (2, 3, 5, 10):
-    print(f"k = {k:2}: ±", number(seed_factor(k), 2), "SD")
-assert round(seed_factor(3), 2) == 2.48 and round(seed_factor(5), 2) == 1.24
-
-# %% [markdown] lang="es"
-# ¿Cumple lo que promete? Simulamos 2000 estudios de 3 semillas cuyo valor verdadero conocemos, y contamos cuántos
-# intervalos lo contienen. Al lado, lo mismo con $1{,}96/\sqrt{3}$, que toma la SD por conocida.
-
-# %% [markdown] lang="en"
-# Does it keep its promise? We simulate 2,000 studies of 3 seeds whose true value we know, and count how many intervals
-# hold it. Beside it, the same with $1.96/\sqrt{3}$, which takes the SD as known.
-
-# %%
-runs = np.random.default_rng(1).normal(80, 0.5, size=(2000, 3))
-off, spread = np.abs(runs.mean(axis=1) - 80), runs.std(axis=1, ddof=1)
-caught = (off < seed_factor(3) * spread).mean()
-naive = (off < 1.96 / np.sqrt(3) * spread).mean()
-assert abs(caught - 0.95) < 0.02 and naive < 0.9
-print(percent(caught), "·", percent(naive))
-
-# %% [markdown] lang="es"
 # ## El veredicto
 #
-# Comparamos cada rango con el del perfil (8, en los del curso) **por pares**: misma semilla, mismas frases. Solo
-# cuentan las frases en las que uno acierta y el otro falla, y eso afina más que mirar si dos barras se tocan. El ±
-# reúne la suerte del examen y, si hay varias semillas, la del entrenamiento (la lección 6 explica cómo). Y como miramos
-# varias veces, a cada comparación le exigimos más: con dos comparaciones, el intervalo de cada una es del 97,5 %, para
-# que entre las dos se equivoquen como mucho un 5 % de las veces (corrección de Bonferroni).
+# Comparamos cada rango con el del perfil **por pares**: misma semilla, mismas frases. Solo cuentan las frases en las
+# que uno acierta y el otro falla. El ± reúne la suerte del examen y, si hay varias semillas, la del entrenamiento. Y
+# como miramos dos veces, a cada comparación le exigimos más: su intervalo es del 97,5 %, para que entre las dos se
+# equivoquen como mucho un 5 % de las veces. «No se puede decir» no significa «son iguales»: significa que este examen,
+# con estas semillas, no basta para distinguirlos.
 
 # %% [markdown] lang="en"
+# That is why the test does not choose: one chooses on validation, and looks at the test once, with the choice made.
+#
 # ## The verdict
 #
-# We compare each rank with the profile's (8, in the course's) **in pairs**: same seed, same sentences. Only the
-# sentences that one gets right and the other wrong count, which is sharper than checking whether two bars touch. The ±
-# has exam luck in it and, if there are several seeds, training luck (lesson 6 explains how). And as we look several
-# times, we ask more of each look: with two comparisons, each one's interval is at 97.5%, so that both together err 5%
-# of the time at most (Bonferroni's correction).
+# We compare each rank with the profile's **in pairs**: same seed, same sentences. Only the sentences that one gets
+# right and the other wrong count. The ± has exam luck in it and, if there are several seeds, training luck. And as we
+# look twice, we ask more of each look: its interval is at 97.5%, so that both together err 5% of the time at most.
+# “Cannot tell” does not mean “they are equal”: it means that this exam, with these seeds, is not enough to tell them
+# apart.
 
 # %%
-from IPython.display import Markdown
-
-from loralab.show import compare
-
 groups = {
     rank: [r for r in results if r.experiment.rank == rank] for rank in profile.ranks
 }
 base = groups.pop(experiment.rank)
 level = 1 - 0.05 / max(1, len(groups))
-lines = [compare(group, base, level) for group in groups.values()]
-Markdown("\n".join(f"- {line}" for line in lines))
+for group in groups.values():
+    print("-", compare(group, base, level))
 
 # %% [markdown] lang="es"
-# «No se puede decir» no significa «son iguales»: significa que este examen, con estas semillas, no basta para
-# distinguirlos. Y este ± no es el de la tabla: es de una diferencia, pide más (el 97,5 %, con dos comparaciones) y, si
-# hay varias semillas, cuenta también la suerte de los entrenamientos.
+# Con más rangos, más semillas y la mejor tasa de cada rango, lo estudia la lección 8.
 #
-# ## Lo que dice el estudio
-#
-# Para afinar más hacen falta más semillas, y esos entrenamientos ya están hechos: el curso trae los resultados de un
-# **estudio** con más rangos y más semillas, en `data/reference`. La tabla tiene una fila por rango: su nota, la de cada
-# semilla, y la diferencia con $r = 8$ por pares, con un ± del 95 % sin corregir: son varias comparaciones, así que con
-# que una deje fuera el cero no basta. (Se hizo con la versión 1 del entrenamiento, en la que LoRA dejaba el `pooler`
-# como estaba; los tuyos son de la 2.)
-
-# %% [markdown] lang="en"
-# “Cannot tell” does not mean “they are equal”: it means that this exam, with these seeds, is not enough to tell them
-# apart. And this ± is not the table's: it belongs to a difference, asks for more (97.5%, with two comparisons) and, if
-# there are several seeds, counts the luck of the runs too.
-#
-# ## What the study says
-#
-# To see finer differences one needs more seeds, and those runs have been done: the course comes with the results of a
-# **study** with more ranks and more seeds, in `data/reference`. The table has a row a rank: its score, that of each
-# seed, and the difference from $r = 8$ in pairs, with a ± at 95%, uncorrected: there are several comparisons, so that
-# one of them leaves out zero is not enough. (It was done with version 1 of the training, in which LoRA left the `pooler`
-# as it was; yours are of version 2.)
-
-# %%
-from loralab.evidence import group_table, rank_groups, reference
-
-study, persona_study = reference()
-theirs = study.of("lora")[0].experiment
-print(
-    theirs.dataset, theirs.model, theirs.train_size, theirs.test_size, study.track.seeds
-)
-group_table(rank_groups(study), beside=f"r = {theirs.rank}")
-
-# %% [markdown] lang="es"
-# En lugar de mirar los rangos de dos en dos, se puede preguntar a todos a la vez: ¿sube la nota, en promedio, cada vez
-# que el rango se dobla? Se ajusta una recta a la nota frente a $\log_2 r$ y se mira cuánto sube del rango más bajo al
-# más alto. Es la primera fila: se confirma si todo el intervalo de esa subida llega al margen, se refuta si no llega
-# ninguna parte, y queda sin decidir si llega solo una. La segunda mira si con $r = 4$ y con $r = 8$ se llega a lo que da
-# el más alto, con una diferencia menor que el margen. Aquí el ± es el del 90 %, que es el que juzga un margen, y
-# «depende» querría decir que en un sitio se confirma y en otro se refuta. Si los resultados guardan la pérdida de cada
-# frase, también se juzga por ella, y se escribe cuando dice otra cosa.
-
-# %% [markdown] lang="en"
-# Instead of looking at ranks two by two, one can ask all of them at once: does the score rise, on average, each time
-# that the rank doubles? One fits a line to the score over $\log_2 r$ and looks at how far it rises from the lowest rank
-# to the highest. That is the first row: it is confirmed if the whole interval of that rise reaches the margin, refuted
-# if no part of it does, and undecided if only a part does. The second looks at whether $r = 4$ and $r = 8$ reach what
-# the highest gives, to within the margin. Here the ± is at 90%, which is the one that judges a margin, and “it depends”
-# would mean that it is confirmed at one place and refuted at another. If the results keep each sentence's loss, that is
-# judged too, and written where it says something else.
-
-# %%
-from loralab.evidence import claims_table, judge_claims
-
-claims_table(
-    [claim for claim in judge_claims(study) if claim.name in ("rank", "enough")]
-)
-
-# %% [markdown] lang="es"
-# **¿Y más módulos?** En lugar de subir el rango se puede poner LoRA en más matrices. Aquí el rango no cambia, de modo
-# que más módulos son también más parámetros (con los mismos parámetros, lo comparas tú en un ejercicio). Son tres
-# semillas, con la tasa que se eligió para consulta y valor, y el ± de las diferencias está sin corregir. En el estudio,
-# «todas las capas lineales» incluía el `pooler`, que en las otras dos filas se quedó sin entrenar.
-
-# %% [markdown] lang="en"
-# **And more modules?** Instead of raising the rank one can put LoRA on more matrices. Here the rank does not change, so
-# more modules also mean more parameters (at equal parameters, you compare them in an exercise). There are three seeds,
-# at the rate chosen for query and value, and the ± of the differences is uncorrected. In the study, “all linear layers”
-# included the `pooler`, which in the other two rows stayed untrained.
-
-# %%
-from loralab.evidence import target_groups
-
-group_table(target_groups(study), beside=message("target_default"))
-
-# %% [markdown] lang="es"
 # ## Lo que cuesta
 #
-# Los parámetros del adaptador son proporcionales al rango; la cabeza es siempre la misma. Mira tú si el tiempo y la
-# memoria los siguen.
+# Los parámetros del adaptador son proporcionales al rango; la cabeza es siempre la misma. ¿Los siguen el tiempo y la
+# memoria?
 
 # %% [markdown] lang="en"
+# With more ranks, more seeds and each rank's best rate, lesson 8 studies it.
+#
 # ## What it costs
 #
-# The adapter's parameters are proportional to the rank; the head is always the same. See for yourself whether time and
-# memory follow them.
+# The adapter's parameters are proportional to the rank; the head is always the same. Do time and memory follow them?
 
 # %%
-from loralab.show import comparison_table
-
 per_rank = {r.parameters["adapter"] / r.experiment.rank for r in results}
-assert len(per_rank) == 1
-assert len({r.parameters["head"] for r in results}) == 1
+assert len(per_rank) == len({r.parameters["head"] for r in results}) == 1
 comparison_table(results)
-
-# %% [markdown] lang="es"
-# ## Dentro del cambio
-#
-# Hasta aquí hemos mirado notas. Miremos los pesos: ¿qué le suma el entrenamiento a cada matriz? Ese cambio es $\Delta
-# W$, la matriz entrenada menos la de la base, y se calcula igual para LoRA y para el *fine-tuning* completo. Toda
-# matriz es una suma de matrices de rango 1, $\sigma_i u_i v_i^\top$: una columna por una fila, las dos de longitud 1, y
-# delante un tamaño. Las columnas $u_i$ son perpendiculares entre sí, y las filas también. Los tamaños, en orden
-# ($\sigma_1 \ge \sigma_2 \ge \dots$), son los **valores singulares**. Aquí llamamos direcciones a las $u_i$: dicen
-# hacia dónde puede moverse la salida de la capa.
-#
-# El cambio de LoRA tiene como mucho $r$ valores singulares distintos de cero; el del completo, hasta 384. La figura usa
-# los modelos del estudio, cada método con su tasa, y hace la media de las matrices de consulta y de valor de todos los
-# bloques y de todas las semillas.
-
-# %% [markdown] lang="en"
-# ## Inside the update
-#
-# So far we have looked at scores. Let us look at the weights: what does training add to each matrix? That update is
-# $\Delta W$, the trained matrix minus that of the base, computed in the same way for LoRA and for full fine-tuning.
-# Every matrix is a sum of matrices of rank 1, $\sigma_i u_i v_i^\top$: a column times a row, both of length 1, with a
-# size in front. The columns $u_i$ are perpendicular to one another, and so are the rows. The sizes, in order ($\sigma_1
-# \ge \sigma_2 \ge \dots$), are the **singular values**. Here the directions are the $u_i$: they say which way the
-# layer's output can move.
-#
-# LoRA's update has at most $r$ singular values other than zero; that of full fine-tuning, up to 384. The figure uses
-# the study's models, each method at its own rate, and averages the query and value matrices of all blocks and all
-# seeds.
-
-# %%
-from loralab.evidence import captured_by_rank, intruders, singular_values
-
-singular_values(study.updates)
-
-# %% [markdown] lang="es"
-# ¿Cuánto del cambio del completo cabría en una matriz de rango $r$? La mejor que hay se queda con los $r$ mayores
-# valores singulares ([Eckart y Young, 1936](https://doi.org/10.1007/BF02288367)). El tamaño al cuadrado de una matriz
-# es la suma de los cuadrados de sus números, que es también la de sus valores singulares al cuadrado. De él, la mejor
-# recoge esta parte: $\sum_{i \le r} \sigma_i^2 / \sum_i \sigma_i^2$. La banda gris va de la matriz que menos recoge a
-# la que más.
-
-# %% [markdown] lang="en"
-# How much of full fine-tuning's update would fit into a matrix of rank $r$? The best there is keeps the $r$ largest
-# singular values ([Eckart and Young, 1936](https://doi.org/10.1007/BF02288367)). The squared size of a matrix is the
-# sum of the squares of its numbers, which is also that of its squared singular values. Of it the best holds this share:
-# $\sum_{i \le r} \sigma_i^2 / \sum_i \sigma_i^2$. The grey band goes from the matrix with the smallest share to the one
-# with the largest.
-
-# %%
-captured_by_rank(study.updates)
-
-# %% [markdown] lang="es"
-# Cuidado con esta figura: mide tamaño, no utilidad. Lo que no cabe en $r$ direcciones puede no servirle de nada a la
-# tarea, y LoRA no busca esa aproximación: baja la pérdida. ¿Cambia las mismas direcciones que el completo? La celda da
-# qué parte del cambio de LoRA (también del tamaño al cuadrado) cae en las $r$ direcciones principales del completo y,
-# al lado, cuánta caería en otras tantas al azar: $r / 384$. Falta una referencia: no hemos medido cuánto comparten dos
-# entrenamientos completos con semillas distintas.
-
-# %% [markdown] lang="en"
-# Careful with this figure: it measures size, not use. What does not fit into $r$ directions may be of no use to the
-# task, and LoRA does not look for that approximation: it lowers the loss. Does it change the same directions as full
-# fine-tuning? The cell gives which share of LoRA's update (of the squared size too) lies in full fine-tuning's $r$ main
-# directions and, beside it, which share would lie in as many random ones: $r / 384$. One reference is missing: we have
-# not measured how much two full runs with different seeds share.
-
-# %%
-shared = np.mean([update.shared for update in study.updates])
-by_chance = np.mean([update.by_chance for update in study.updates])
-print(percent(shared), "·", percent(by_chance))
-
-# %% [markdown] lang="es"
-# Una pregunta más: ¿aparecen direcciones nuevas entre las principales de la matriz entera, y no solo en su cambio? Se
-# toman las 16 primeras de la matriz **ya entrenada** y cada una se compara con todas las de la base. El coseno con la
-# más parecida es 1 si son la misma, y menor cuanto menos se parecen; la banda va del 10 al 90 % de las matrices. A las
-# que no se parecen a ninguna, [Shuttleworth et al. (2024)](https://arxiv.org/abs/2410.21228) las llaman **intrusas**;
-# las encontraron en modelos mayores ajustados con LoRA, y apenas con el completo. La raya, en 0,6, es una elección
-# nuestra: mira las curvas enteras y no solo la cuenta del título.
-
-# %% [markdown] lang="en"
-# One more question: do new directions appear among the main ones of the whole matrix, and not only in its update? We
-# take the first 16 of the matrix **as trained** and compare each with all of the base's. The cosine with the most
-# similar is 1 if they are the same, and smaller the less alike they are; the band goes from 10 to 90% of the matrices.
-# Those that resemble none are called **intruders** by [Shuttleworth et al. (2024)](https://arxiv.org/abs/2410.21228),
-# who found them in larger models tuned with LoRA, and hardly any with full fine-tuning. The line, at 0.6, is our
-# choice: look at the whole curves, and not only at the count in the title.
-
-# %%
-intruders(study.updates)
-
-# %% [markdown] lang="es"
-# ¿Qué se puede decir? Si el completo y LoRA cambian estas matrices en las mismas direcciones o en otras. No dice cuál
-# acierta más: eso es la lección 6. Y es un modelo pequeño: seis bloques, y dos matrices en cada uno. El artículo
-# relaciona las intrusas con el olvido; aquí no lo hemos medido.
-
-# %% [markdown] lang="en"
-# What can be said? Whether full fine-tuning and LoRA change these matrices in the same directions or in others. It does
-# not say which scores better: that is lesson 6. And it is a small model: six blocks, and two matrices in each. The
-# paper links intruders to forgetting; here we have not measured that.
 
 # %% [markdown] lang="es"
 # ## ¿Y en la otra tarea?
 #
-# La misma pregunta para don Quijote: los mismos rangos, con la $\alpha$ del perfil (su rango de partida es 16, y para
-# ese se eligió la tasa). Aquí no se cuentan aciertos, sino nats por *token* de respuesta. ¿Cuánto cambiará la pérdida
-# al pasar del rango más bajo al más alto? (Un número negativo, si crees que baja.)
+# Los mismos rangos para don Quijote, con la $\alpha$ del perfil (su rango de partida es 16, y para ese se eligió la
+# tasa). ¿Cuántos nats por *token* cambiará la pérdida al pasar del rango más bajo al más alto? (Negativo, si crees que
+# baja.)
 
 # %% [markdown] lang="en"
 # ## And in the other task?
 #
-# The same question for Don Quixote: the same ranks, with the profile's $\alpha$ (its own rank is 16, and the rate was
-# chosen for that one). Here one does not count hits, but nats per token of answer. How much will the loss change from
-# the lowest rank to the highest? (A negative number, if you think that it falls.)
+# The same ranks for Don Quixote, with the profile's $\alpha$ (its own rank is 16, and the rate was chosen for that
+# one). How many nats per token will the loss change by from the lowest rank to the highest? (Negative, if you think
+# that it falls.)
 
 # %%
 persona = profile.generation
@@ -596,28 +285,20 @@ guess_persona = predict("persona_gain", None)
 
 # %%
 spoken = run_all(persona.rank_comparison())
-own_rank = persona.experiment("lora").rank
-score_against_rank(spoken, rank_verdict(spoken, own_rank))
-
-# %%
-ends = {
-    rank: np.mean([r.test["loss"] for r in spoken if r.experiment.rank == rank])
-    for rank in (min(persona.ranks), max(persona.ranks))
-}
-guess_persona.compare(ends[max(persona.ranks)] - ends[min(persona.ranks)])
-comparison_table(spoken).drop(message("other_loss"))
+losses = {rank: [] for rank in persona.ranks}
+for result in spoken:
+    losses[result.experiment.rank].append(result.test["loss"])
+mean = {rank: sum(each) / len(each) for rank, each in losses.items()}
+guess_persona.compare(mean[max(mean)] - mean[min(mean)])
+score_against_rank(spoken, rank_verdict(spoken, persona.experiment("lora").rank))
 
 # %% [markdown] lang="es"
-# El ± de este veredicto sale, como antes, de comparar por pares: la misma respuesta con un rango y con otro. Pero si el
-# perfil trae una sola semilla, como el de una CPU, la suerte del entrenamiento no está dentro: dice cuál de **estos**
-# modelos predice mejor estas respuestas, no qué rango es mejor. Lo avisa el título. ¿Coincide con lo que has visto en
-# clasificación? Una diferencia clara aquí, con una semilla, es un motivo para entrenar más, no una conclusión.
+# Si el perfil trae una sola semilla, como el de una CPU, la suerte del entrenamiento no está en el ±: dice cuál de
+# **estos** modelos predice mejor estas respuestas, no qué rango es mejor.
 
 # %% [markdown] lang="en"
-# The ± of this verdict comes, as before, from comparing in pairs: the same answer with one rank and with another. But
-# if the profile has a single seed, as that of a CPU does, training luck is not in it: it tells which of **these**
-# models predicts these answers better, not which rank is better. The title says so. Does it agree with what you saw in
-# classification? A clear difference here, with one seed, is a reason to train more, not a conclusion.
+# If the profile has a single seed, as that of a CPU does, training luck is not in the ±: it tells which of **these**
+# models predicts these answers better, not which rank is better.
 
 # %% [markdown] lang="es"
 # ## ¿Y fuera de aquí?
@@ -651,9 +332,8 @@ comparison_table(spoken).drop(message("other_loss"))
 # %% [markdown] lang="es"
 # ## Qué puedes afirmar ya, y con qué pruebas
 #
-# - Lo que dice el título de la figura que compara rangos con la misma $\alpha$, o la tabla del estudio, cada una en su
-#   examen y con sus semillas. Nada más.
-# - El orden de los rangos con una sola semilla no es un resultado; mira si las líneas de la figura se cruzan.
+# - Lo que dice el título de la figura, en este examen y con estas semillas. Nada más.
+# - El orden de los rangos con una sola semilla no es un resultado.
 # - Doblar el rango dobla el adaptador: eso no depende de la suerte.
 # - El mejor de varios lleva premio sin merecerlo; por eso se elige en validación.
 #
@@ -662,9 +342,8 @@ comparison_table(spoken).drop(message("other_loss"))
 # %% [markdown] lang="en"
 # ## What you may now claim, and on what evidence
 #
-# - What the title says of the figure that compares ranks at the same $\alpha$, or the study's table, each on its exam
-#   and with its seeds. Nothing more.
-# - The order of the ranks with a single seed is no result; see whether the lines of the figure cross.
+# - What the figure's title says, on this exam and with these seeds. Nothing more.
+# - The order of the ranks with a single seed is no result.
 # - Doubling the rank doubles the adapter: that owes nothing to luck.
 # - The best of several gets a bonus it has not earned; that is why one chooses on validation.
 #
@@ -674,17 +353,16 @@ comparison_table(spoken).drop(message("other_loss"))
 # ## Ejercicios
 #
 # Escribe tu respuesta en lugar de `None` y ejecuta la celda: `check` te dice si es correcta y, si no, qué error has
-# cometido. Puedes intentarlo tantas veces como quieras. Antes de calcular, haz la predicción que pide cada ejercicio,
-# aunque sea a ojo. Si no dicen otra cosa, se hacen con los modelos y los datos de tu perfil. Los que entrenan dicen
-# cuántos entrenamientos son; `run_all` carga los que ya estén hechos.
+# cometido. Antes de calcular, predice. Las soluciones están en `notebooks/source`, junto a cada ejercicio; `make
+# solutions` las pone en cuadernos. Los que entrenan dicen cuántos entrenamientos son; `run_all` carga los ya hechos.
 
 # %% [markdown] lang="en"
 # ## Exercises
 #
 # Write your answer in place of `None` and run the cell: `check` tells you whether it is right and, if not, which
-# mistake you have made. Try as often as you like. Before you compute, make the prediction that each exercise asks for,
-# if only by eye. Unless they say otherwise, they work with your profile's models and data. Those that train say how
-# many runs it takes; `run_all` loads the ones already done.
+# mistake you have made. Before you compute, predict. The solutions are in `notebooks/source`, beside each exercise;
+# `make solutions` puts them into notebooks. Those that train say how many runs it takes; `run_all` loads the ones
+# already done.
 
 # %% [markdown] lang="es"
 # ### Los rangos, con la otra regla

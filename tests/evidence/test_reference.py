@@ -82,9 +82,9 @@ def test_the_readmes_are_as_make_readme_writes_them(published, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("language", ["es", "en"])
-def test_lesson_6_shows_the_published_verdicts(published, language):
+def test_lesson_8_shows_the_published_verdicts(published, language):
     set_language(language)
-    lesson = json.loads((ROOT / "notebooks" / language / "06_full_vs_lora.ipynb").read_text(encoding="utf-8"))
+    lesson = json.loads((ROOT / "notebooks" / language / "08_evidence.ipynb").read_text(encoding="utf-8"))
     shown = "".join(
         "".join(output["data"].get("text/html", ""))
         for cell in lesson["cells"]

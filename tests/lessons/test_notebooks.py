@@ -79,7 +79,7 @@ def test_the_readmes_numbers_and_picture_are_those_of_lesson_6(language):
 def test_the_committed_results_are_of_todays_recipe():
     for language in build.LANGUAGES:
         set_language(language)
-        cells = code_cells(committed(SIXTH, language))
+        cells = code_cells(committed(SOURCES[-1], language))
         cell = [cell for cell in cells if "exercise" not in cell.metadata][-1]
         table = cell.outputs[0].data["text/html"]
         place = re.findall("<th>(.*?)</th>", table.partition("<tbody>")[0]).index(message("recipe"))
@@ -223,6 +223,7 @@ def test_each_lesson_shows_figures_with_their_numbers_in_words(source, language)
         for alt in re.findall(r'<img [^>]*alt="([^"]*)"', output.get("data", {}).get("text/html", ""))
     ]
     measured = [alt for alt in shown if not alt.startswith(("Dibujo", "Drawing"))]
+    assert len(shown) >= (1 if source.stem == "01_dataset" else 2)
     assert measured and all(len(re.findall(r"\d", alt)) >= 2 for alt in measured)
 
 
@@ -230,7 +231,7 @@ def test_each_lesson_shows_figures_with_their_numbers_in_words(source, language)
 def test_each_lesson_asks_for_predictions_and_compares_every_one(source):
     code = "\n".join(cell.source for cell in code_cells(committed(source, "es")))
     guesses = re.findall(r'^(\w+) = predict\("\w+", None\)$', code, re.MULTILINE)
-    assert guesses and all(re.search(rf"{guess}\.compare\(|\({guess}, \w+, \w+\)", code) for guess in guesses)
+    assert guesses and all(f"{guess}.compare(" in code for guess in guesses)
 
 
 @pytest.mark.slow

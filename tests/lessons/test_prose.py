@@ -191,6 +191,9 @@ BUDGETS = {
     "01_dataset": (40, 1500),
     "02_tokenization": (40, 1500),
     "03_lora_setup": (40, 1500),
+    "04_training": (40, 1500),
+    "05_rank_comparison": (40, 1500),
+    "06_full_vs_lora": (55, 2200),
     "08_evidence": (60, 3500),
 }
 
@@ -198,7 +201,13 @@ BUDGETS = {
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_a_lesson_is_not_too_long(path, language):
-    most_cells, most_words = BUDGETS.get(path.stem, (80, 4500))  # those are not rewritten yet
+    most_cells, most_words = BUDGETS[path.stem]
     shown = [cell for cell in cells(path) if cell.metadata.get("lang", language) == language]
     words = re.findall(r"[^\W\d]+", " ".join(map(plain, prose(path, language))))
     assert len(shown) <= most_cells and len(words) <= most_words
+
+
+@pytest.mark.parametrize("path", LESSONS[:-1], ids=lambda path: path.stem)  # the evidence is the package's own
+def test_most_of_a_lesson_is_plain_code(path):
+    code = "\n".join(cell.source for cell in cells(path) if cell.cell_type == "code")
+    assert len(re.findall(r"^(?:from|import) loralab", code, re.MULTILINE)) <= 12

@@ -4,10 +4,11 @@ import json
 
 import pytest
 import torch
+from measure import measure_apart
 from torch.profiler import ProfilerActivity, profile
 
 from loralab.memory.fitting import GPUS, fits
-from loralab.memory.measurement import measure_apart, published, size_name
+from loralab.memory.measurement import published, size_name
 from loralab.memory.planning import largest_batch, plan
 from loralab.memory.tracing import PARTS, STATIC, Counter, FourBit, empty_base, step_of
 from loralab.profiles import load_profile

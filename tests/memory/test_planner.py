@@ -2,12 +2,11 @@
 
 import json
 
+import measure
 import pytest
 
-import loralab.memory.measurement
 from loralab.__main__ import main
 from loralab.memory.fitting import GPUS, ROOM, changes, changes_text, fits, supports, title
-from loralab.memory.measurement import measure_apart
 from loralab.memory.planning import largest_batch, plan
 from loralab.planner import rows_that_fit, to_plan
 from loralab.profiles import load_profile
@@ -182,9 +181,9 @@ def test_a_step_that_the_system_ended_is_named(smoke, tmp_path, monkeypatch):
     killed = tmp_path / "python"
     killed.write_text("#!/bin/sh\nkill -9 $$\n")
     killed.chmod(0o755)
-    monkeypatch.setattr(loralab.memory.measurement.sys, "executable", str(killed))
+    monkeypatch.setattr(measure.sys, "executable", str(killed))
     with pytest.raises(ValueError, match="could not be measured: Killed"):
-        measure_apart(smoke.experiment("full"), 16, 64)
+        measure.measure_apart(smoke.experiment("full"), 16, 64)
 
 
 def test_dora_over_4_bits_is_planned_as_lora(tiny):

@@ -97,10 +97,10 @@ def padding_bars(waste: Mapping[str, float]) -> Picture:
     return Picture(figure, f"{title}. {text}.")
 
 
-def _box(axes: Axes, place: Place, text: str, colour: str, edge: str = "none") -> None:
+def _box(axes: Axes, place: Place, text: str, colour: str) -> None:
     """A box (left, bottom, width, height) with a text in it, dark on light and light on dark."""
     left, bottom, width, height = place
-    axes.add_patch(Rectangle((left, bottom), width, height, facecolor=colour, edgecolor=edge))
+    axes.add_patch(Rectangle((left, bottom), width, height, facecolor=colour, edgecolor="none"))
     ink = "white" if colour == BLUE else "black"
     axes.text(left + width / 2, bottom + height / 2, text, ha="center", va="center", color=ink, fontsize=10)
 

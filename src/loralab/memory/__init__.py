@@ -6,6 +6,5 @@ Others ask for a plan of an experiment on a device, for whether it fits and what
 from loralab import offer
 
 __getattr__, __dir__, __all__ = offer(__name__, {
-    "planning": "peaks plan", "fitting": "GPUS fits supports", "measurement": "measure_apart",
-    "figures": "crossover memory_bars",
+    "planning": "peaks plan", "fitting": "GPUS fits supports", "figures": "crossover memory_bars",
 })  # fmt: skip
