@@ -94,7 +94,7 @@ report: setup ## write the report again from the results at hand (PROFILE)
 
 study: setup ## run or resume the whole study (some hours) and write results/study/report.html
 	test ! -d data/reference/study || { mkdir -p results/runs && cp -rn data/reference/study/runs/. results/runs/; }
-	LORALAB_PROFILE=study "$(BIN)/python" -m loralab report
+	"$(BIN)/python" notebooks/run_study.py
 
 check-results: setup ## run one of each kind of the published study again, and compare; fails if a number is different
 	"$(BIN)/python" notebooks/published.py check

@@ -669,7 +669,7 @@ check("pair_encoding", encode_pair)
 # las mismas medidas y en el mismo orden: `amazon-reviews`; `film-pairs` (¿es más favorable la primera crítica que la
 # segunda?); y `tweets`, en los que abundan los favorables. Con conexión, pon `DATASETS = ["sst2", "mrpc", "cola"]`.
 #
-# Para cada uno, con los tamaños de `SIZES` y lo demás como en el perfil, entrena LoRA y examina también la clase
+# Para cada uno, con los tamaños de `SPLIT_SIZES` y lo demás como en el perfil, entrena LoRA y examina también la clase
 # mayoritaria (el método `majority`). En `results` van los dos resultados, primero el de LoRA. En `table`, tres valores:
 # el nombre de la medida, que da `metric_of`; la nota de LoRA en test, y la de la clase mayoritaria, ambas con esa
 # medida y sin pasarlas a porcentaje. Son tres entrenamientos.
@@ -689,10 +689,10 @@ check("pair_encoding", encode_pair)
 # the same measures and in the same order: `amazon-reviews`; `film-pairs` (is the first review more favourable than the
 # second?); and `tweets`, most of which are favourable. Online, set `DATASETS = ["sst2", "mrpc", "cola"]`.
 #
-# For each, with the sizes in `SIZES` and the rest as in the profile, train LoRA and examine the majority class too (the
-# method `majority`). Both results go into `results`, LoRA's first. Into `table` go three values: the name of the
-# measure, which `metric_of` gives; LoRA's score on the test; and that of the majority class, both by that measure and
-# not turned into percentages. It takes three runs.
+# For each, with the sizes in `SPLIT_SIZES` and the rest as in the profile, train LoRA and examine the majority class
+# too (the method `majority`). Both results go into `results`, LoRA's first. Into `table` go three values: the name of
+# the measure, which `metric_of` gives; LoRA's score on the test; and that of the majority class, both by that measure
+# and not turned into percentages. It takes three runs.
 #
 # GLUE does not publish its test labels: all of them are −1. So the course examines on GLUE's validation split, and
 # takes its own from the training data.
@@ -705,9 +705,9 @@ from loralab import check, run
 from loralab.lessons import metric_of
 
 DATASETS = ["amazon-reviews", "film-pairs", "tweets"]
-SIZES = {"train_size": 1000, "validation_size": 200, "test_size": 300}
+SPLIT_SIZES = {"train_size": 1000, "validation_size": 200, "test_size": 300}
 if profile.settings["test_size"] < 100:  # a profile for tests, or few rows
-    SIZES = {"train_size": 64, "validation_size": 32, "test_size": 64}
+    SPLIT_SIZES = {"train_size": 64, "validation_size": 32, "test_size": 64}
 
 results = None  # {dataset: (LoRA's result, the majority's)}
 table = None  # {dataset: (measure, LoRA's score, the majority's)}
@@ -715,10 +715,10 @@ table = None  # {dataset: (measure, LoRA's score, the majority's)}
 results, table = {}, {}
 for name in DATASETS:
     methods = ("lora", "majority")
-    both = [run(profile.experiment(m, dataset=name, **SIZES)) for m in methods]
+    both = [run(profile.experiment(m, dataset=name, **SPLIT_SIZES)) for m in methods]
     measure = metric_of(name)
     results[name] = both
     table[name] = (measure, *(result.test[measure] for result in both))
 ### END SOLUTION
 
-check("glue_study", profile, SIZES, DATASETS, results, table)
+check("glue_study", profile, SPLIT_SIZES, DATASETS, results, table)

@@ -812,8 +812,8 @@ check("four_verdicts", judge)
 # ### Con todos los datos
 #
 # ¿Mejora la exactitud con muchos más ejemplos? ¿Cuánto más se tarda? ¿Sigue valiendo la pena LoRA? Entrena el completo
-# y LoRA con los dos tamaños de `SIZES` y lo demás como en el perfil: el mismo test, la misma partición, las mismas
-# épocas. `"all"` es todo lo que dejan la validación y el test. Entrega:
+# y LoRA con los dos tamaños de `TRAIN_SIZES` y lo demás como en el perfil: el mismo test, la misma partición, las
+# mismas épocas. `"all"` es todo lo que dejan la validación y el test. Entrega:
 #
 # - `runs`: el resultado de cada pareja de método y tamaño;
 # - `steps`: los pasos del optimizador con el conjunto grande, divididos entre los del pequeño (`loss_by_step` tiene una
@@ -835,8 +835,8 @@ check("four_verdicts", judge)
 # ### With all the data
 #
 # Does accuracy improve with many more examples? How much longer does it take? Is LoRA still worth it? Train full
-# fine-tuning and LoRA with the two sizes in `SIZES` and the rest as in the profile: the same test, the same split, the
-# same epochs. `"all"` is everything that validation and test leave. Hand in:
+# fine-tuning and LoRA with the two sizes in `TRAIN_SIZES` and the rest as in the profile: the same test, the same
+# split, the same epochs. `"all"` is everything that validation and test leave. Hand in:
 #
 # - `runs`: the result of each pair of method and size;
 # - `steps`: the optimizer's steps with the large set, divided by those with the small one (`loss_by_step` has one entry
@@ -860,9 +860,9 @@ from loralab.show import difference, stats, training_seconds
 
 size = profile.settings["train_size"]
 few = 1000 if size == "all" or size >= 1000 else size // 2
-SIZES = {"small": few, "large": "all"}
+TRAIN_SIZES = {"small": few, "large": "all"}
 if profile.name == "smoke":
-    SIZES = {"small": 64, "large": 256}
+    TRAIN_SIZES = {"small": 64, "large": 256}
 
 runs = None  # {("full", "small"): result, ("lora", "large"): …}: four of them
 steps = None  # large / small
@@ -872,7 +872,7 @@ outcome = None  # "equivalent", "different", "negligible" or "cannot_tell"
 ### BEGIN SOLUTION
 runs, times, gain = {}, {}, {}
 for method in ("full", "lora"):
-    for size, rows in SIZES.items():
+    for size, rows in TRAIN_SIZES.items():
         runs[method, size] = run(profile.experiment(method, train_size=rows))
     small, large = runs[method, "small"], runs[method, "large"]
     times[method] = training_seconds(large) / training_seconds(small)
@@ -884,7 +884,7 @@ found = difference([runs["full", "large"]], [runs["lora", "large"]])
 outcome = stats.verdict(found, profile.margin)
 ### END SOLUTION
 
-check("more_data", profile, SIZES, runs, steps, times, gain, outcome)
+check("more_data", profile, TRAIN_SIZES, runs, steps, times, gain, outcome)
 
 # %% [markdown] lang="es"
 # ### La memoria fija de SmolLM2

@@ -60,21 +60,23 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _run(language: str, report: bool) -> int:
     # Imported here because they load torch, which fetching assets does not need.
-    from loralab.evidence.protocol import every_experiment
+    from loralab.evidence.protocol import STUDY, every_experiment
     from loralab.evidence.report import write_report
-    from loralab.evidence.study import full_study
+    from loralab.evidence.study import at_hand, gather
     from loralab.lessons.start import start
     from loralab.train.run import processes, results_dir, runnable
 
     try:
         profile = start(language)
-        for track in (profile, profile.generation):  # what this machine cannot do is said before anything is trained
+        tracks = (profile, profile.generation)
+        for track in tracks:  # what this machine cannot do is said before anything is trained
             for experiment in every_experiment(track):
                 runnable(experiment)
+        finished = at_hand(STUDY, results_dir()) if profile.name == STUDY else []  # make study runs it
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
-    evidence = full_study(profile)
+    evidence = finished or list(map(gather, tracks))
     if report and processes().is_main_process:
         folder = results_dir() / profile.name
         write_report(evidence, folder)

@@ -3,10 +3,10 @@
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
+import readme
 
 from loralab.evidence.claims import judge_claims
 from loralab.evidence.protocol import HASH, every_experiment
@@ -17,9 +17,6 @@ from loralab.messages import LANGUAGES, message, set_language
 from loralab.profiles import load_profile
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "notebooks"))
-
-import readme  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,17 @@
 """The report of a whole study, from results made up so that what it should say is known."""
 
 import re
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from published import band, check_results, compare_results, main, publish, run_again, state
+from run_study import measure_study
 
 from loralab.evidence.claims import claims_note
 from loralab.evidence.protocol import HASH
 from loralab.evidence.report import report, to_markdown, write_report
-from loralab.evidence.study import MissingResult, at_hand, check_one, gather, measure_study, recorded
+from loralab.evidence.study import MissingResult, at_hand, check_one, gather, recorded
 from loralab.evidence.sweeps import one_by_one
 from loralab.evidence.tables import group_table, other_methods_table, rank_groups, target_groups, time_table
 from loralab.evidence.timing import Timing
@@ -19,10 +19,6 @@ from loralab.evidence.update import Update
 from loralab.messages import set_language
 from loralab.profiles import load_profile
 from loralab.train.run import results_dir
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "notebooks"))
-
-from published import band, check_results, compare_results, main, publish, run_again, state
 
 KINDS = {"classification": ("full", "head", "lora"), "generation": ("full", "lora")}
 RATES = {"full": 2.5e-5, "lora": 5e-4, "head": 1e-3, "ia3": 1e-2, "prompt": 4e-3, "prefix": 4e-3}
@@ -149,9 +145,9 @@ def test_a_study_published_and_read_again(evidence, tmp_path, made_up, monkeypat
     for track in evidence:
         for result in track.results:
             result.save(source / "runs" / result.experiment.key / "result.json")
-        monkeypatch.setattr("loralab.evidence.study.race", lambda _, track=track: track.timing)
-        monkeypatch.setattr("loralab.evidence.study.updates", lambda *_, track=track: track.updates)
-        monkeypatch.setattr("loralab.evidence.study.peaks", lambda e, d, rows, length: [1000 + e.rank] * len(rows))
+        monkeypatch.setattr("run_study.race", lambda _, track=track: track.timing)
+        monkeypatch.setattr("run_study.updates", lambda *_, track=track: track.updates)
+        monkeypatch.setattr("run_study.peaks", lambda e, d, rows, length: [1000 + e.rank] * len(rows))
         measure_study(track, source / "study")
     publish(at_hand("study", source), source, published)
     again = at_hand("study", published)

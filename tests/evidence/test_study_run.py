@@ -4,11 +4,11 @@ import json
 from dataclasses import replace
 
 import pytest
+from run_study import race, run_study
 
 from loralab.evidence.protocol import HASH, STUDY
-from loralab.evidence.study import DIVERGED, check_one, full_study, gather, recorded, with_measured
+from loralab.evidence.study import DIVERGED, check_one, gather, recorded, with_measured
 from loralab.evidence.sweeps import one_by_one
-from loralab.evidence.timing import race
 from loralab.profiles import load_profile
 from loralab.train.run import run, run_folder
 
@@ -33,9 +33,9 @@ def small():
 
 @pytest.mark.slow
 def test_it_is_run_resumed_and_read_again(small, results, monkeypatch, capsys):
-    monkeypatch.setattr("loralab.evidence.study.peaks", lambda e, device, rows, length: [100 + e.rank] * len(rows))
-    monkeypatch.setattr("loralab.evidence.study.race", lambda timed: race(timed, rounds=2))
-    found = full_study(small)
+    monkeypatch.setattr("run_study.peaks", lambda e, device, rows, length: [100 + e.rank] * len(rows))
+    monkeypatch.setattr("run_study.race", lambda timed: race(timed, rounds=2))
+    found = run_study(small)
     classes, answers = found
     assert {r.provenance["protocol"] for track in found for r in track.results} == {HASH}
     assert {r.provenance["threads"] for track in found for r in track.results} == {1}
@@ -58,7 +58,7 @@ def test_it_is_run_resumed_and_read_again(small, results, monkeypatch, capsys):
     for weights in run_folder(pair).rglob("*.safetensors"):
         weights.unlink()
     (results / STUDY / "measured-classification.json").unlink()
-    again = full_study(small)[0]
+    again = run_study(small)[0]
     assert [r.test for r in again.results] == [r.test for r in classes.results]
     now = {r.experiment.key: recorded(results)(r.experiment).provenance["date"] for r in classes.results}
     assert [key for key, date in dates.items() if now[key] != date] == [pair.key]

@@ -1,9 +1,10 @@
 from dataclasses import replace
 
 import pytest
+from run_study import race, spread_batches, step_operations
 from torch.utils.flop_counter import FlopCounterMode
 
-from loralab.evidence.timing import race, spread_batches, step_operations, steps_to, target_loss
+from loralab.evidence.timing import steps_to, target_loss
 from loralab.train.models import apply_method, load_for
 
 

@@ -2,23 +2,18 @@
 
 import json
 import random
-import sys
-from pathlib import Path
 
+import build
+import execute
 import pytest
 import torch
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, LlamaConfig, LlamaForCausalLM
 
 from loralab.data.hub import locate
 from loralab.evidence.report import write_report
-from loralab.evidence.study import full_study
+from loralab.evidence.study import gather
 from loralab.lessons.start import start
 from loralab.train.run import results_dir
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "notebooks"))
-
-import build
-import execute
 
 # What each class is known by, and what all texts are made of.
 GOODS = {
@@ -115,7 +110,7 @@ def teach(folder, monkeypatch, classes, pairs, lessons, models=("", "")):
 def reported(folder):
     """The report of the profile in force, as Markdown; it has no path of this machine."""
     profile = start("es")
-    write_report(full_study(profile), results_dir() / profile.name)
+    write_report([gather(profile), gather(profile.generation)], results_dir() / profile.name)
     page = (results_dir() / profile.name / "report.md").read_text(encoding="utf-8")
     assert str(folder) not in page
     return page

@@ -1,44 +1,25 @@
 """The study: each method at its own best learning rate, then everything that the lessons compare, with many seeds."""
 
 import json
-import os
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from importlib.resources import as_file, files
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-
-from loralab.evidence.protocol import (
-    HASH,
-    MEMORY,
-    STUDY,
-    beside,
-    other_methods,
-    places,
-    searches,
-    target_comparison,
-)
+from loralab.evidence.protocol import HASH, STUDY, beside, other_methods, places, searches, target_comparison
 from loralab.evidence.sweeps import Each, Sweep, by_name, one_by_one, sweeps
-from loralab.evidence.timing import Timing, race
-from loralab.evidence.update import Update, updates
+from loralab.evidence.timing import Timing
+from loralab.evidence.update import Update
 from loralab.experiment import RECIPE, Experiment, Result
-from loralab.files import write_atomically
-from loralab.memory.planning import peaks
 from loralab.messages import message
-from loralab.profiles import Profile, Track, load_profile
+from loralab.profiles import Track, load_profile
 from loralab.show.scores import SCORES, Score
-from loralab.train.hardware import detect
-from loralab.train.run import results_dir, run, run_folder
+from loralab.train.run import run
 
 T = TypeVar("T", bound=Track)
 REFERENCE = "first-study"  # the profile whose results are in data/reference
-AT_ONCE = 2  # of the study's runs, with one thread each: two threads on one run do a third less in the same time
+DIVERGED = "diverged.txt"  # what a run of a sweep that diverged leaves in the place of a result
 
 
 class MissingResult(ValueError):
@@ -129,56 +110,20 @@ def gather(track: Track, each: Each | None = None) -> Evidence:
 
 
 def measured_name(evidence: Evidence) -> str:
-    """The file of what `measure_study` found, beside the report."""
+    """The file of what is measured on finished runs, beside the report."""
     return f"measured-{evidence.track.task}.json"
 
 
-def measure_study(evidence: Evidence, folder: Path) -> Evidence:
-    """The evidence with what is measured on finished runs: steps timed in turns, the plan, what is inside the updates.
-
-    Read from `folder` if this recipe and protocol left it there. Updates need the runs' weights, which a large model
-    does not leave.
-    """
-    path = folder / measured_name(evidence)
-    if not path.exists() or not _of_this_study(json.loads(path.read_text(encoding="utf-8"))):
-        at = {name: runs[0].experiment for name, runs in evidence.places.items()}
-        timed = {method: evidence.track.experiment(method) for method in ("full", "lora", *evidence.track.methods)}
-        timed |= {name: e for name, e in at.items() if e.key != timed["lora"].key}
-        inside = [u for full, lora in compared(evidence) for u in updates(full, lora, run_folder)]
-        content = {
-            "recipe": RECIPE, "protocol": HASH, "timing": asdict(race(timed)), "updates": list(map(asdict, inside)),
-            "planned": planned(timed["full"], at),
-        }  # fmt: skip
-        write_atomically(path, json.dumps(content))
-    return with_measured(evidence, folder)
-
-
-def _of_this_study(measured: Mapping[str, Any]) -> bool:
+def of_this_study(measured: Mapping[str, Any]) -> bool:
+    """Whether what was measured is of today's recipe and protocol."""
     return measured.get("recipe") == RECIPE and measured.get("protocol") == HASH
 
 
-def compared(evidence: Evidence) -> list[tuple[Experiment, Experiment]]:
-    """The pairs of runs, full fine-tuning's and LoRA's, whose updates are looked into: classification's."""
-    pairs = zip(evidence.of("full"), evidence.of("lora"), strict=True)
-    return [(full.experiment, lora.experiment) for full, lora in pairs if evidence.track.task == "classification"]
-
-
-def planned(full: Experiment, lora: Mapping[str, Experiment]) -> list[dict[str, Any]]:
-    """The planned peak (bytes) of a step of full fine-tuning and of LoRA, at each place, by the protocol's batches."""
-    grid, found = MEMORY[full.task], []
-    for length in grid["lengths"]:
-        whole = peaks(full, detect(), grid["rows"], length)
-        for place, experiment in lora.items():
-            pairs = zip(grid["rows"], whole, peaks(experiment, detect(), grid["rows"], length), strict=True)
-            found += [{"place": place, "rows": r, "length": length, "full": f, "lora": p} for r, f, p in pairs]
-    return found
-
-
 def with_measured(evidence: Evidence, folder: Path) -> Evidence:
-    """The evidence with what `measure_study` left in the folder, if it did."""
+    """The evidence with what notebooks/run_study.py left in the folder, if it did."""
     path = folder / measured_name(evidence)
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if not content or (evidence.track.name == STUDY and not _of_this_study(content)):
+    if not content or (evidence.track.name == STUDY and not of_this_study(content)):
         return evidence
     inside = [Update(**update) for update in content["updates"]]
     return replace(evidence, timing=Timing(**content["timing"]), updates=inside, planned=content.get("planned", ()))
@@ -222,51 +167,6 @@ def reference() -> list[Evidence]:
 
 
 DIVERGED = "diverged.txt"
-
-
-def run_by_protocol(experiment: Experiment) -> Result | None:
-    """One run of the study, with the protocol's hash; None, and a note in its folder, if one of a sweep diverges."""
-    try:
-        return run(experiment, notes={"protocol": HASH})
-    except FloatingPointError as error:
-        if experiment.examined:
-            raise
-        write_atomically(run_folder(experiment) / DIVERGED, f"{HASH}: {error}")
-        return None
-
-
-def _has_weights(experiment: Experiment) -> bool:
-    return any(run_folder(experiment).rglob("*.safetensors"))
-
-
-def _run_anew(experiment: Experiment) -> None:
-    (run_folder(experiment) / "result.json").unlink()
-    run_by_protocol(experiment)
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-    parent = os.getppid()
-
-    def watch() -> None:  # a study that is killed leaves no workers behind, to run beside the next one
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def full_study(profile: Profile) -> list[Evidence]:
-    """A profile's evidence, both tracks: run or loaded; if it is the study, some runs at once, and measured too."""
-    tracks = (profile, profile.generation)
-    if profile.name != STUDY:
-        return list(map(gather, tracks))
-    with ProcessPoolExecutor(AT_ONCE, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        found = [gather(track, lambda experiments: list(pool.map(run_by_protocol, experiments))) for track in tracks]
-        # Results that came from elsewhere lack the weights that are looked into.
-        lost = [e for evidence in found for pair in compared(evidence) for e in pair if not _has_weights(e)]
-        list(pool.map(_run_anew, lost))
-    return [measure_study(evidence, results_dir() / profile.name) for evidence in found]
 
 
 def check_one(results: Sequence[Result], protocol: str | None = None) -> None:

@@ -195,7 +195,7 @@ def fitting_sizes(experiment: Experiment) -> dict[str, int]:
 
 
 def start(language: str, data: str = "", drive: bool = False) -> Profile:
-    """Choose the language, load the profile in force, and say so in one line.
+    """Choose the language, load the profile in force, and say in one line what machine, data and models it is about.
 
     `data`, a file of one's own, is as LORALAB_DATA. With `drive`, in Colab, results and adapters are kept in MyDrive's
     folder loralab from now on, and checkpoints on the machine's disk: what is deleted in Drive still takes room there.
@@ -220,5 +220,8 @@ def start(language: str, data: str = "", drive: bool = False) -> Profile:
     profile = chosen_profile()
     memory = gibibytes(device.memory, 0)
     python, version = platform.python_version(), torch.__version__
-    print(message("start", python=python, torch=version, device=device.name, memory=memory, profile=profile.name))
+    tracks = [t.experiment("lora") for t in (profile, profile.generation)]
+    about = ", ".join(message("start_track", data=name_of(e.dataset), model=Path(e.model).name) for e in tracks)
+    told = {"device": device.name, "memory": memory, "profile": profile.name, "about": about}
+    print(message("start", python=python, torch=version, **told))
     return profile
