@@ -96,8 +96,8 @@ study: setup ## run or resume the whole study (some hours) and write results/stu
 	test ! -d data/reference/study || { mkdir -p results/runs && cp -rn data/reference/study/runs/. results/runs/; }
 	"$(BIN)/python" notebooks/run_study.py
 
-check-results: setup ## run one of each kind of the published study again, and compare; fails if a number is different
-	"$(BIN)/python" notebooks/published.py check
+check-results: setup ## compare your results with the published ones (after make course); some runs of the study are made again
+	"$(BIN)/python" notebooks/published.py check --language es
 
 solutions: setup ## build every edition with solutions, for nbgrader, into results/solutions
 	"$(BIN)/python" notebooks/build.py --solutions results/solutions
@@ -138,15 +138,16 @@ unit-lowest: setup $(MARKED)-lowest/.ready ### run the unit tests with the lowes
 address: setup ### write this repository's GitHub address into the lessons and README, and run nothing (REPO, REF)
 	"$(BIN)/python" notebooks/build.py
 
-notebooks: setup ### build every edition of the lessons and run them in place (PROFILE)
+notebooks: setup ### build every edition of the lessons, run them in place (PROFILE), and publish cpu's results beside them
 	"$(BIN)/python" notebooks/build.py
 	LORALAB_PROFILE="$(PROFILE)" "$(BIN)/python" notebooks/execute.py --in-place
+	test "$(PROFILE)" != cpu || "$(BIN)/python" notebooks/published.py replace cpu
 
 readme: setup ### write the READMEs' picture and tables, from lesson 6 and the published study
 	"$(BIN)/python" notebooks/readme.py
 
 reference: setup ### put a whole study at hand in place of the published one, data/reference
-	"$(BIN)/python" notebooks/published.py replace
+	"$(BIN)/python" notebooks/published.py replace study
 
 adapters: setup ### train the adapters that come with the course (10 minutes), into data/adapters
 	"$(BIN)/python" notebooks/adapters.py

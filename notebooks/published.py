@@ -1,10 +1,13 @@
-"""The published study and the one at hand: compare them, number by number, or put the second in place of the first.
+"""Published results and those at hand: compare them, number by number, or put the second in place of the first.
 
-To compare, one run of each kind is made again here, with all of this machine's threads. A number is the same, within
-the published interval, or different; with one that is different the exit code is 1.
+Published are the study's, and the lessons' (profile cpu), which the committed notebooks show. To compare, one run of
+each kind of the study is made again here, with all of this machine's threads; the lessons' are at hand after
+`make course`. A number is the same, within the published interval, or different; with one that is different the exit
+code is 1.
 
-    python notebooks/published.py check
-    python notebooks/published.py replace
+    python notebooks/published.py check --language es
+    python notebooks/published.py replace study
+    python notebooks/published.py replace cpu
 """
 
 import argparse
@@ -20,15 +23,31 @@ from typing import Any
 import pandas as pd
 from build import NOTEBOOKS
 
-from loralab.evidence.study import DIVERGED, REFERENCE, Evidence, at_hand, measured_name, recorded, reference
+from loralab.evidence.protocol import STUDY
+from loralab.evidence.study import (
+    DIVERGED,
+    REFERENCE,
+    Evidence,
+    at_hand,
+    check_one,
+    measured_name,
+    recorded,
+    reference,
+)
 from loralab.experiment import Experiment, Result
-from loralab.messages import number
+from loralab.messages import LANGUAGES, message, number, set_language
 from loralab.show.scores import method_name, own_score, score_of
 from loralab.show.stats import seed_factor
 from loralab.show.tables import grouped, peak_bytes
 from loralab.train.run import results_dir, run
 
+PUBLISHED = NOTEBOOKS.parent / "data" / "reference"
+LESSONS = "cpu"
 SAME, WITHIN, DIFFERENT = "same", "within", "different"
+HEADS = {
+    "result": "check_result", "number": "check_number", "published": "check_published", "here": "check_here",
+    "state": "check_state",
+}  # fmt: skip
 # Losses that agree this far are the same training: another number of threads changes the eighth digit.
 ROUNDING = 1e-6
 MEMORY = 0.02  # of the peak: a library's version may allocate a little more
@@ -79,16 +98,22 @@ def compare_results(mine: Sequence[Result], theirs: Sequence[Result]) -> pd.Data
             score = score_of([published]).name
             if score in published.test:
                 scores = published.test[score], own.test[score]
-                pairs.append((f"test {score}", *scores, band(groups[group_key(published)])))
+                pairs.append(
+                    (
+                        message("accuracy" if score == "accuracy" else "answer_loss"),
+                        *scores,
+                        band(groups[group_key(published)]),
+                    )
+                )
         else:
             same_task = [g for g in groups.values() if g[0].experiment.task == published.experiment.task]
             losses = published.epochs[-1]["loss"], own.epochs[-1]["loss"]
-            pairs.append(("validation loss (nats)", *losses, validation_band(same_task)))
+            pairs.append((message("validation_loss_axis"), *losses, validation_band(same_task)))
         if published.parameters:
             trained, own_trained = published.parameters["trainable"], own.parameters["trainable"]
-            pairs.append(("trainable parameters", trained, own_trained, 0.0))
+            pairs.append((message("trainable"), trained, own_trained, 0.0))
             peak = peak_bytes(published)
-            pairs.append(("peak memory (bytes)", peak, peak_bytes(own), MEMORY * peak))
+            pairs.append((message("check_peak"), peak, peak_bytes(own), MEMORY * peak))
         for name, theirs_value, own_value, half in pairs:
             rows.append(
                 {
@@ -108,10 +133,11 @@ def environment(mine: Sequence[Result], theirs: Sequence[Result]) -> list[str]:
     for name in ("recipe", "device", "threads"):
         values = [sorted({str(result.provenance.get(name, "–")) for result in results}) for results in (theirs, mine)]
         pairs[name] = [", ".join(each) for each in values]
-    versions = [results[0].provenance["versions"] for results in (theirs, mine)]
-    pairs |= {name: [each.get(name, "–") for each in versions] for name in sorted({*versions[0], *versions[1]})}
+    versions = [[result.provenance["versions"] for result in results] for results in (theirs, mine)]
+    for name in sorted({name for each in versions for found in each for name in found}):
+        pairs[name] = [", ".join(sorted({found.get(name, "–") for found in each})) for each in versions]
     differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-    return [f"{name}: {a} in what is published, {b} here." for name, (a, b) in differing.items()]
+    return [message("check_differs", name=name, published=a, here=b) for name, (a, b) in differing.items()]
 
 
 def run_again(evidence: Sequence[Evidence], run: Callable[[Experiment], Result] = run) -> list[Result]:
@@ -127,56 +153,79 @@ def run_again(evidence: Sequence[Evidence], run: Callable[[Experiment], Result] 
         os.environ |= {"LORALAB_RESULTS": before} if before is not None else {}
 
 
-def check_results(evidence: Sequence[Evidence], folder: Path, again: Sequence[Result]) -> tuple[str, int]:
-    """Compare what the results folder has of the published study, and what was run again, with it: text and exit code.
+def check_results(theirs: Sequence[Result], folder: Path, again: Sequence[Result]) -> tuple[str, int]:
+    """Compare what the results folder has of the published results, and what was run again, with them.
 
-    0 if every number is the same or within the published interval; 1 if one is different.
+    Returns the text, in the language in force, and the exit code: 0 if every number is the same or within the published
+    interval, 1 if one is different.
     """
-    theirs, read = [result for track in evidence for result in track.results], recorded(folder)
+    read = recorded(folder)
     at_hand = [read(r.experiment) for r in theirs if (folder / "runs" / r.experiment.key / "result.json").exists()]
     mine = [*again, *at_hand]
     table = compare_results(mine, theirs)
     states = table["state"]
     counts = {name: int((states == name).sum()) for name in (SAME, WITHIN, DIFFERENT)}
-    lines = [table[states != SAME].map(str).to_string(index=False)] if counts[SAME] < len(table) else []
-    numbers = f"the same: {counts[SAME]}; within the interval: {counts[WITHIN]}; different: {counts[DIFFERENT]}."
-    lines.append(f"{len(again)} run again, {len(at_hand)} of {len(theirs)} at hand. Numbers {numbers}")
-    lines += environment(mine, theirs)
-    return "\n".join(lines), int(counts[DIFFERENT] > 0)
+    shown = table[states != SAME].assign(
+        state=states.map({WITHIN: message("check_within"), DIFFERENT: message("check_different")})
+    )
+    heads = {name: message(f) for name, f in HEADS.items()}
+    lines = [shown.rename(columns=heads).map(str).to_string(index=False)] if counts[SAME] < len(table) else []
+    lines += [message("check_counts", again=len(again), here=len(at_hand), all=len(theirs), **counts)]
+    return "\n".join([*lines, *environment(mine, theirs)]), int(counts[DIFFERENT] > 0)
 
 
-def publish(evidence: Sequence[Evidence], source: Path, folder: Path) -> None:
-    """Copy the evidence's results, and what was measured on them, from a results folder to the reference's.
+def lessons_results(folder: Path) -> list[Result]:
+    """The results of the lessons' profile in a folder. Raises ValueError if they are not of one recipe and data."""
+    results = [Result.load(path) for path in sorted(folder.glob("runs/*/result.json"))]
+    own = [result for result in results if result.experiment.profile == LESSONS]
+    for task in ("classification", "generation"):
+        check_one([result for result in own if result.experiment.task == task])
+    return own
 
-    The results that the reference held before are replaced; its README.md stays, for `make readme` to write anew.
+
+def publish(results: Sequence[Result], beside: Sequence[Path], source: Path, folder: Path) -> None:
+    """Copy results, and files beside them, from a results folder to a published one, in place of what that held.
+
+    Raises ValueError, naming them, if files are missing; then nothing is replaced. A README.md stays.
     """
-    name = evidence[0].track.name
-    keys = [result.experiment.key for track in evidence for result in track.results]
-    paths = [Path("runs") / key / "result.json" for key in keys]
-    paths += [Path(name) / measured_name(track) for track in evidence]
+    paths = [*(Path("runs") / result.experiment.key / "result.json" for result in results), *beside]
     if missing := [path.as_posix() for path in paths if not (source / path).exists()]:
         raise ValueError(f"{', '.join(missing)} is missing in the results: make study leaves it.")
-    notes = sorted((source / "runs").glob(f"*/{DIVERGED}"))  # a rate that diverged left no result
-    paths += [note.relative_to(source) for note in notes if note.parent.name not in keys]
-    for old in ("runs", name):
+    for old in {path.parts[0] for path in paths}:
         shutil.rmtree(folder / old, ignore_errors=True)
     for path in paths:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / path, folder / path)
 
 
+def publish_study(evidence: Sequence[Evidence], source: Path, folder: Path) -> None:
+    """Publish the study's results, with what was measured on them, and the notes of rates that diverged."""
+    results = [result for track in evidence for result in track.results]
+    keys = {result.experiment.key for result in results}
+    notes = [note for note in sorted((source / "runs").glob(f"*/{DIVERGED}")) if note.parent.name not in keys]
+    measured = [Path(evidence[0].track.name) / measured_name(track) for track in evidence]
+    publish(results, [*measured, *(note.relative_to(source) for note in notes)], source, folder)
+
+
 def main(arguments: list[str]) -> int:
     """Run one of the two commands; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("command", choices=("check", "replace"))
-    command = parser.parse_args(arguments).command
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("check").add_argument("--language", choices=LANGUAGES, default="en")
+    commands.add_parser("replace").add_argument("what", choices=(STUDY, LESSONS))
+    options = parser.parse_args(arguments)
     try:
-        if command == "check":
+        if options.command == "check":
+            set_language(options.language)
             evidence = reference()
-            text, code = check_results(evidence, results_dir(), run_again(evidence))
+            theirs = [*(r for track in evidence for r in track.results), *lessons_results(PUBLISHED / LESSONS)]
+            text, code = check_results(theirs, results_dir(), run_again(evidence))
             print(text)
             return code
-        publish(at_hand(REFERENCE, results_dir()), results_dir(), NOTEBOOKS.parent / "data" / "reference")
+        if options.what == STUDY:
+            publish_study(at_hand(REFERENCE, results_dir()), results_dir(), PUBLISHED)
+        else:
+            publish(lessons_results(results_dir()), [], results_dir(), PUBLISHED / LESSONS)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1

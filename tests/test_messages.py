@@ -34,7 +34,8 @@ def test_a_language_that_lacks_a_message_is_refused(monkeypatch):
 
 
 def test_every_message_is_found_by_its_key_and_every_key_is_written_whole():
-    sources = [path.read_text(encoding="utf-8") for path in (*SOURCE.rglob("*.py"), *LESSONS.glob("*.py"))]
+    paths = (*SOURCE.rglob("*.py"), *LESSONS.glob("*.py"), *LESSONS.parent.glob("*.py"))
+    sources = [path.read_text(encoding="utf-8") for path in paths]
     calls = [n for s in sources for n in ast.walk(ast.parse(s)) if isinstance(n, ast.Call)]
     keys = [call.args[0] for call in calls if getattr(call.func, "id", "") == "message"]
     assert not [ast.unparse(key) for key in keys if isinstance(key, ast.JoinedStr | ast.BinOp)]

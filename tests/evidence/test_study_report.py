@@ -5,7 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from published import band, check_results, compare_results, main, publish, run_again, state
+from published import (
+    band,
+    check_results,
+    compare_results,
+    lessons_results,
+    main,
+    publish,
+    publish_study,
+    run_again,
+    state,
+)
 from run_study import measure_study
 
 from loralab.evidence.claims import claims_note
@@ -149,11 +159,11 @@ def test_a_study_published_and_read_again(evidence, tmp_path, made_up, monkeypat
         monkeypatch.setattr("run_study.updates", lambda *_, track=track: track.updates)
         monkeypatch.setattr("run_study.peaks", lambda e, d, rows, length: [1000 + e.rank] * len(rows))
         measure_study(track, source / "study")
-    publish(at_hand("study", source), source, published)
+    publish_study(at_hand("study", source), source, published)
     again = at_hand("study", published)
     assert [track.results for track in again] == [track.results for track in evidence]
     assert again[0].timing == evidence[0].timing
-    text, code = check_results(again, source, [])
+    text, code = check_results(every(again), source, [])
     assert code == 0 and "different: 0." in text
     key = evidence[0].of("lora")[0].experiment.key
     (published / "runs" / key / "result.json").unlink()
@@ -173,14 +183,37 @@ def test_one_run_of_each_kind_is_made_again_apart_from_the_results_at_hand(evide
     classes, answers = ([(t, m, 0) for m in methods] for t, methods in KINDS.items())
     assert sorted(kinds) == sorted([*classes, *answers])
     assert set(folders) == {results / "again"} and results_dir() == results
-    text, code = check_results(evidence, results, again)
-    assert code == 0 and "5 run again, 0 of " in text
+    text, code = check_results(every(evidence), results, again)
+    assert code == 0 and "again now: 5; in the results: 0 of " in text
     off = [other(r, 100) if r.experiment.method == "head" else r for r in again]
-    assert check_results(evidence, results, off)[1] == 1
+    assert check_results(every(evidence), results, off)[1] == 1
 
 
 def test_what_is_not_at_hand_cannot_be_published(results, capsys):
-    assert main(["replace"]) == 1 and "make study" in capsys.readouterr().err
+    assert main(["replace", "study"]) == 1 and "make study" in capsys.readouterr().err
+
+
+def every(evidence):
+    return [result for track in evidence for result in track.results]
+
+
+def test_the_lessons_results_are_published_and_judged_in_ones_language(evidence, tmp_path, results):
+    """Their own alone, over what was published before; a second time here, one of them with other answers."""
+    theirs = [replace(r, experiment=r.experiment.but(profile="cpu")) for r in evidence[0].of("lora")]
+    for result in (*theirs, evidence[0].of("full")[0]):
+        result.save(results / "runs" / result.experiment.key / "result.json")
+    stale = tmp_path / "cpu" / "runs" / "stale" / "result.json"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    publish(lessons_results(results), [], results, tmp_path / "cpu")
+    published = lessons_results(tmp_path / "cpu")
+    assert {r.experiment.key for r in published} == {r.experiment.key for r in theirs} and not stale.exists()
+    set_language("es")
+    text, code = check_results(published, results, [])
+    assert code == 0 and "en los resultados: 4 de 4. Números iguales: 12;" in text
+    other(theirs[0], 100).save(results / "runs" / theirs[0].experiment.key / "result.json")
+    text, code = check_results(published, results, [])
+    assert code == 1 and "distintos: 1." in text and "exactitud en test" in text and "accuracy" not in text
 
 
 def other(result, right):
@@ -198,7 +231,7 @@ def test_a_number_that_is_off_is_named(evidence, results):
     assert list(compare_results([near], theirs)["state"]) == ["within", "same", "same"]
     assert compare_results([far], theirs)["state"].iloc[0] == "different"
     far.save(results / "runs" / far.experiment.key / "result.json")
-    text, code = check_results(evidence, results, [])
+    text, code = check_results(every(evidence), results, [])
     assert code == 1 and far.experiment.key in text and "different: 1." in text
 
 
@@ -223,7 +256,7 @@ def test_what_differs_in_the_environment_is_said(evidence, results):
     mine = evidence[0].of("lora")[0]
     moved = replace(mine, provenance=mine.provenance | {"versions": {"torch": "3"}, "device": "a GPU"})
     moved.save(results / "runs" / mine.experiment.key / "result.json")
-    text, code = check_results(evidence, results, [])
+    text, code = check_results(every(evidence), results, [])
     assert code == 0 and "torch: 2 in what is published, 3 here." in text and "a GPU here" in text
 
 
@@ -252,7 +285,7 @@ def test_another_experiments_result_in_its_place_is_refused(evidence, results):
     with pytest.raises(MissingResult, match=mine.experiment.key):
         recorded(results)(mine.experiment)
     with pytest.raises(MissingResult, match=mine.experiment.key):
-        check_results(evidence, results, [])
+        check_results(every(evidence), results, [])
 
 
 def test_a_study_of_a_small_test_is_under_a_banner_and_judges_nothing(evidence):
