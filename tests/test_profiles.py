@@ -95,15 +95,6 @@ def test_the_original_recipe(name):
     assert original.max_length == 512 or (name == "smoke" and original.max_length < 512)
 
 
-def test_a_second_persona_has_an_adapter_for_the_same_base():
-    track = load_profile("cpu").generation
-    first, second = track.experiment("lora"), track.variant("second")
-    assert first.model == second.model and (second.dataset, second.rank) == ("sancho-qa", 4)
-    assert track.variant("second", rank=2, seed=3).rank == 2
-    smoke = load_profile("smoke").generation.variant("second")
-    assert (smoke.dataset, smoke.rank, smoke.train_size) == ("sancho-qa", 4, 4)
-
-
 def test_gemma_on_a_t4_is_a_variant():
     t4 = load_profile("large").generation.variant("t4")
     assert (t4.weights, t4.precision, t4.batch_size * t4.gradient_accumulation_steps) == ("nf4", "fp32", 8)

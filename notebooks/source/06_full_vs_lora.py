@@ -80,7 +80,6 @@ from loralab import (
     percent,
     plan,
     predict,
-    run,
     run_all,
     run_folder,
 )
@@ -222,8 +221,10 @@ from loralab.train import (
     batches_by_length,
     conversation,
     encode,
+    encode_pairs,
     generate,
     load_for,
+    load_language_model,
     load_tokenizer,
     load_trained,
     prompt_ids,
@@ -404,7 +405,7 @@ pd.DataFrame(rows, index=list(plans), columns=columns)
 # what probability. Change them for some of yours.
 
 # %%
-from loralab.data import label_names
+from loralab.data import label_names, load_pairs
 
 test = load_splits(experiment).test
 my_texts = list(test["text"].head(3))  # or a list of yours
@@ -516,49 +517,76 @@ if my_guess is not None:
     assert len(my_guess) == len(key) and set(my_guess) <= {"A", "B"}, my_guess
     right = sum(mine == true for mine, true in zip(my_guess, key, strict=True))
     print(message("blind_score", right=right, all=len(key)), key)
-samples_table(answers, 4)
+
+# %% [markdown] lang="es"
+# Los dos han leído los pares que dice el perfil. Al lado, el adaptador publicado con el curso, que leyó 448 dos veces,
+# sobre SmolLM2, en cualquier perfil; sus respuestas llevan `repetition_penalty=1.2`. Encima de la tabla, la pérdida de
+# todos: mide lo bien que predicen, *token* a *token*, una respuesta ya escrita, y no lo que escriben ellos. ¿Los ordena
+# como tú al leerlos? (Si tu base es otra, sus *tokens* son otros, y su pérdida no se compara con las demás.)
+
+# %% [markdown] lang="en"
+# Both have read the pairs that the profile says. Beside them, the adapter published with the course, which read 448
+# twice, on SmolLM2, in any profile; its answers have `repetition_penalty=1.2`. Above the table stand the losses of all:
+# a loss measures how well they predict, token by token, an answer already written, not what they write. Does it put
+# them in the order in which you do, reading? (If your base is another, its tokens differ and its loss does not
+# compare.)
+
+# %%
+from copy import deepcopy
+from importlib.resources import files
+
+from peft import PeftModel
+
+from loralab.train.generation import answer_losses
+
+published = files("loralab_data") / "adapters"
+smollm2 = load_language_model("smollm2-135m").to(detect().kind)
+chat = load_tokenizer("smollm2-135m")
+
+
+def voice(name):
+    """A published adapter over a copy of the base: PeftModel writes into the model that it gets."""
+    return PeftModel.from_pretrained(deepcopy(smollm2), published / name)
+
+
+questions = load_splits(full_voice[0].experiment).test
+asked = encode_pairs(questions, chat, None)
+nats, tokens = answer_losses(voice("quixote"), chat, asked).sum(axis=0)
+loss = {r.experiment.method: r.test["loss"] for r in answers if "loss" in r.test}
+loss["quixote"] = float(nats / tokens)
+print({name: round(value, 2) for name, value in loss.items()})
+how = {
+    "max_new_tokens": full_voice[0].experiment.max_new_tokens,
+    "repetition_penalty": 1.2,
+}
+table = samples_table(answers, 4)
+table["quixote"] = generate(voice("quixote"), chat, questions.head(4), **how)
+table
 
 # %% [markdown] lang="es"
 # ## Varios adaptadores, una base
 #
-# Si cada tarea es un adaptador, una sola base en memoria sirve para muchas. Ponemos dos sobre la misma: el tuyo y el de
-# Sancho Panza, que entrenamos. Cambiar de uno a otro es cambiar un nombre; lo comprobamos con los *logits* de cada
-# modelo por separado, y con la base sin ninguno.
+# Si cada tarea es un adaptador, una sola base en memoria sirve para muchas. Ponemos dos de los publicados sobre la
+# misma: el de don Quijote y el de Sancho Panza. Cambiar de uno a otro es cambiar un nombre; lo comprobamos con los
+# *logits* de cada modelo por separado, y con la base sin ninguno.
 
 # %% [markdown] lang="en"
 # ## Several adapters, one base
 #
-# If each task is an adapter, one base in memory serves many. We put two on the same one: yours and Sancho Panza's,
-# which we train. Switching from one to the other is changing a name; we check it with the logits of each model on its
-# own, and with the base without any.
+# If each task is an adapter, a single base in memory serves many. We put two of the published ones on the same base:
+# Don Quixote's and Sancho Panza's. To switch is to change a name; we check it with the logits of each model by itself,
+# and with the base without either.
 
 # %%
-from copy import deepcopy
-
-from peft import PeftModel
-
-voices = {"first": lora_voice[0].experiment, "second": persona.variant("second")}
-if voices["second"].rank == voices["first"].rank:  # the sum below is of two ranks
-    voices["second"] = persona.variant("second", rank=2 * voices["first"].rank)
-run(voices["second"])
-folders = {name: str(run_folder(e) / "adapter") for name, e in voices.items()}
-chat = load_tokenizer(voices["first"].model)
+voices = {"quixote": "quixote-qa", "sancho": "sancho-qa"}
+duo = PeftModel.from_pretrained(
+    deepcopy(smollm2), published / "quixote", adapter_name="quixote"
+)
+duo.load_adapter(published / "sancho", adapter_name="sancho")
 instructions = {
-    name: load_splits(e).train["instruction"].iloc[0] for name, e in voices.items()
+    name: load_pairs(pairs)[0]["instruction"].iloc[0] for name, pairs in voices.items()
 }
-
-
-loaded = load_for(voices["first"]).to(detect().kind)
-
-
-def unadapted():
-    return deepcopy(loaded)
-
-
-duo = PeftModel.from_pretrained(unadapted(), folders["first"], adapter_name="first")
-duo.load_adapter(folders["second"], adapter_name="second")
-question = base.questions[0]
-turns = conversation(chat, instructions["first"], question)
+turns = conversation(chat, instructions["quixote"], "Should I lend money to a friend?")
 prompt = torch.tensor([prompt_ids(chat, turns)], device=detect().kind)
 
 
@@ -568,22 +596,13 @@ def next_logits(model):
     return model.eval()(prompt).logits[0, -1].float().cpu()
 
 
-near = (
-    1e-4 if voices["first"].weights == "fp32" else 0.5
-)  # logits in 16 bits are coarse
-
-
-def alone(name):
-    return load_trained(voices[name], run_folder(voices[name])).to(detect().kind)
-
-
-by_itself = {name: next_logits(alone(name)) for name in voices}
+by_itself = {name: next_logits(voice(name)) for name in voices}
 for name in voices:
     duo.set_adapter(name)
-    assert torch.allclose(next_logits(duo), by_itself[name], atol=near)
+    assert torch.allclose(next_logits(duo), by_itself[name], atol=1e-4)
 with duo.disable_adapter():
     untouched = next_logits(duo)
-assert torch.equal(untouched, next_logits(unadapted()))
+assert torch.equal(untouched, next_logits(smollm2))
 
 # %%
 my_questions = ["Should I lend money to a friend?", "How do I stop being afraid?"]
@@ -591,53 +610,47 @@ spoken = {}
 for name in voices:
     duo.set_adapter(name)
     asked = pd.DataFrame({"instruction": instructions[name], "input": my_questions})
-    limit = voices[name].max_new_tokens
-    spoken[name] = generate(duo, chat, asked, max_new_tokens=limit)
+    spoken[name] = generate(duo, chat, asked, **how)
 pd.DataFrame(spoken, index=my_questions)
 
 # %% [markdown] lang="es"
 # ¿Y sumarlos? La suma de las dos actualizaciones es otra vez un adaptador: se ponen las $A$, cada una multiplicada por
 # su $\alpha/r$, una debajo de otra, y las $B$ una al lado de otra. Es lo que `peft` llama `cat`. Sumar las $A$ por su
-# lado y las $B$ por el suyo (`linear`) no es lo mismo, porque $(B_1 + B_2)(A_1 + A_2)$ tiene dos términos de más; con
-# rangos distintos ni siquiera se puede. (Que se puedan sumar no quiere decir que la suma hable bien.) La celda acaba
-# guardando la suma, cargándola y fusionando uno de los dos.
+# lado y las $B$ por el suyo (`linear`) no es lo mismo, porque $(B_1 + B_2)(A_1 + A_2)$ tiene dos términos de más: la
+# celda imprime cuánto se aparta de la suma. (Que se puedan sumar no quiere decir que la suma hable bien.) Al final
+# guardamos la suma, la cargamos y fusionamos uno de los dos.
 
 # %% [markdown] lang="en"
-# And adding them? The sum of the two updates is an adapter again: one puts one $A$, each multiplied by its $\alpha/r$,
-# below the other, and one $B$ beside the other. That is what `peft` calls `cat`. Adding the $A$s on their own and the
-# $B$s on their own (`linear`) is not the same, because $(B_1 + B_2)(A_1 + A_2)$ has two terms too many; with different
-# ranks it cannot even be done. (That they can be added does not mean that the sum speaks well.) The cell ends by saving
-# the sum, loading it and merging one of the two.
+# And can they be added? The sum of the two updates is an adapter again: put the $A$s, each times its $\alpha/r$, one
+# below the other, and the $B$s side by side. That is what `peft` calls `cat`. Adding the $A$s and adding the $B$s
+# (`linear`) is not the same, for $(B_1 + B_2)(A_1 + A_2)$ has two terms too many: the cell prints how far it is from
+# the sum. (That they can be added does not mean that the sum speaks well.) At the end we save the sum, load it, and
+# merge one of the two.
 
 # %%
 import tempfile
 from pathlib import Path
 
-duo.add_weighted_adapter(
-    list(voices), [1.0, 1.0], adapter_name="both", combination_type="cat"
-)
-layer = next(module for module in duo.modules() if hasattr(module, "lora_A"))
-updates = {name: layer.get_delta_weight(name) for name in ("first", "second", "both")}
-summed = updates["first"] + updates["second"]
-assert torch.allclose(updates["both"], summed, atol=1e-5)
-print(layer.r)
-try:
+for name, way in (("both", "cat"), ("mixed", "linear")):
     duo.add_weighted_adapter(
-        list(voices), [1.0, 1.0], adapter_name="mixed", combination_type="linear"
+        list(voices), [1.0, 1.0], adapter_name=name, combination_type=way
     )
-    raise AssertionError("adapters of different ranks were added term by term")
-except ValueError as error:
-    print(type(error).__name__, str(error)[:60])
+layer = next(module for module in duo.modules() if hasattr(module, "lora_A"))
+updates = {name: layer.get_delta_weight(name) for name in (*voices, "both", "mixed")}
+summed = updates["quixote"] + updates["sancho"]
+assert torch.allclose(updates["both"], summed, atol=1e-5)
+off = torch.dist(updates["mixed"], summed) / summed.norm()
+print({name: layer.r[name] for name in updates}, percent(off.item(), 0))
 
 folder = tempfile.mkdtemp()
 duo.set_adapter("both")
 duo.save_pretrained(folder, selected_adapters=["both"], save_embedding_layers=False)
-reloaded = PeftModel.from_pretrained(unadapted(), str(Path(folder) / "both"))
-assert torch.allclose(next_logits(reloaded), next_logits(duo), atol=near)
+reloaded = PeftModel.from_pretrained(deepcopy(smollm2), Path(folder) / "both")
+assert torch.allclose(next_logits(reloaded), next_logits(duo), atol=1e-4)
 
-merged = alone("first").merge_and_unload(safe_merge=True)
+merged = voice("quixote").merge_and_unload(safe_merge=True)
 assert not any("lora_" in name for name, _ in merged.named_modules())
-assert torch.allclose(next_logits(merged), by_itself["first"], atol=10 * near)
+assert torch.allclose(next_logits(merged), by_itself["quixote"], atol=1e-3)
 
 # %% [markdown] lang="es"
 # ## Lo que dicen los números
