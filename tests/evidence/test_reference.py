@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import readme
+from published import lessons_results
 
 from loralab.evidence.claims import judge_claims
 from loralab.evidence.protocol import HASH, every_experiment
 from loralab.evidence.report import report, to_markdown
 from loralab.evidence.study import REFERENCE, reference
-from loralab.experiment import Result
-from loralab.messages import LANGUAGES, message, set_language
+from loralab.experiment import RECIPE, Result
+from loralab.messages import LANGUAGES, message, percent, set_language
 from loralab.profiles import load_profile
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +44,8 @@ def test_nothing_lies_beside_it_but_finished_runs_of_the_second(published):
     coming = [path for path in files if path.parts[:2] == ("study", "runs")]
     runs = [Path("runs", r.experiment.key, "result.json") for track in published for r in track.results]
     measured = [Path(REFERENCE, f"measured-{track.track.task}.json") for track in published]
-    assert files == sorted({*runs, *measured, *coming, Path("README.md")})
+    lessons = [Path("cpu", "runs", r.experiment.key, "result.json") for r in lessons_results(folder / "cpu")]
+    assert files == sorted({*runs, *measured, *coming, *lessons, Path("README.md")})
     study = load_profile("study")
     asked = [*every_experiment(study), *every_experiment(study.generation)]
     apart = {"learning_rate", "examined", "seed"}
@@ -52,6 +54,21 @@ def test_nothing_lies_beside_it_but_finished_runs_of_the_second(published):
         result = Result.load(folder / path)
         assert (result.provenance["protocol"], result.experiment.key) == (HASH, path.parent.name)
         assert {k: v for k, v in result.experiment.identity().items() if k not in apart} in kinds
+
+
+def test_the_lessons_results_are_those_that_their_notebooks_show():
+    results = lessons_results(ROOT / "data" / "reference" / "cpu")
+    assert {result.provenance["recipe"] for result in results} == {RECIPE}
+    cpu = load_profile("cpu")
+    shown = {e.key for e in (*every_experiment(cpu), *every_experiment(cpu.generation))}
+    assert shown <= {result.experiment.key for result in results}
+    ranks = {e.key for e in cpu.rank_comparison()}
+    for language in LANGUAGES:
+        set_language(language)
+        cells = json.loads((ROOT / "notebooks" / language / "05_rank_comparison.ipynb").read_text())["cells"]
+        printed = "".join(t for c in cells for o in c.get("outputs", []) for t in o.get("text", []))
+        for result in (result for result in results if result.experiment.key in ranks):
+            assert f"r={result.experiment.rank} ({percent(result.test['accuracy'], 2)})" in printed
 
 
 def test_sweeps_never_saw_the_test_nor_a_seed_of_the_comparison(published):

@@ -166,9 +166,6 @@ def reference() -> list[Evidence]:
         return at_hand(REFERENCE, folder)
 
 
-DIVERGED = "diverged.txt"
-
-
 def check_one(results: Sequence[Result], protocol: str | None = None) -> None:
     """Raises ValueError if the results are not of one recipe, data, weights and protocol, or of another than is given.
 
