@@ -172,7 +172,7 @@ for seed in profile.seeds:
 # una línea une los de la misma semilla. A la derecha, como escala, la suerte del examen de la lección 1.
 
 # %% [markdown] lang="en"
-# Whoever had trained one row only would have published that one. Now all at once: each dot is a training run, and a
+# Anyone who had trained only one row would have published that one. Now all at once: each dot is a training run, and a
 # line joins those of one seed. On the right, as a scale, the exam luck of lesson 1.
 
 # %%
@@ -221,8 +221,8 @@ winners_luck(leads, ranks=5)
 #
 # Comparamos cada rango con el del perfil **por pares**: misma semilla, mismas frases. Solo cuentan las frases en las
 # que uno acierta y el otro falla. El ± reúne la suerte del examen y, si hay varias semillas, la del entrenamiento. Y
-# como miramos dos veces, a cada comparación le exigimos más: su intervalo es del 97,5 %, para que entre las dos se
-# equivoquen como mucho un 5 % de las veces. «No se puede decir» no significa «son iguales»: significa que este examen,
+# como miramos dos veces, a cada comparación le exigimos más: su intervalo es del 97,5 %, para que el riesgo de que
+# falle alguna de las dos no pase del 5 %. «No se puede decir» no significa «son iguales»: significa que este examen,
 # con estas semillas, no basta para distinguirlos.
 
 # %% [markdown] lang="en"
@@ -232,7 +232,7 @@ winners_luck(leads, ranks=5)
 #
 # We compare each rank with the profile's **in pairs**: same seed, same sentences. Only the sentences that one gets
 # right and the other wrong count. The ± has exam luck in it and, if there are several seeds, training luck. And as we
-# look twice, we ask more of each look: its interval is at 97.5%, so that both together err 5% of the time at most.
+# look twice, we ask more of each look: its interval is at 97.5%, so that the risk of either going wrong is 5% at most.
 # “Cannot tell” does not mean “they are equal”: it means that this exam, with these seeds, is not enough to tell them
 # apart.
 
@@ -246,7 +246,7 @@ for group in groups.values():
     print("-", compare(group, base, level))
 
 # %% [markdown] lang="es"
-# Con más rangos, más semillas y la mejor tasa de cada rango, lo estudia la lección 8.
+# La lección 8 lo estudia con más rangos y más semillas.
 #
 # ## Lo que cuesta
 #
@@ -254,7 +254,7 @@ for group in groups.values():
 # memoria?
 
 # %% [markdown] lang="en"
-# With more ranks, more seeds and each rank's best rate, lesson 8 studies it.
+# Lesson 8 studies it with more ranks and more seeds.
 #
 # ## What it costs
 #
@@ -293,12 +293,12 @@ guess_persona.compare(mean[max(mean)] - mean[min(mean)])
 score_against_rank(spoken, rank_verdict(spoken, persona.experiment("lora").rank))
 
 # %% [markdown] lang="es"
-# Si el perfil trae una sola semilla, como el de una CPU, la suerte del entrenamiento no está en el ±: dice cuál de
-# **estos** modelos predice mejor estas respuestas, no qué rango es mejor.
+# Si tu perfil trae una sola semilla para esta tarea (así es en una CPU), el ± no recoge la suerte del entrenamiento: el
+# título dice cuál de **estos** modelos predice mejor estas respuestas, no qué rango es mejor.
 
 # %% [markdown] lang="en"
-# If the profile has a single seed, as that of a CPU does, training luck is not in the ±: it tells which of **these**
-# models predicts these answers better, not which rank is better.
+# If your profile has a single seed for this task (as on a CPU), the ± leaves out training luck: the title tells which
+# of **these** models predicts these answers better, not which rank is better.
 
 # %% [markdown] lang="es"
 # ## ¿Y fuera de aquí?
@@ -312,7 +312,7 @@ score_against_rank(spoken, rank_verdict(spoken, persona.experiment("lora").rank)
 # | solo *query* | 68,8 | 69,6 | 70,5 | 70,4 | 70,0 |
 #
 # El artículo da una desviación típica entre semillas de unos 0,5 puntos: es lo que varía la nota entre entrenamientos,
-# no un intervalo del 95 % como nuestro ±. En la primera fila, las diferencias caben en ese movimiento; en la segunda,
+# no un intervalo del 95 % como nuestro ±. En la primera fila, ninguna diferencia pasa de ahí; en la segunda,
 # $r = 1$ queda por debajo.
 
 # %% [markdown] lang="en"
@@ -326,8 +326,9 @@ score_against_rank(spoken, rank_verdict(spoken, persona.experiment("lora").rank)
 # | *query* and *value* | 73.4 | 73.3 | 73.7 | 73.8 | 73.5 |
 # | *query* only | 68.8 | 69.6 | 70.5 | 70.4 | 70.0 |
 #
-# The paper gives a standard deviation between seeds of about 0.5 points: that is how far one run moves, not a 95%
-# interval like our ±. In the first row, the differences fit within that movement; in the second, $r = 1$ lies below.
+# The paper gives a standard deviation between seeds of about 0.5 points: that is how much the score varies from run to
+# run, not a 95% interval like our ±. In the first row, no difference is larger than that; in the second, $r = 1$ lies
+# below.
 
 # %% [markdown] lang="es"
 # ## Qué puedes afirmar ya, y con qué pruebas
@@ -365,7 +366,7 @@ score_against_rank(spoken, rank_verdict(spoken, persona.experiment("lora").rank)
 # already done.
 
 # %% [markdown] lang="es"
-# ### Los rangos, con la otra regla
+# ### Los rangos, con otra regla
 #
 # En la lección, $\alpha$ era fija. Repite la comparación con $\alpha = 2r$: entrena $r = 4$, 8 y 16, cada uno con todas
 # las semillas del perfil y lo demás igual. Entrega:
@@ -385,7 +386,7 @@ score_against_rank(spoken, rank_verdict(spoken, persona.experiment("lora").rank)
 # $\alpha$ fija? ¿Y cambiará lo que cuesta cada uno?
 
 # %% [markdown] lang="en"
-# ### The ranks, by the other rule
+# ### The ranks, under another rule
 #
 # In the lesson $\alpha$ was fixed. Repeat the comparison with $\alpha = 2r$: train $r = 4$, 8 and 16, each with all the
 # profile's seeds and the rest as it was. Hand in:
@@ -401,8 +402,8 @@ score_against_rank(spoken, rank_verdict(spoken, persona.experiment("lora").rank)
 # gives its mean and `.half(level)` half of its interval, as shares. It takes one run for each rank and seed;
 # those of $r = 8$ are done already, because there the two rules agree.
 #
-# **Predict.** By this rule, raising the rank also enlarges the first step. Will the ranks lie further apart than with
-# $\alpha$ fixed? And will what each costs change?
+# **Predict.** Under this rule, raising the rank also enlarges the first step. Will the ranks lie further apart than
+# with $\alpha$ fixed? And will what each costs change?
 
 # %% exercise="rank_study"
 from loralab import check, run_all
@@ -449,9 +450,9 @@ check("rank_study", profile, results, table, gap, against_8)
 # %% [markdown] lang="es"
 # ### Más matrices o más rango
 #
-# Con los mismos parámetros puedes poner $r = 8$ en dos matrices de cada bloque, consulta y valor, o $r = 4$ en las
-# cuatro de la atención: consulta, clave, valor y salida. ¿Qué conviene más aquí? Entrena las dos opciones con todas las
-# semillas del perfil, con su $\alpha$ y lo demás igual. Entrega:
+# Con el mismo número de parámetros puedes poner $r = 8$ en dos matrices de cada bloque, consulta y valor, o $r = 4$ en
+# las cuatro de la atención: consulta, clave, valor y salida. ¿Qué conviene más aquí? Entrena las dos opciones con todas
+# las semillas del perfil, con su $\alpha$ y lo demás igual. Entrega:
 #
 # - `few`: los resultados con dos matrices, que son los de la lección;
 # - `many`: los resultados con las cuatro, un entrenamiento por semilla;
@@ -462,14 +463,14 @@ check("rank_study", profile, results, table, gap, against_8)
 # perfil, que da `load_base`. En un BERT hay que fijarse bien: la de salida comparte la última palabra con otras capas.
 # Comprueba en `parameters["adapter"]` que los dos adaptadores tienen el mismo tamaño.
 #
-# **Predice.** ¿Ganará quien llega a más matrices o quien tiene más rango en cada una?
+# **Predice.** ¿Qué ganará: llegar a más matrices o tener más rango en cada una?
 
 # %% [markdown] lang="en"
 # ### More matrices or more rank
 #
-# With the same parameters you can put $r = 8$ on two matrices of each block, query and value, or $r = 4$ on all four of
-# the attention: query, key, value and output. Which is better here? Train both options with all the profile's seeds,
-# with its $\alpha$ and the rest as it is. Hand in:
+# With the same number of parameters you can put $r = 8$ on two matrices of each block, query and value, or $r = 4$ on
+# all four of the attention: query, key, value and output. Which is better here? Train both options with all the
+# profile's seeds, with its $\alpha$ and the rest as it is. Hand in:
 #
 # - `few`: the results with two matrices, which are the lesson's;
 # - `many`: the results with all four, one run for each seed;

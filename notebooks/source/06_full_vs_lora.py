@@ -22,7 +22,7 @@
 # The same model, the same data, the same batches and the same initial head. Only the method and its learning rate
 # change. By the end you can:
 #
-# - compare two methods in pairs, by a margin fixed beforehand;
+# - compare two methods in pairs, against a margin fixed beforehand;
 # - choose among four verdicts, one of which is “cannot tell”;
 # - measure time, memory and forgetting without fooling yourself;
 # - switch, add and merge adapters;
@@ -42,8 +42,8 @@ ENCODER, BASE, SIZES = hand_over(profile)
 #
 # ¿Qué diferencia importaría? Con un examen lo bastante grande se acaba viendo cualquiera, también las que no le
 # importan a nadie. Por eso se decide antes: por debajo de este **margen**, los dos métodos son equivalentes a efectos
-# prácticos. Está en el perfil, como la tasa de cada método, que en el perfil `cpu` se eligió con un barrido en
-# validación.
+# prácticos. Está en el perfil, como la tasa de cada método, que en el perfil `cpu` se eligió con un **barrido**: se
+# prueban varias y se toma la de menor pérdida en validación.
 #
 # Además de los dos se examinan cuatro referencias: la clase mayoritaria, TF-IDF, el modelo congelado con una regresión
 # logística sobre la media de sus vectores, y entrenar solo la cabeza.
@@ -57,9 +57,10 @@ ENCODER, BASE, SIZES = hand_over(profile)
 # %% [markdown] lang="en"
 # ## Before we look
 #
-# Which difference would matter? With a large enough exam any one shows in the end, those that nobody cares about too.
-# So it is decided beforehand: below this **margin**, the two methods are equivalent for practical purposes. It is in
-# the profile, and so is each method's rate, which in the `cpu` profile was chosen by a sweep on validation.
+# Which difference would matter? With a large enough exam any difference shows in the end, even one that nobody cares
+# about. So it is decided beforehand: below this **margin**, the two methods are equivalent for practical purposes. It
+# is in the profile, and so is each method's rate, which in the `cpu` profile was chosen by a **sweep**: several are
+# tried, and the one with the lowest validation loss is taken.
 #
 # Besides the two, four baselines are examined: the majority class, TF-IDF, the frozen model with logistic regression on
 # the mean of its vectors, and training the head only.
@@ -169,7 +170,8 @@ who_is_right(full[0], lora[0], names)
 # ## El veredicto
 #
 # La figura pone la diferencia sobre una regla graduada, con el margen sombreado. La barra gruesa es el intervalo del 90
-# %; la fina, el del 95 %. Hay cuatro veredictos:
+# %; la fina, el del 95 %. Para el margen basta el 90 %: la diferencia verdadera solo puede salirse por un lado, y por
+# cada lado la barra falla un 5 % de las veces. Hay cuatro veredictos:
 #
 # - la gruesa cabe entera en el margen: **equivalentes**;
 # - la fina deja fuera el cero: **distintos**;
@@ -182,7 +184,8 @@ who_is_right(full[0], lora[0], names)
 # ## The verdict
 #
 # The figure lays the difference on a ruler, with the margin shaded. The thick bar is the 90% interval, the thin one the
-# 95%. There are four verdicts:
+# 95%. For the margin 90% is enough: the true difference can lie beyond it on one side only, and on each side the bar
+# errs 5% of the time. There are four verdicts:
 #
 # - the thick one lies wholly within the margin: **equivalent**;
 # - the thin one leaves out zero: **different**;
@@ -199,16 +202,17 @@ ruler(difference(full, lora), margin, margin_verdict(full, lora, margin))
 #
 # Los segundos de la tabla se midieron en momentos distintos, en una máquina que quizá hacía otras cosas. Medimos mejor,
 # **intercalando**: un paso del completo, uno de LoRA, y vuelta a empezar, sobre el mismo lote, cambiando cada vez quién
-# va primero. De cada pareja sale un cociente, y su dispersión dice cuánto fiarse. Si no es el de las operaciones, es
-# que estas no lo explican todo.
+# va primero. De cada pareja sale un cociente. La celda imprime entre qué valores queda el 80 % central: cuanto más
+# juntos, más de fiar. Si la mediana no es el cociente de las operaciones, es que estas no lo explican todo.
 
 # %% [markdown] lang="en"
 # ## Time, interleaved
 #
 # The seconds in the table were taken at different moments, on a machine that may have been doing other things. We
 # measure better by **interleaving**: a step of full fine-tuning, one of LoRA, and so on in turn, on the same batch,
-# with the order changed each time. Each pair gives a ratio, and their spread says how far to trust it. If it is not
-# that of the operations, these do not explain everything.
+# with the order changed each time. Each pair gives a ratio. The cell prints the values that the middle 80% lie between:
+# the closer together, the more you can trust them. If the median is not the ratio of the operations, these do not
+# explain everything.
 
 # %%
 import time
@@ -278,13 +282,13 @@ print(f"{percent(0.1, 0)} – {percent(0.9, 0)}: {number(low, 2)} – {number(hi
 # %% [markdown] lang="es"
 # ## La memoria
 #
-# Entrenar ocupa memoria con cuatro cosas. En `float32`, cada número ocupa 4 bytes.
+# Al entrenar, cuatro cosas ocupan memoria. En `float32`, cada número ocupa 4 bytes.
 #
 # - **Pesos**: 4 bytes por cada uno, se entrene o no.
 # - **Gradientes**: 4 por cada uno que se entrena.
 # - **Promedios de AdamW**: dos por cada uno que se entrena, 8 bytes.
-# - **Activaciones**: lo que la pasada hacia delante guarda para la de vuelta. Si $y = xW^\top$, el gradiente de $W$
-#   necesita $x$ y el de $x$ no: una capa congelada no guarda su entrada, salvo que lleve LoRA.
+# - **Activaciones**: lo que la pasada hacia delante guarda para la pasada hacia atrás. Si $y = xW^\top$, el gradiente
+#   de $W$ necesita $x$ y el de $x$ no: una capa congelada no guarda su entrada, salvo que lleve LoRA.
 #
 # Las tres primeras se calculan a mano. La cuarta crece con el lote y la longitud de los textos: `plan` la cuenta sin
 # cargar nada, dando el paso con tensores que tienen forma y no contenido. La línea es la medida.
@@ -323,7 +327,7 @@ memory_bars(dict(zip(names, plans.values(), strict=True)), bytes_of)
 
 # %% [markdown] lang="es"
 # Casi no se ven gradientes: el pico llega al empezar la pasada hacia atrás (*backward*), con todas las activaciones
-# guardadas; los gradientes van naciendo mientras ellas desaparecen. LoRA se ahorra casi todos los promedios, y de las
+# guardadas; los gradientes aparecen a medida que ellas se liberan. LoRA se ahorra casi todos los promedios, y de las
 # activaciones solo una parte. Con un *dropout* delante de cada adaptador, puede hasta gastar más. El mapa recorre lotes
 # y longitudes con DistilBERT: arriba, LoRA en la consulta y el valor; abajo, en todas las capas lineales y con
 # *dropout*.
@@ -369,9 +373,9 @@ crossover(peak_map(encoder.but(method="full")), adapters, batches, lengths)
 # memory” does not say enough: it does not say with which batch, which length and on which layers.
 #
 # **And if full fine-tuning does not fit?** Gemma 3, of 4,300 million parameters, is the model of the original recipe.
-# The plan counts a single example of 512 tokens on a T4, and the activations inside each block not kept but recomputed
-# (*activation checkpointing*). With frozen weights one can save more: in `bf16`, which a T4 does not have, or in 4 bits
-# (**QLoRA**, [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314)). We have not run it on a T4.
+# The plan counts a single example of 512 tokens on a T4, with the activations inside each block recomputed instead of
+# kept (*activation checkpointing*). With frozen weights one can save more: in `bf16`, which a T4 does not have, or in 4
+# bits (**QLoRA**, [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314)). We have not run it on a T4.
 
 # %% tags=["nbval-check-output"]
 t4, large = GPUS[0], load_profile("large").generation
@@ -441,7 +445,7 @@ pd.DataFrame(opinions, index=my_texts)
 # semillas trae tu perfil.
 #
 # Una apuesta más. La tabla lleva una fila con la pérdida en **editoriales de prensa**: frases sueltas, sin plantilla,
-# con las que nada se ha entrenado. ¿Cuánto subirá en LoRA respecto a la base?
+# con las que aquí no se ha entrenado nada. ¿Cuánto subirá con LoRA respecto a la base?
 
 # %% [markdown] lang="en"
 # ## The other task: Don Quixote
@@ -450,7 +454,7 @@ pd.DataFrame(opinions, index=my_texts)
 # your profile has.
 #
 # One more bet. The table has a row with the loss on **newspaper editorials**: bare sentences, without a template, which
-# nothing was trained on. How far will it rise for LoRA, compared with the base?
+# nothing here was trained on. How far will it rise for LoRA, compared with the base?
 
 # %%
 persona = profile.generation
@@ -464,12 +468,13 @@ lora_voice = [r for r in answers if r.experiment.method == "lora"]
 comparison_table(answers)
 
 # %% [markdown] lang="es"
-# Enseñar a contestar así puede estropear lo demás. La figura pone las dos pérdidas frente a frente: hacia la izquierda
-# se aprenden las respuestas; hacia arriba se olvida inglés. Son pocas frases: no te fíes de un cambio pequeño.
+# Enseñar a contestar así puede estropear lo demás. La figura cruza las dos pérdidas: cuanto más a la izquierda, mejor
+# aprendidas las respuestas; cuanto más arriba, más inglés olvidado. Son pocas frases: no te fíes de un cambio pequeño.
 
 # %% [markdown] lang="en"
-# Teaching to answer like this can spoil the rest. The figure sets the two losses against each other: to the left, the
-# answers are learnt; upwards, English is forgotten. They are few sentences: do not trust a small change.
+# Teaching to answer like this can spoil the rest. The figure sets the two losses against each other: the further left,
+# the better the answers are learnt; the higher up, the more English is forgotten. They are few sentences: do not trust
+# a small change.
 
 
 # %%
@@ -527,9 +532,8 @@ if my_guess is not None:
 # %% [markdown] lang="en"
 # Both have read the pairs that the profile says. Beside them, the adapter published with the course, which read 448
 # twice, on SmolLM2, in any profile; its answers have `repetition_penalty=1.2`. Above the table stand the losses of all:
-# a loss measures how well they predict, token by token, an answer already written, not what they write. Does it put
-# them in the order in which you do, reading? (If your base is another, its tokens differ and its loss does not
-# compare.)
+# a loss measures how well they predict, token by token, an answer already written, not what they write. Does it rank
+# them as you do when you read them? (If your base is another, its tokens differ and its loss does not compare.)
 
 # %%
 from copy import deepcopy
@@ -839,7 +843,7 @@ check("four_verdicts", judge)
 #
 # Son cuatro entrenamientos. Con los datos del curso, el conjunto grande son unas 6000 frases en el perfil `cpu` y, en
 # el `t4`, unas 24 000 críticas de hasta 256 *tokens*. Calcula antes cuánto tardarán, a partir de lo que tardaron los de
-# la lección. Hay un solo entrenamiento de cada, así que el ± no recoge la suerte del entrenamiento.
+# la lección. Hay un solo entrenamiento de cada pareja, así que el ± no recoge la suerte del entrenamiento.
 #
 # **Predice.** ¿Cuántos puntos ganará cada método? Ojo: con las mismas épocas, más datos son también más pasos, y una
 # parte de la mejora puede venir de ahí.

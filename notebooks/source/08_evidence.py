@@ -3,14 +3,14 @@
 #
 # **Pregunta.** ¿Por qué habría que creer lo que dicen las demás lecciones?
 #
-# Esta lección es opcional: es para quien duda. Cada apartado empieza por una duda y termina con lo que se puede decir.
+# Esta lección es opcional: es para quien duda. Cada apartado empieza por una duda y la pone a prueba.
 
 # %% [markdown] lang="en"
 # # 8 · The evidence
 #
 # **Question.** Why should one believe what the other lessons say?
 #
-# This lesson is optional: it is for those who doubt. Each section opens with a doubt and ends with what may be said.
+# This lesson is optional: it is for those who doubt. Each section opens with a doubt and puts it to the test.
 
 # %%
 from loralab import hand_over, start
@@ -24,14 +24,14 @@ ENCODER, BASE, SIZES = hand_over(profile)
 #
 # Imagina un modelo que acierta de verdad el 83 % de las frases. Lo examinamos 1000 veces, cada vez con 2000 frases
 # nuevas. El modelo no cambia; la nota sí. Quitamos el 2,5 % de los exámenes con peor nota y el 2,5 % con mejor. ¿A
-# cuántos puntos de 83 llegan, como mucho, los demás? (Un punto: de 83 % a 84 %.)
+# cuántos puntos de 83 queda, como mucho, la nota de los demás? (Un punto: de 83 % a 84 %.)
 
 # %% [markdown] lang="en"
 # ## “That score was luck”
 #
 # Imagine a model that truly gets 83% of all sentences right. We examine it 1,000 times, each time on 2,000 new
 # sentences. The model does not change; the score does. We take away the 2.5% of exams with the worst score and the 2.5%
-# with the best. How many points from 83 do the others reach at most? (One point: from 83% to 84%.)
+# with the best. How many points from 83 do the others lie at most? (One point: from 83% to 84%.)
 
 # %%
 from loralab import detect, load_splits, message, number, percent, predict, run, run_all
@@ -111,24 +111,24 @@ print(percent(caught), "·", percent(naive))
 # %% [markdown] lang="es"
 # ## «Las semillas ya lo cuentan todo»
 #
-# La del examen (qué frases han caído) y la del entrenamiento (qué semilla) son independientes. Sus tamaños no se suman:
-# se combinan como los catetos de un triángulo rectángulo, $\sqrt{\text{examen}^2 + \text{entrenamiento}^2}$. Lo
+# La suerte del examen (qué frases han caído) y la del entrenamiento (qué semilla) son independientes. Sus tamaños no se
+# suman: se combinan como los catetos de un triángulo rectángulo, $\sqrt{\text{examen}^2 + \text{entrenamiento}^2}$. Lo
 # comprobamos con 2000 estudios simulados de 3 semillas. En cada uno la diferencia verdadera es de 0,4 puntos; el examen
 # la mueve 0,5 (desviación típica), **igual para las tres semillas**, y cada entrenamiento 0,3. `half` da
-# $\sqrt{(1{,}645 \cdot \text{examen})^2 + (f \cdot SD)^2}$, con el factor $f$ de antes, para el 90 %, y el
-# intervalo debe contener la diferencia verdadera al menos el 90 % de las veces. La celda imprime cuántas la contiene, y
-# cuántas si solo se cuentan las semillas: como las tres hacen el mismo examen, su dispersión no lo ve.
+# $\sqrt{(1{,}645 \cdot \text{examen})^2 + (f \cdot DT)^2}$, con el factor $f$ de antes, para el 90 %, y el intervalo
+# debe contener la diferencia verdadera al menos el 90 % de las veces. La celda imprime cuántas la contiene, y cuántas
+# si solo se cuentan las semillas: como las tres hacen el mismo examen, su dispersión no recoge esa suerte.
 
 # %% [markdown] lang="en"
 # ## “The seeds count everything already”
 #
-# That of the exam (which sentences came up) and that of training (which seed) are independent. Their sizes do not add:
-# they combine like the legs of a right triangle, $\sqrt{\text{exam}^2 + \text{training}^2}$. We check it with 2,000
+# Exam luck (which sentences came up) and training luck (which seed) are independent. Their sizes do not add: they
+# combine like the legs of a right triangle, $\sqrt{\text{exam}^2 + \text{training}^2}$. We check it with 2,000
 # simulated studies of 3 seeds. In each the true difference is 0.4 points; the exam moves it by 0.5 (standard
 # deviation), **alike for all three seeds**, and each training run by 0.3. `half` gives
-# $\sqrt{(1.645 \cdot \text{exam})^2 + (f \cdot SD)^2}$, with the factor $f$ of before, for 90%, and the interval has to
-# hold the true difference at least 90% of the time. The cell prints how often it does, and how often if only the seeds
-# are counted: as all three sit the same exam, their spread does not see it.
+# $\sqrt{(1.645 \cdot \text{exam})^2 + (f \cdot SD)^2}$, with the factor $f$ from above, for 90%, and the interval has
+# to hold the true difference at least 90% of the time. The cell prints how often it does, and how often if only the
+# seeds are counted: as all three sit the same exam, their spread does not show that luck.
 
 # %%
 random = np.random.default_rng(0)
@@ -182,16 +182,17 @@ for n in sorted({500, 2000, len(truth), 25_000}):
     print(f"n = {n:6}: ±", number(100 * reach, 2), sign, number(100 * margin, 2))
 
 # %% [markdown] lang="es"
-# ¿Y si todas las semillas caen del mismo lado? Con tres, y dos métodos iguales, pasaría al menos una de cada cuatro
-# veces ($2 / 2^3$), y más, porque todas hacen el mismo examen. Es un indicio, no una prueba.
+# ¿Y si todas las semillas caen del mismo lado? Con tres, y dos métodos iguales, pasaría una de cada cuatro veces
+# ($2 / 2^3$) si fueran independientes, y aquí más a menudo, porque todas hacen el mismo examen. Es un indicio, no una
+# prueba.
 #
 # **Hazlo mal a propósito.** ¿Y si solo hubiera una semilla de cada uno? Estos son los estudios que podríamos haber
 # publicado, uno por semilla. Si no dicen lo mismo, lo que se publica depende de la semilla. El ± de cada uno está bien
 # calculado, pero responde a otra pregunta: cuál de estos dos modelos acierta más, no cuál de los dos métodos.
 
 # %% [markdown] lang="en"
-# And if all seeds fall on one side? With three, and two equal methods, that would happen at least once in four ($2 /
-# 2^3$), and more often, because all sit the same exam. It is a hint, not a proof.
+# And if all seeds fall on one side? With three, and two equal methods, that would happen one time in four ($2 / 2^3$)
+# if they were independent, and here more often, because all sit the same exam. It is a hint, not a proof.
 #
 # **Break it.** And with a single seed of each? These are the studies that we could have published, one per seed. If
 # they do not say the same, what gets published depends on the seed. The ± of each is worked out correctly, but answers
@@ -206,11 +207,11 @@ one_by_one = [compare([f], [p]) for f, p in zip(full, lora, strict=True)]
 Markdown("\n".join(f"- {line}" for line in one_by_one))
 
 # %% [markdown] lang="es"
-# ## «Cuatro semillas más dirían otra cosa»
+# ## «Con más semillas saldría otra cosa»
 #
-# El curso trae un **estudio** ya hecho, con cinco semillas. En él, el completo, LoRA y la
-# cabeza empiezan con cinco tasas cada uno, y cada método se queda con la de menor pérdida de **validación**, con una
-# semilla que no se vuelve a usar y sin mirar el test. Si la mejor cae en un extremo, se prueba una tasa más allá, y
+# El curso trae un **estudio** ya hecho, con cinco semillas (tres en la tarea de don Quijote). En él, el completo, LoRA
+# y la cabeza empiezan con cinco tasas cada uno, y cada método se queda con la de menor pérdida de **validación**, con
+# una semilla que no se vuelve a usar y sin mirar el test. Si la mejor cae en un extremo, se prueba una tasa más allá, y
 # solo una. La primera figura marca la elegida con un círculo; si sigue en el borde, el título lo dice. El estudio es de
 # la versión 1 del entrenamiento, en la que solo el completo entrenaba el `pooler` de MiniLM: una parte de la diferencia
 # puede venir de ahí, y no del rango. Tus entrenamientos son de la versión 2, en la que lo entrenan todos.
@@ -222,12 +223,12 @@ Markdown("\n".join(f"- {line}" for line in one_by_one))
 # %% [markdown] lang="en"
 # ## “More seeds would say something else”
 #
-# The course comes with a **study**, with five seeds. In it full fine-tuning, LoRA and the head
-# start from five rates each, and each method keeps the one with the lowest **validation** loss, with a seed that is not
-# used again and without a look at the test. If the best falls at one end, one rate beyond it is tried, and only one.
-# The first figure puts a ring around the one chosen; if it is still at the edge, the title says so. The study is of
-# version 1 of the training, in which full fine-tuning alone trained MiniLM's `pooler`: part of the difference may come
-# from there, and not from the rank. Your runs are of version 2, in which every method trains it.
+# The course comes with a **study**, with five seeds (three in Don Quixote's task). In it full fine-tuning, LoRA and the
+# head start from five rates each, and each method keeps the one with the lowest **validation** loss, with a seed that
+# is not used again and without a look at the test. If the best falls at one end, one rate beyond it is tried, and only
+# one. The first figure puts a ring around the one chosen; if it is still at the edge, the title says so. The study is
+# of version 1 of the training, in which full fine-tuning alone trained MiniLM's `pooler`: part of the difference may
+# come from there, and not from the rank. Your runs are of version 2, in which every method trains it.
 #
 # The second cell begins with what one should know before looking at a difference: the smallest true difference that
 # such a study would find 80% of the time, given the luck that was measured. (Finding it means that the thin bar leaves
@@ -264,17 +265,19 @@ ruler(studied, study.track.margin, verdict, study.score)
 # ## «Más rango es mejor»
 #
 # La tabla da la nota de cada rango y su diferencia con $r = 8$ por pares, con un ± del 95 % sin corregir: son varias
-# comparaciones, así que con que una deje fuera el cero no basta. Debajo, lo mismo con LoRA en más matrices: con el
-# mismo rango, más módulos son también más parámetros. Todos llevan la tasa que se eligió con $r = 8$ en consulta y
-# valor, y «todas las capas lineales» incluía el `pooler`, que en las demás filas se quedó sin entrenar.
+# comparaciones, así que no basta con que una deje fuera el cero. Debajo, lo mismo con LoRA en más matrices, con tres
+# semillas (por eso la fila de consulta y valor no repite la nota de arriba). Con el mismo rango, más módulos son
+# también más parámetros. Todos llevan la tasa que se eligió con $r = 8$ en consulta y valor, y «todas las capas
+# lineales» incluía el `pooler`, que en las demás filas se quedó sin entrenar.
 
 # %% [markdown] lang="en"
 # ## “More rank is better”
 #
 # The table gives each rank's score and its difference from $r = 8$ in pairs, with a ± at 95%, uncorrected: there are
-# several comparisons, so that one of them leaves out zero is not enough. Below, the same with LoRA on more matrices: at
-# the same rank, more modules also mean more parameters. All are at the rate chosen at $r = 8$ on query and value, and
-# “all linear layers” included the `pooler`, which in the other rows stayed untrained.
+# several comparisons, so it is not enough for one of them to leave out zero. Below, the same with LoRA on more
+# matrices, with three seeds (so the row of query and value does not repeat the score above). At the same rank, more
+# modules also mean more parameters. All are at the rate chosen at $r = 8$ on query and value, and “all linear layers”
+# included the `pooler`, which in the other rows stayed untrained.
 
 # %%
 from IPython.display import display
@@ -294,8 +297,8 @@ group_table(target_groups(study), beside=message("target_default"))
 # hacia dónde puede moverse la salida de la capa.
 #
 # El cambio de LoRA tiene como mucho $r$ valores singulares distintos de cero; el del completo, hasta 384. La figura usa
-# los modelos del estudio, cada método con su tasa, y hace la media de las matrices de consulta y de valor de todos los
-# bloques y de todas las semillas.
+# los modelos del estudio, cada método con su tasa, y hace la media de los valores singulares del cambio, sobre las
+# matrices de consulta y de valor de todos los bloques y de todas las semillas.
 
 # %% [markdown] lang="en"
 # ## “LoRA does what full fine-tuning does, with fewer numbers”
@@ -308,8 +311,8 @@ group_table(target_groups(study), beside=message("target_default"))
 # layer's output can move.
 #
 # LoRA's update has at most $r$ singular values other than zero; that of full fine-tuning, up to 384. The figure uses
-# the study's models, each method at its own rate, and averages the query and value matrices of all blocks and all
-# seeds.
+# the study's models, each method at its own rate, and averages the update's singular values over the query and value
+# matrices of all blocks and all seeds.
 
 # %%
 singular_values(study.updates)
@@ -318,8 +321,8 @@ singular_values(study.updates)
 # ¿Cuánto del cambio del completo cabría en una matriz de rango $r$? La mejor que hay se queda con los $r$ mayores
 # valores singulares ([Eckart y Young, 1936](https://doi.org/10.1007/BF02288367)). El tamaño al cuadrado de una matriz
 # es la suma de los cuadrados de sus números, que es también la de sus valores singulares al cuadrado. De él, la mejor
-# recoge esta parte: $\sum_{i \le r} \sigma_i^2 / \sum_i \sigma_i^2$. La banda gris va de la matriz que menos recoge a
-# la que más.
+# recoge esta parte: $\sum_{i \le r} \sigma_i^2 / \sum_i \sigma_i^2$. La banda gris va de la matriz con la parte más
+# pequeña a la matriz con la más grande.
 
 # %% [markdown] lang="en"
 # How much of full fine-tuning's update would fit into a matrix of rank $r$? The best there is keeps the $r$ largest
@@ -384,11 +387,11 @@ intruders(study.updates)
 #
 # El estudio midió el tiempo de un paso por turnos, con un lote distinto en cada ronda, de los más cortos a los más
 # largos. La tabla da además el tiempo por *token* de verdad (sin el relleno), el tiempo hasta llegar a una misma
-# pérdida de entrenamiento (los pasos que hicieron falta, por la mediana de un paso) y las operaciones de ida y vuelta
-# en el lote más largo, por la fórmula de la lección 6, con los productos de la atención añadidos. Entre paréntesis, un
-# intervalo del 95 %: entre rondas en la primera fila, y entre semillas en la tercera, que deja fuera la suerte de medir
-# el tiempo. El cociente de la segunda es el de los tiempos totales, en el que pesan más los lotes largos; el de la
-# primera es la media de las rondas, que pesan todas igual.
+# pérdida de entrenamiento (los pasos que hicieron falta, multiplicados por lo que dura un paso, en mediana) y las
+# operaciones de ida y vuelta en el lote más largo, por la fórmula de la lección 6, con los productos de la atención
+# añadidos. Entre paréntesis, un intervalo del 95 %: entre rondas en la primera fila, y entre semillas en la tercera,
+# que deja fuera la suerte de medir el tiempo. El cociente de la segunda es el de los tiempos totales, en el que pesan
+# más los lotes largos; el de la primera es la media de las rondas, que pesan todas igual.
 #
 # Si el cociente de los tiempos no es el de las operaciones, es que estas no lo explican todo: la cuenta no incluye el
 # optimizador ni el tráfico de memoria, y los productos pequeños del adaptador pueden aprovechar peor la máquina. Cuánto
@@ -399,10 +402,10 @@ intruders(study.updates)
 #
 # The study measured the time of a step in turns, with a different batch each round, from the shortest to the longest.
 # The table also gives the time per real token (padding left out), the time to reach one and the same training loss (the
-# steps it took, times the median step) and the operations of the forward and backward pass on the longest batch, by
-# lesson 6's formula, with attention's products added. In brackets, a 95% interval: over rounds in the first row, and
-# over seeds in the third, which leaves out the luck of timing. The second row's ratio is that of the total times, in
-# which long batches weigh more; the first's is the mean over rounds, which all weigh the same.
+# steps it took, times the median duration of a step) and the operations of the forward and backward pass on the longest
+# batch, by lesson 6's formula, with attention's products added. In brackets, a 95% interval: over rounds in the first
+# row, and over seeds in the third, which leaves out the luck of timing. The second row's ratio is that of the total
+# times, in which long batches weigh more; the first's is the mean over rounds, which all weigh the same.
 #
 # If the ratio of the times is not that of the operations, the operations do not explain everything: the count includes
 # neither the optimizer nor memory traffic, and the adapter's small products may use the machine less well. How much
@@ -539,20 +542,20 @@ pd.DataFrame(recipes).loc[fields].astype(str)
 # %% [markdown] lang="es"
 # ## «La pérdida depende de cómo se formen los lotes»
 #
-# Dos respuestas: una de 2 *tokens*, con pérdida media 4,0, y otra de 20, con pérdida
-# media 1,0. La media por filas es 2,5; la media por *tokens*, 1,27. ¿Cuál es la pérdida? La segunda: si no, una
-# respuesta corta pesaría como una larga, y el resultado dependería de cómo se formen los lotes. Con acumulación pasa lo
-# mismo, y por eso `run` divide entre los *tokens* del paso entero. La celda hace las dos medias con el test: por filas
-# y, tras la flecha, por *tokens*, que es la de la tabla.
+# Dos respuestas: una de 2 *tokens*, con pérdida media 4,0, y otra de 20, con pérdida media 1,0. La media por filas es
+# 2,5; la media por *tokens*, 1,27. ¿Cuál es la pérdida? La segunda: si no, una respuesta corta pesaría como una larga,
+# y el resultado dependería de cómo se formen los lotes. Lo mismo pasa si un paso reúne los gradientes de varios lotes
+# (*gradient accumulation*), y por eso `run` divide entre los *tokens* del paso entero. La celda hace las dos medias con
+# el test: por filas y, tras la flecha, por *tokens*, que es la de la tabla.
 
 # %% [markdown] lang="en"
 # ## “The loss depends on how batches are made”
 #
-# Two answers: one of 2 tokens, with mean loss 4.0, and one of 20, with mean loss 1.0.
-# The mean over rows is 2.5; the mean over tokens, 1.27. Which is the loss? The second: otherwise a short answer would
-# weigh as much as a long one, and the result would depend on how batches are made. The same happens with accumulation,
-# and so `run` divides by the tokens of the whole step. The cell takes both means on the test: over rows and, after the
-# arrow, over tokens, which is the one in the table.
+# Two answers: one of 2 tokens, with mean loss 4.0, and one of 20, with mean loss 1.0. The mean over rows is 2.5; the
+# mean over tokens, 1.27. Which is the loss? The second: otherwise a short answer would weigh as much as a long one, and
+# the result would depend on how batches are made. The same happens if one step gathers the gradients of several batches
+# (gradient accumulation), and so `run` divides by the tokens of the whole step. The cell takes both means on the test:
+# over rows and, after the arrow, over tokens, which is the one in the table.
 
 # %%
 import math
@@ -594,16 +597,16 @@ assert not torch.allclose(average, b @ a, rtol=0.1)
 # Y esto es lo que se suele decir de LoRA (lo decía también el cuaderno del que nació este curso), al lado de lo que ha
 # medido el estudio en las dos tareas. Cada afirmación se juzga en todos los sitios en que se midió: con cada rango y,
 # con el rango del curso, también en otros módulos. En cada sitio el veredicto sale de los números: **confirmado** si el
-# intervalo cae entero dentro de lo que se afirma, **refutado** si cae fuera, y **sin decidir** si tiene una parte de
-# cada lado. Si en un sitio se confirma y en otro se refuta, **depende**, y se indica de qué. Lo que depende del margen
-# («llega a lo mismo», «olvida menos», «es mejor», «basta») se juzga con el intervalo del 90 %, que es el ± de la tabla;
-# una columna dice qué saldría con un margen menor. Un número positivo favorece a LoRA, o al rango más alto; en la
-# pérdida, es lo que esta baja. «Alrededor del 1 %» es de 0,5 a 2 %, y «unas diez veces», de 5 a 20. Las reglas están en
-# `src/loralab/evidence/protocol.toml` y son de un segundo estudio, que está en marcha: quien las escribió había leído
-# estos resultados, que son del primero.
+# intervalo cae entero dentro de lo que se afirma, **refutado** si cae fuera, y **sin decidir** si queda parte dentro y
+# parte fuera. Si en un sitio se confirma y en otro se refuta, **depende**, y se nombran los sitios. Lo que depende del
+# margen («llega a lo mismo», «olvida menos», «es mejor», «basta») se juzga con el intervalo del 90 %, que es el ± de la
+# tabla; una columna dice qué saldría con un margen menor. Un número positivo favorece a LoRA, o al rango más alto; en
+# la pérdida, es lo que esta baja. «Alrededor del 1 %» es de 0,5 a 2 %, y «unas diez veces», de 5 a 20. Las reglas están
+# en `src/loralab/evidence/protocol.toml` y son de un segundo estudio, que está en marcha: quien las escribió había
+# leído estos resultados, que son del primero.
 #
-# Vale para esos modelos, esos datos y esa máquina: ni un «refutado» cierra la cuestión en otro sitio, ni un
-# «confirmado» la demuestra. Cada afirmación se juzga por separado, sin corregir por cuántas son.
+# Los veredictos valen para esos modelos, esos datos y esa máquina: ni un «refutado» cierra la cuestión en otro sitio,
+# ni un «confirmado» la demuestra. Cada afirmación se juzga por separado, sin corregir por cuántas son.
 
 # %% [markdown] lang="en"
 # ## What people claim of LoRA, on trial
@@ -614,13 +617,13 @@ assert not torch.allclose(average, b @ a, rtol=0.1)
 # lies within what is claimed, **refuted** if it lies outside, and **undecided** if it has a part on each side. If it is
 # confirmed at one place and refuted at another, **it depends**, and the places are named. What depends on the margin
 # (“does as well”, “forgets less”, “is better”, “is enough”) is judged by the 90% interval, which is the ± of the table;
-# a column says what a smaller margin would give. A positive number is in favour of LoRA, or of the higher rank; of the
-# loss, it is how much lower it is. “About 1%” is 0.5 to 2%, and “about ten times”, 5 to 20. The rules are in
-# `src/loralab/evidence/protocol.toml` and belong to a second study, which is on its way: whoever wrote them had read
-# these results, which are the first one's.
+# a column says what a smaller margin would give. A positive number is in favour of LoRA, or of the higher rank; for a
+# loss, it is by how much LoRA's, or the higher rank's, is lower. “About 1%” is 0.5 to 2%, and “about ten times”, 5 to
+# 20. The rules are in `src/loralab/evidence/protocol.toml` and belong to a second study, which is on its way: whoever
+# wrote them had read these results, which are the first one's.
 #
-# It holds for those models, those data and that machine: “refuted” does not settle the matter elsewhere, nor does
-# “confirmed” prove it. Each claim is judged by itself, with no correction for their number.
+# The verdicts hold for those models, those data and that machine: “refuted” does not settle the matter elsewhere, nor
+# does “confirmed” prove it. Each claim is judged by itself, with no correction for their number.
 
 # %%
 pd.set_option("display.max_colwidth", None)
@@ -630,27 +633,27 @@ claims_table([*judge_claims(study), *judge_claims(persona_study)])
 # ## Otros métodos
 #
 # LoRA tiene variantes, y no es la única manera de entrenar pocos parámetros. El estudio probó algunas de las que trae
-# `peft` (sus artículos están en las lecciones 5 y 6); en `loralab` basta con cambiar `method`. Es un
-# solo entrenamiento de cada método, con la misma semilla, así que la tabla sirve para situarlos, **no** para
-# ordenarlos: el ± solo recoge la suerte del examen. Las variantes de LoRA llevan la tasa y la $\alpha$ de LoRA (por eso
-# en *rank-stabilized* el factor $s$ es mayor); los demás, la mejor tasa de un barrido que empezó con tres, y no con
-# cinco como el de LoRA y el del completo. Si esa tasa queda en el borde, o el método apenas ha despegado en tres
-# épocas, la tabla no enseña lo que puede dar. La última columna divide lo que tarda un paso entre lo que tarda uno de
-# LoRA, por turnos y en las mismas rondas. Y una desigualdad que sigue ahí: *prompt* y *prefix tuning* entrenan con lo
-# suyo la cabeza y nada más; en `peft` no hay cómo decirles que entrenen también el `pooler`.
+# `peft` (sus artículos están en las lecciones 5 y 6); en `loralab` basta con cambiar `method`. Es un solo entrenamiento
+# de cada método, con la misma semilla, así que la tabla sirve para situarlos, **no** para ordenarlos: el ± solo recoge
+# la suerte del examen. Las variantes de LoRA llevan la tasa y la $\alpha$ de LoRA (por eso en *rank-stabilized* el
+# factor $s$ es mayor); los demás, la mejor tasa de un barrido que empezó con tres, y no con cinco como el de LoRA y el
+# del completo. Si esa tasa queda en el borde, o el método apenas ha despegado en tres épocas, la tabla no enseña lo que
+# puede dar. La última columna divide lo que tarda un paso entre lo que tarda uno de LoRA, por turnos y en las mismas
+# rondas. Y una desigualdad: de los métodos de esta tabla, solo el completo entrenó el `pooler`. Desde la versión 2 lo
+# entrenan todos menos *prompt* y *prefix tuning*, porque en `peft` no hay cómo pedírselo.
 
 # %% [markdown] lang="en"
 # ## Other methods
 #
 # LoRA has variants, and it is not the only way to train few parameters. The study tried some of those that `peft` has
-# (their papers are in lessons 5 and 6); in `loralab` it is enough to change `method`. It is a single
-# run of each method, with the same seed, so the table places them and does **not** rank them: the ± covers exam luck
-# alone. LoRA's variants take LoRA's rate and $\alpha$ (so that in the *rank-stabilized* one the factor $s$ is larger);
-# the others, the best rate of a sweep that began with three, and not with five as LoRA's and full fine-tuning's did. If
-# that rate lies at the edge, or the method has hardly taken off in three epochs, the table does not show what it can
-# do. The last column divides the time of a step by that of one of LoRA's, in turns and in the same rounds. And one
-# inequality remains: prompt and prefix tuning train the head beside their own and nothing more; `peft` has no way to
-# tell them to train the `pooler` too.
+# (their papers are in lessons 5 and 6); in `loralab` it is enough to change `method`. It is a single run of each
+# method, with the same seed, so the table places them and does **not** rank them: the ± covers exam luck alone. LoRA's
+# variants take LoRA's rate and $\alpha$ (so that in the *rank-stabilized* one the factor $s$ is larger); the others,
+# the best rate of a sweep that began with three, and not with five as LoRA's and full fine-tuning's did. If that rate
+# lies at the edge, or the method has hardly taken off in three epochs, the table does not show what it can do. The last
+# column divides the time of a step by that of one of LoRA's, in turns and in the same rounds. And one inequality: of
+# the methods in this table, only full fine-tuning trained the `pooler`. From version 2 on all do but prompt and prefix
+# tuning, because `peft` has no way to ask them to.
 
 # %%
 other_methods_table(study)
