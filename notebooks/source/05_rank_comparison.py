@@ -119,12 +119,12 @@ falls = {
 scale_rules(ranks, falls)
 
 # %% [markdown] lang="es"
-# En el primer paso de AdamW, cada número de $B$ se mueve justo la tasa. Cada uno baja la pérdida en proporción a
-# $s = \alpha / r$, y hay $r$ por fila: en total, en proporción a $\alpha$. Con $\alpha$ fija, el rango no cambia el
-# tamaño del primer paso; con las otras reglas, subir el rango es también subir la tasa a escondidas. Eso no hace
-# neutral a $\alpha$ fija: a lo largo del entrenamiento, el factor puede frenar los rangos altos (es lo que defiende
-# Kalajdzievski). Aquí **$\alpha$ es fija**, y lo dirá el título de la figura. Tampoco cambia la tasa: la del perfil
-# `cpu` se eligió con $r = 8$, y eso puede favorecer a ese rango.
+# En el primer paso de AdamW, cada número de $B$ se mueve lo que vale la tasa, o casi. Cada uno baja la pérdida en
+# proporción a $s = \alpha / r$, y hay $r$ por fila: en total, en proporción a $\alpha$. Con $\alpha$ fija, el rango no
+# cambia cuánto baja la pérdida en el primer paso; con las otras reglas, subir el rango es también subir la tasa a
+# escondidas. Eso no hace neutral a $\alpha$ fija: a lo largo del entrenamiento, el factor puede frenar los rangos altos
+# (es lo que defiende Kalajdzievski). Aquí **$\alpha$ es fija**, y lo dirá el título de la figura. Tampoco cambia la
+# tasa: la del perfil `cpu` se eligió con $r = 8$, y eso puede favorecer a ese rango.
 #
 # ## Entrenar cada rango
 #
@@ -132,11 +132,11 @@ scale_rules(ranks, falls)
 # rango más alto y el más bajo? (Negativo, si crees que gana el bajo.)
 
 # %% [markdown] lang="en"
-# At AdamW's first step each number of $B$ moves by exactly the rate. Each lowers the loss in proportion to
+# At AdamW's first step each number of $B$ moves by the rate, or hardly less. Each lowers the loss in proportion to
 # $s = \alpha / r$, and there are $r$ to a row: in all, in proportion to $\alpha$. With $\alpha$ fixed, the rank does
-# not change the size of the first step; with the other rules, raising the rank also raises the rate by the back door.
-# That does not make fixed $\alpha$ neutral: over a whole training run, the factor may hold high ranks back (as
-# Kalajdzievski argues). Here **$\alpha$ is fixed**, and the figure's title will say so. The rate does not change
+# not change how far the first step lowers the loss; with the other rules, raising the rank also raises the rate by the
+# back door. That does not make fixed $\alpha$ neutral: over a whole training run, the factor may hold high ranks back
+# (as Kalajdzievski argues). Here **$\alpha$ is fixed**, and the figure's title will say so. The rate does not change
 # either: the `cpu` profile's was chosen at $r = 8$, which may favour that rank.
 #
 # ## Train each rank
@@ -169,11 +169,13 @@ for seed in profile.seeds:
 
 # %% [markdown] lang="es"
 # Quien solo hubiera entrenado una fila habría publicado esa. Ahora todas a la vez: cada punto es un entrenamiento, y
-# una línea une los de la misma semilla. A la derecha, como escala, la suerte del examen de la lección 1.
+# una línea une los de la misma semilla. A la derecha, como escala, la suerte del examen de la lección 1. (Esa mueve
+# todos los puntos casi igual, porque hacen el mismo examen: cuánto distan dos se juzga por pares, más abajo.)
 
 # %% [markdown] lang="en"
 # Anyone who had trained only one row would have published that one. Now all at once: each dot is a training run, and a
-# line joins those of one seed. On the right, as a scale, the exam luck of lesson 1.
+# line joins those of one seed. On the right, as a scale, the exam luck of lesson 1. (It moves all dots nearly alike,
+# for they sit the same exam: how far apart two are is judged in pairs, below.)
 
 # %%
 from loralab.show import compare, comparison_table, rank_verdict, score_against_rank
@@ -221,8 +223,8 @@ winners_luck(leads, ranks=5)
 #
 # Comparamos cada rango con el del perfil **por pares**: misma semilla, mismas frases. Solo cuentan las frases en las
 # que uno acierta y el otro falla. El ± reúne la suerte del examen y, si hay varias semillas, la del entrenamiento. Y
-# como miramos dos veces, a cada comparación le exigimos más: su intervalo es del 97,5 %, para que el riesgo de que
-# falle alguna de las dos no pase del 5 %. «No se puede decir» no significa «son iguales»: significa que este examen,
+# como miramos varias veces, a cada comparación le exigimos más: si son dos, su intervalo es del 97,5 %, para que el
+# riesgo de que falle alguna no pase del 5 %. «No se puede decir» no significa «son iguales»: significa que este examen,
 # con estas semillas, no basta para distinguirlos.
 
 # %% [markdown] lang="en"
@@ -232,9 +234,9 @@ winners_luck(leads, ranks=5)
 #
 # We compare each rank with the profile's **in pairs**: same seed, same sentences. Only the sentences that one gets
 # right and the other wrong count. The ± has exam luck in it and, if there are several seeds, training luck. And as we
-# look twice, we ask more of each look: its interval is at 97.5%, so that the risk of either going wrong is 5% at most.
-# “Cannot tell” does not mean “they are equal”: it means that this exam, with these seeds, is not enough to tell them
-# apart.
+# look several times, we ask more of each look: with two, its interval is at 97.5%, so that the risk of any going wrong
+# is 5% at most. “Cannot tell” does not mean “they are equal”: it means that this exam, with these seeds, is not enough
+# to tell them apart.
 
 # %%
 groups = {
@@ -269,15 +271,15 @@ comparison_table(results)
 # ## ¿Y en la otra tarea?
 #
 # Los mismos rangos para don Quijote, con la $\alpha$ del perfil (su rango de partida es 16, y para ese se eligió la
-# tasa). ¿Cuántos nats por *token* cambiará la pérdida al pasar del rango más bajo al más alto? (Negativo, si crees que
-# baja.)
+# tasa del perfil `cpu`). ¿Cuántos nats por *token* cambiará la pérdida al pasar del rango más bajo al más alto?
+# (Negativo, si crees que baja.)
 
 # %% [markdown] lang="en"
 # ## And in the other task?
 #
-# The same ranks for Don Quixote, with the profile's $\alpha$ (its own rank is 16, and the rate was chosen for that
-# one). How many nats per token will the loss change by from the lowest rank to the highest? (Negative, if you think
-# that it falls.)
+# The same ranks for Don Quixote, with the profile's $\alpha$ (its own rank is 16, and the `cpu` profile's rate was
+# chosen for that one). How many nats per token will the loss change by from the lowest rank to the highest? (Negative,
+# if you think that it falls.)
 
 # %%
 persona = profile.generation
@@ -294,11 +296,13 @@ score_against_rank(spoken, rank_verdict(spoken, persona.experiment("lora").rank)
 
 # %% [markdown] lang="es"
 # Si tu perfil trae una sola semilla para esta tarea (así es en una CPU), el ± no recoge la suerte del entrenamiento: el
-# título dice cuál de **estos** modelos predice mejor estas respuestas, no qué rango es mejor.
+# título dice cuál de **estos** modelos predice mejor estas respuestas, no qué rango es mejor. Además, el ± toma las
+# preguntas por independientes, y son de pocos temas: con otros, la diferencia podría moverse más.
 
 # %% [markdown] lang="en"
 # If your profile has a single seed for this task (as on a CPU), the ± leaves out training luck: the title tells which
-# of **these** models predicts these answers better, not which rank is better.
+# of **these** models predicts these answers better, not which rank is better. Besides, the ± takes the questions as
+# independent, and they are on few topics: with others the difference might move further.
 
 # %% [markdown] lang="es"
 # ## ¿Y fuera de aquí?

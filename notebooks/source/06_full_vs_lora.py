@@ -136,14 +136,14 @@ comparison_panel(full, lora, compare(full, lora))
 # %% [markdown] lang="es"
 # ## El mismo examen, frase a frase
 #
-# Solo las frases en las que uno acierta y el otro falla mueven la diferencia: es exactamente (las que solo acierta el
-# completo − las que solo acierta LoRA) / $n$.
+# (Aquí, los dos entrenamientos de la primera semilla.) Solo las frases en las que uno acierta y el otro falla mueven la
+# diferencia: es exactamente (las que solo acierta el completo − las que solo acierta LoRA) / $n$.
 
 # %% [markdown] lang="en"
 # ## The same exam, sentence by sentence
 #
-# Only the sentences that one gets right and the other wrong move the difference: it is exactly (those that only full
-# gets right − those that only LoRA does) / $n$.
+# (Here, the two runs of the first seed.) Only the sentences that one gets right and the other wrong move the
+# difference: it is exactly (those that only full gets right − those that only LoRA does) / $n$.
 
 # %%
 import numpy as np
@@ -241,6 +241,7 @@ batches = batches_by_length(train.lengths, experiment.batch_size, seed=0, epoch=
 typical = sorted(batches, key=lambda rows: max(train.lengths[i] for i in rows))
 rows = [train.dataset[i] for i in typical[len(batches) // 2]]
 batch = DataCollatorWithPadding(tokenizer)(rows).to(detect().kind)
+half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(experiment.precision)
 
 
 class Racer:
@@ -250,21 +251,21 @@ class Racer:
         chosen = profile.experiment(method)
         model = apply_method(load_for(chosen), chosen)
         self.model = model.to(detect().kind).train()
-        trained = [p for p in model.parameters() if p.requires_grad]
+        self.trained = [p for p in model.parameters() if p.requires_grad]
         rate = chosen.learning_rate
-        self.optimizer = torch.optim.AdamW(trained, lr=rate, fused=True)  # as Trainer's
+        self.optimizer = torch.optim.AdamW(self.trained, lr=rate, fused=True)
         self.seconds(steps=3)  # the first steps set things up: not timed
 
     def seconds(self, steps):
         started = time.perf_counter()
         for _ in range(steps):
             self.optimizer.zero_grad()
-            loss = self.model(**batch).loss
+            with torch.autocast(detect().kind, dtype=half, enabled=half is not None):
+                loss = self.model(**batch).loss
             loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.trained, 1.0)  # as Trainer does
             self.optimizer.step()
         loss.item()  # on a GPU this waits until the work is done
-        if detect().kind == "cuda":
-            torch.cuda.synchronize()
         return time.perf_counter() - started
 
 
@@ -326,17 +327,17 @@ bytes_of = {
 memory_bars(dict(zip(names, plans.values(), strict=True)), bytes_of)
 
 # %% [markdown] lang="es"
-# Casi no se ven gradientes: el pico llega al empezar la pasada hacia atrás (*backward*), con todas las activaciones
-# guardadas; los gradientes aparecen a medida que ellas se liberan. LoRA se ahorra casi todos los promedios, y de las
-# activaciones solo una parte. Con un *dropout* delante de cada adaptador, puede hasta gastar más. El mapa recorre lotes
-# y longitudes con DistilBERT: arriba, LoRA en la consulta y el valor; abajo, en todas las capas lineales y con
-# *dropout*.
+# Donde casi no se ven gradientes, el pico llega al empezar la pasada hacia atrás (*backward*), con todas las
+# activaciones guardadas; los gradientes aparecen a medida que ellas se liberan. LoRA se ahorra casi todos los
+# promedios, y de las activaciones solo una parte. Con un *dropout* delante de cada adaptador, puede hasta gastar más.
+# El mapa recorre lotes y longitudes con DistilBERT: arriba, LoRA en la consulta y el valor; abajo, en todas las capas
+# lineales y con *dropout*.
 
 # %% [markdown] lang="en"
-# Hardly any gradients can be seen: the peak comes when the backward pass starts, with all activations kept; gradients
-# are made while those disappear. LoRA saves nearly all of the averages, and of the activations only a part. With
-# dropout before each adapter it may even take more. The map goes over batches and lengths with DistilBERT: above, LoRA
-# on query and value; below, on all linear layers and with dropout.
+# Where hardly any gradients can be seen, the peak comes when the backward pass starts, with all activations kept;
+# gradients are made while those disappear. LoRA saves nearly all of the averages, and of the activations only a part.
+# With dropout before each adapter it may even take more. The map goes over batches and lengths with DistilBERT: above,
+# LoRA on query and value; below, on all linear layers and with dropout.
 
 # %%
 batches, lengths = (1, 8, 64), (64, 256, 512)
@@ -413,6 +414,7 @@ from loralab.data import label_names, load_pairs
 
 test = load_splits(experiment).test
 my_texts = list(test["text"].head(3))  # or a list of yours
+second = [list(test["text_pair"].head(3))] if "text_pair" in test else []
 
 classes = label_names(experiment.dataset)
 models = {message("not_tuned"): load_for(experiment)}
@@ -423,7 +425,7 @@ for name, result in zip(names, (full[0], lora[0]), strict=True):
     else:
         print(message("not_kept", name=name))
 limit = {"truncation": True, "max_length": experiment.max_length}
-mine = tokenizer(my_texts, padding=True, return_tensors="pt", **limit)
+mine = tokenizer(my_texts, *second, padding=True, return_tensors="pt", **limit)
 
 
 @torch.no_grad()
@@ -526,14 +528,16 @@ if my_guess is not None:
 # %% [markdown] lang="es"
 # Los dos han leído los pares que dice el perfil. Al lado, el adaptador publicado con el curso, que leyó 448 dos veces,
 # sobre SmolLM2, en cualquier perfil; sus respuestas llevan `repetition_penalty=1.2`. Encima de la tabla, la pérdida de
-# todos: mide lo bien que predicen, *token* a *token*, una respuesta ya escrita, y no lo que escriben ellos. ¿Los ordena
-# como tú al leerlos? (Si tu base es otra, sus *tokens* son otros, y su pérdida no se compara con las demás.)
+# los que la tienen: mide lo bien que predicen, *token* a *token*, una respuesta ya escrita, y no lo que escriben ellos.
+# ¿Los ordena como tú al leerlos? (Si tu base es otra, sus *tokens* son otros, y su pérdida no se compara con las
+# demás.)
 
 # %% [markdown] lang="en"
 # Both have read the pairs that the profile says. Beside them, the adapter published with the course, which read 448
-# twice, on SmolLM2, in any profile; its answers have `repetition_penalty=1.2`. Above the table stand the losses of all:
-# a loss measures how well they predict, token by token, an answer already written, not what they write. Does it rank
-# them as you do when you read them? (If your base is another, its tokens differ and its loss does not compare.)
+# twice, on SmolLM2, in any profile; its answers have `repetition_penalty=1.2`. Above the table stand the losses of
+# those that have one: a loss measures how well they predict, token by token, an answer already written, not what they
+# write. Does it rank them as you do when you read them? (If your base is another, its tokens differ and its loss does
+# not compare.)
 
 # %%
 from copy import deepcopy
@@ -556,7 +560,9 @@ def voice(name):
 questions = load_splits(full_voice[0].experiment).test
 asked = encode_pairs(questions, chat, None)
 nats, tokens = answer_losses(voice("quixote"), chat, asked).sum(axis=0)
-loss = {r.experiment.method: r.test["loss"] for r in answers if "loss" in r.test}
+loss = {
+    r.experiment.method: r.test["loss"] for r in reversed(answers) if "loss" in r.test
+}
 loss["quixote"] = float(nats / tokens)
 print({name: round(value, 2) for name, value in loss.items()})
 how = {
@@ -670,9 +676,9 @@ assert torch.allclose(next_logits(merged), by_itself["quixote"], atol=1e-3)
 # %%
 from IPython.display import Markdown
 
-voice = [*findings(full_voice, lora_voice), compare(lora_voice, [base])]
-voice += [forgetting(base, full_voice), forgetting(base, lora_voice)]
-said = {"classification": findings(full, lora), "generation": voice}
+answering = [*findings(full_voice, lora_voice), compare(lora_voice, [base])]
+answering += [forgetting(base, full_voice), forgetting(base, lora_voice)]
+said = {"classification": findings(full, lora, ratios), "generation": answering}
 parts = [
     f"**{message(title)}**\n\n" + "\n".join(f"- {line}" for line in lines)
     for title, lines in said.items()
@@ -697,7 +703,7 @@ Markdown("\n\n".join(parts))
 # | `r` | 4, 8, 16 | tamaño del adaptador | lección 5 |
 # | `lora_alpha` | 16, 32, 64 | multiplica lo que se suma, por $\alpha / r$ | lecciones 3 y 5 |
 # | `target_modules` | consulta y valor, o todas las lineales | dónde se suma | [Hu et al., 2021](https://arxiv.org/abs/2106.09685), 7.1; todas: [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314) |
-# | tasa de aprendizaje | de 1e-4 a 3e-4 en modelos grandes; aquí, más | tamaño del paso | lección 4 |
+# | tasa de aprendizaje | de 1e-4 a 3e-4 en modelos grandes; en el perfil `cpu`, más | tamaño del paso | lección 4 |
 # | `lora_dropout` | de 0 a 0,1 | apaga entradas al azar | aquí 0, como en `peft` si no dices nada |
 # | `modules_to_save` | la cabeza | qué más se entrena y se guarda | lección 3 |
 #
@@ -717,7 +723,7 @@ Markdown("\n\n".join(parts))
 # - Qué ahorra LoRA aquí en memoria y en tiempo: lo dicen la figura y los pasos intercalados.
 # - Qué cuesta en exactitud: lo dice la regla graduada, con su margen. Si dice «no se puede decir», ninguno ha ganado y
 #   tampoco han empatado.
-# - Todo ello, para el modelo, los datos y la máquina con que se midió.
+# - Todo ello, para el modelo, los datos, las tasas y la máquina con que se midió.
 #
 # ## Qué viene después
 #
@@ -746,7 +752,7 @@ Markdown("\n\n".join(parts))
 # | `r` | 4, 8, 16 | size of the adapter | lesson 5 |
 # | `lora_alpha` | 16, 32, 64 | multiplies what is added, by $\alpha / r$ | lessons 3 and 5 |
 # | `target_modules` | query and value, or all linear layers | where it is added | [Hu et al., 2021](https://arxiv.org/abs/2106.09685), 7.1; all: [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314) |
-# | learning rate | 1e-4 to 3e-4 in large models; here, more | size of the step | lesson 4 |
+# | learning rate | 1e-4 to 3e-4 in large models; in the `cpu` profile, more | size of the step | lesson 4 |
 # | `lora_dropout` | 0 to 0.1 | switches inputs off at random | 0 here, as in `peft` if you say nothing |
 # | `modules_to_save` | the head | what else is trained and kept | lesson 3 |
 #
@@ -766,7 +772,7 @@ Markdown("\n\n".join(parts))
 # - What LoRA saves here in memory and in time: the figure and the interleaved steps say so.
 # - What it costs in accuracy: the ruler says so, with its margin. If it says “cannot tell”, neither has won, nor have
 #   they drawn.
-# - All of it for the model, the data and the machine it was measured with.
+# - All of it for the model, the data, the rates and the machine it was measured with.
 #
 # ## What comes next
 #
@@ -926,9 +932,9 @@ from loralab import check
 
 full_mib = lora_mib = None
 ### BEGIN SOLUTION
-base, adapter = 134_515_008, 4_884_480
-full_mib = 16 * base / 2**20
-lora_mib = (4 * base + 16 * adapter) / 2**20
+frozen, adapter = 134_515_008, 4_884_480
+full_mib = 16 * frozen / 2**20
+lora_mib = (4 * frozen + 16 * adapter) / 2**20
 ### END SOLUTION
 
 check("static_memory", full_mib, lora_mib)

@@ -146,12 +146,14 @@ print(percent(np.mean(both)), "·", percent(np.mean(seeds_only)))
 # %% [markdown] lang="es"
 # ## «Un examen así no puede demostrar nada»
 #
-# Estos son los entrenamientos de la lección 6 (en una CPU, unos minutos; si ya la hiciste, se cargan).
+# Estos son los entrenamientos de la lección 6 (en una CPU, unos minutos; si ya la hiciste, se cargan: en Colab, si
+# guardas los resultados en Drive).
 
 # %% [markdown] lang="en"
 # ## “Such an exam can prove nothing”
 #
-# These are lesson 6's runs (on a CPU, some minutes; if you did it already, they are loaded).
+# These are lesson 6's runs (on a CPU, some minutes; if you did it already, they are loaded: in Colab, if you keep
+# results in Drive).
 
 # %%
 experiments = profile.comparison()
@@ -162,17 +164,18 @@ truth, margin = np.array(full[0].labels), profile.margin
 full_right, lora_right = (np.equal(r.predictions, truth) for r in (full[0], lora[0]))
 
 # %% [markdown] lang="es"
-# ¿Cuántas frases harían falta? Si los dos métodos fueran iguales y en una proporción $d$ de las frases acertara solo
-# uno, en el 90 % de los exámenes la diferencia medida no se apartaría de cero más de $1{,}645\sqrt{d/n}$. Si eso supera
-# el margen, un solo entrenamiento de cada uno no puede demostrar que son equivalentes, sea cual sea la verdad. Si no lo
-# supera (<), tampoco hay garantía: falta la suerte del entrenamiento, y cuanto más cerca del margen esté la diferencia
-# verdadera, más frases hacen falta.
+# ¿Cuántas frases harían falta? Si los dos modelos fueran igual de buenos y en una proporción $d$ de las frases acertara
+# solo uno, en el 90 % de los exámenes la diferencia medida no se apartaría de cero más de $1{,}645\sqrt{d/n}$. Si eso
+# supera el margen, un solo entrenamiento de cada uno no puede demostrar que son equivalentes, sea cual sea la verdad.
+# Si no lo supera (<), tampoco hay garantía: falta la suerte del entrenamiento, y cuanto más cerca del margen esté la
+# diferencia verdadera, más frases hacen falta.
 
 # %% [markdown] lang="en"
-# How many sentences would it take? If both methods were equal and only one were right on a share $d$ of the sentences,
-# in 90% of exams the measured difference would lie within $1.645\sqrt{d/n}$ of zero. If that exceeds the margin, a
-# single run of each cannot show that they are equivalent, whatever the truth. If it does not (<), there is still no
-# guarantee: training luck is missing, and the closer the true difference is to the margin, the more sentences it takes.
+# How many sentences would it take? If both models were equally good and only one were right on a share $d$ of the
+# sentences, in 90% of exams the measured difference would lie within $1.645\sqrt{d/n}$ of zero. If that exceeds the
+# margin, a single run of each cannot show that they are equivalent, whatever the truth. If it does not (<), there is
+# still no guarantee: training luck is missing, and the closer the true difference is to the margin, the more sentences
+# it takes.
 
 # %%
 d = (full_right != lora_right).mean()
@@ -470,7 +473,8 @@ persona = profile.generation.experiment("lora")
 original = profile.generation.variant("original")
 chat = load_tokenizer(persona.model)
 dialogues = encode_pairs(load_splits(persona).train, chat, persona.max_length)
-some = [dialogues.dataset[int(i)] for i in np.argsort(dialogues.lengths)[:4]]
+fitting = [i for i, n in enumerate(dialogues.lengths) if n <= original.max_length]
+some = [dialogues.dataset[i] for i in fitting[:4]]
 counts = {}
 for recipe, pad_to in ((original, original.max_length), (persona, None)):
     batch = PairCollator(chat, recipe.loss_on, pad_to)(some)
@@ -493,14 +497,14 @@ pd.DataFrame(counts, index=[message(name) for name in columns]).T
 # %% [markdown] lang="es"
 # El experimento `original` rellena todo hasta su `max_length` y entrena con todo. ¿Por cuánto se multiplica el tiempo
 # de un paso, con los mismos ejemplos? Medimos por turnos la pasada hacia delante y hacia atrás de dos ejemplos, sin el
-# optimizador. Las demás diferencias están en la tabla. Solo hemos medido dos: esta y los *tokens* que se juzgan
-# (lección 2). De su tasa, su *dropout* y sus épocas no afirmamos nada.
+# optimizador ni precisión mixta. Las demás diferencias están en la tabla. Solo hemos medido dos: esta y los *tokens*
+# que se juzgan (lección 2). De su tasa, su *dropout* y sus épocas no afirmamos nada.
 
 # %% [markdown] lang="en"
 # The experiment `original` pads everything to its `max_length` and trains on everything. How many times as long as a
 # step of ours will one of its steps take, on the same examples? We time in turns the forward and backward pass of two
-# examples, without the optimizer. The other differences are in the table. We have measured only two: this one and the
-# tokens judged (lesson 2). About its rate, its dropout and its epochs we claim nothing.
+# examples, without the optimizer or mixed precision. The other differences are in the table. We have measured only two:
+# this one and the tokens judged (lesson 2). About its rate, its dropout and its epochs we claim nothing.
 
 # %%
 guess_cost = predict("original_cost", None)
@@ -543,19 +547,21 @@ pd.DataFrame(recipes).loc[fields].astype(str)
 # ## «La pérdida depende de cómo se formen los lotes»
 #
 # Dos respuestas: una de 2 *tokens*, con pérdida media 4,0, y otra de 20, con pérdida media 1,0. La media por filas es
-# 2,5; la media por *tokens*, 1,27. ¿Cuál es la pérdida? La segunda: si no, una respuesta corta pesaría como una larga,
-# y el resultado dependería de cómo se formen los lotes. Lo mismo pasa si un paso reúne los gradientes de varios lotes
-# (*gradient accumulation*), y por eso `run` divide entre los *tokens* del paso entero. La celda hace las dos medias con
-# el test: por filas y, tras la flecha, por *tokens*, que es la de la tabla.
+# 2,5; la media por *tokens*, 1,27. ¿Cuál es la pérdida? La segunda: en la primera, una respuesta corta pesa como una
+# larga. Y la media de las medias de cada lote depende de cómo se formen los lotes. Lo mismo pasa si un paso reúne los
+# gradientes de varios lotes (*gradient accumulation*), y por eso `run` divide entre los *tokens* del paso entero. La
+# celda entrena la persona, si no lo hicieron las lecciones 5 o 6, y hace las dos medias con el test: por filas y, tras
+# la flecha, por *tokens*, que es la de la tabla.
 
 # %% [markdown] lang="en"
 # ## “The loss depends on how batches are made”
 #
 # Two answers: one of 2 tokens, with mean loss 4.0, and one of 20, with mean loss 1.0. The mean over rows is 2.5; the
-# mean over tokens, 1.27. Which is the loss? The second: otherwise a short answer would weigh as much as a long one, and
-# the result would depend on how batches are made. The same happens if one step gathers the gradients of several batches
-# (gradient accumulation), and so `run` divides by the tokens of the whole step. The cell takes both means on the test:
-# over rows and, after the arrow, over tokens, which is the one in the table.
+# mean over tokens, 1.27. Which is the loss? The second: in the first, a short answer weighs as much as a long one. And
+# the mean of each batch's own mean depends on how batches are made. The same happens if one step gathers the gradients
+# of several batches (gradient accumulation), and so `run` divides by the tokens of the whole step. The cell trains the
+# persona, if lessons 5 or 6 have not, and takes both means on the test: over rows and, after the arrow, over tokens,
+# which is the one in the table.
 
 # %%
 import math
