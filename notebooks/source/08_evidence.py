@@ -81,20 +81,20 @@ guess_width.compare(100 * formula)
 #
 # En el apartado anterior sabíamos la verdad y mirábamos dónde caían las notas. Ahora es al revés. Un **intervalo del 95
 # %** sale de una receta que, repetida en muchos estudios, atrapa el valor verdadero en el 95 % de ellos. La media de
-# $k$ entrenamientos tiene una desviación típica $DT / \sqrt{k}$, con DT la de un entrenamiento; pero la DT sale de esas
+# $k$ entrenamientos tiene una desviación típica $S / \sqrt{k}$, con $S$ la de un entrenamiento; pero $S$ sale de esas
 # mismas $k$ notas, y con tan pocas puede salir muy corta. Por eso el factor que la multiplica es mayor cuantas menos
 # hay ([Student, 1908](https://doi.org/10.1093/biomet/6.1.1)). ¿Cumple lo que promete? Simulamos 2000 estudios de 3
-# semillas, y al lado los que toman la DT por conocida.
+# semillas, y al lado los que toman $S$ por conocida.
 
 # %% [markdown] lang="en"
 # ## “Three seeds are enough”
 #
 # In the last section we knew the truth and watched where the scores fell. Now it is the other way round. A **95%
 # interval** comes from a recipe that, repeated over many studies, catches the true value in 95% of them. The mean of
-# $k$ runs has a standard deviation of $SD / \sqrt{k}$, with SD that of one run; but the SD comes from those same $k$
+# $k$ runs has a standard deviation of $S / \sqrt{k}$, with $S$ that of one run; but $S$ comes from those same $k$
 # scores, and with so few it can come out far too small. So the factor that multiplies it is larger the fewer there are
 # ([Student, 1908](https://doi.org/10.1093/biomet/6.1.1)). Does it keep its promise? We simulate 2,000 studies of 3
-# seeds, and beside them those that take the SD as known.
+# seeds, and beside them those that take $S$ as known.
 
 # %%
 from loralab.show import Difference, difference, margin_verdict, ruler, seed_factor
@@ -115,7 +115,7 @@ print(percent(caught), "·", percent(naive))
 # suman: se combinan como los catetos de un triángulo rectángulo, $\sqrt{\text{examen}^2 + \text{entrenamiento}^2}$. Lo
 # comprobamos con 2000 estudios simulados de 3 semillas. En cada uno la diferencia verdadera es de 0,4 puntos; el examen
 # la mueve 0,5 (desviación típica), **igual para las tres semillas**, y cada entrenamiento 0,3. `half` da
-# $\sqrt{(1{,}645 \cdot \text{examen})^2 + (f \cdot DT)^2}$, con el factor $f$ de antes, para el 90 %, y el intervalo
+# $\sqrt{(1{,}645 \cdot \text{examen})^2 + (f \cdot S)^2}$, con el factor $f$ de antes, para el 90 %, y el intervalo
 # debe contener la diferencia verdadera al menos el 90 % de las veces. La celda imprime cuántas la contiene, y cuántas
 # si solo se cuentan las semillas: como las tres hacen el mismo examen, su dispersión no recoge esa suerte.
 
@@ -126,7 +126,7 @@ print(percent(caught), "·", percent(naive))
 # combine like the legs of a right triangle, $\sqrt{\text{exam}^2 + \text{training}^2}$. We check it with 2,000
 # simulated studies of 3 seeds. In each the true difference is 0.4 points; the exam moves it by 0.5 (standard
 # deviation), **alike for all three seeds**, and each training run by 0.3. `half` gives
-# $\sqrt{(1.645 \cdot \text{exam})^2 + (f \cdot SD)^2}$, with the factor $f$ from above, for 90%, and the interval has
+# $\sqrt{(1.645 \cdot \text{exam})^2 + (f \cdot S)^2}$, with the factor $f$ from above, for 90%, and the interval has
 # to hold the true difference at least 90% of the time. The cell prints how often it does, and how often if only the
 # seeds are counted: as all three sit the same exam, their spread does not show that luck.
 
