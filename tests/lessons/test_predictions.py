@@ -86,7 +86,10 @@ def test_guesses_are_kept_beside_what_was_measured(capsys, results):
     predict("tfidf", None).compare(71.6)  # opened again, left blank: the guess stays
     assert list(predictions_table()["your prediction"]) == ["65.0%", "–"]
     assert list(table["measured"]) == ["71.6%", "0.58 points"]
-    assert set(json.loads((results / "smoke" / "predictions.json").read_text())) == {"tfidf", "winner_luck"}
+    path = results / "smoke" / "predictions.json"
+    assert set(json.loads(path.read_text())) == {"tfidf", "winner_luck"}
+    path.write_text(json.dumps({"of an earlier edition": {"guess": 1, "measured": 2}} | json.loads(path.read_text())))
+    assert len(predictions_table()) == 2
 
 
 def test_in_spanish(capsys):

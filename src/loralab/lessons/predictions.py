@@ -79,14 +79,19 @@ def predict(key: str, *guess: object) -> Prediction:
 
 
 def predictions_table() -> pd.DataFrame:
-    """Every question answered so far in this profile: the guess (– if blank) beside what was measured."""
+    """Every question answered so far in this profile: the guess (– if blank) beside what was measured.
+
+    In the lessons' order; what an earlier edition asked, and no lesson asks now, is left out.
+    """
+    kept = _read()
     return pd.DataFrame(
         {
             message("question"): text(predictions()[key]["ask"]),
-            message("your_guess"): _with_unit(key, row["guess"]),
-            message("what_was_measured"): _with_unit(key, row["measured"]),
+            message("your_guess"): _with_unit(key, kept[key]["guess"]),
+            message("what_was_measured"): _with_unit(key, kept[key]["measured"]),
         }
-        for key, row in sorted(_read().items(), key=lambda item: list(predictions()).index(item[0]))
+        for key in predictions()
+        if key in kept
     )
 
 
