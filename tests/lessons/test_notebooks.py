@@ -196,9 +196,13 @@ def test_each_lesson_checks_some_output_and_none_vacuously(source, language):
 
 
 @pytest.mark.parametrize(("source", "language"), EDITIONS)
-def test_the_outputs_are_those_of_the_cpu_profile(source, language):
+def test_the_outputs_are_those_of_the_cpu_profile_and_say_of_which_data_and_models(source, language):
     setup = code_cells(committed(source, language))[0]
-    assert setup.outputs[0].text.strip().endswith({"es": "perfil cpu", "en": "profile cpu"}[language])
+    told = {
+        "es": "perfil cpu: film-reviews con minilm-l6, quixote-qa con smollm2-135m",
+        "en": "profile cpu: film-reviews with minilm-l6, quixote-qa with smollm2-135m",
+    }
+    assert setup.outputs[0].text.strip().endswith(told[language])
 
 
 def test_a_kernel_has_no_network_either(tmp_path):
