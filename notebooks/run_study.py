@@ -10,7 +10,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from multiprocessing import get_context
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate.utils import send_to_device
+from peft import PeftModel
 from torch import nn
 
 from loralab.data.splits import load_splits
@@ -27,13 +28,13 @@ from loralab.evidence.protocol import HASH, MEMORY, STUDY
 from loralab.evidence.report import write_report
 from loralab.evidence.study import DIVERGED, Evidence, gather, measured_name, of_this_study, with_measured
 from loralab.evidence.timing import METHODS, Timing
-from loralab.evidence.update import updates
+from loralab.evidence.update import TOP, Update
 from loralab.experiment import RECIPE, Experiment, Result
 from loralab.files import write_atomically
 from loralab.memory.planning import peaks
 from loralab.profiles import Profile, load_profile
 from loralab.train.hardware import detect, resolve
-from loralab.train.models import apply_method, load_for, load_tokenizer
+from loralab.train.models import apply_method, load_for, load_tokenizer, load_trained
 from loralab.train.objectives import objective_of
 from loralab.train.run import results_dir, run, run_folder
 from loralab.train.tokens import batches_by_length
@@ -120,6 +121,41 @@ def planned(full: Experiment, lora: Mapping[str, Experiment]) -> list[dict[str, 
             pairs = zip(grid["rows"], whole, peaks(experiment, detect(), grid["rows"], length), strict=True)
             found += [{"place": place, "rows": r, "length": length, "full": f, "lora": p} for r, f, p in pairs]
     return found
+
+
+@torch.no_grad()
+def updates(full: Experiment, lora: Experiment, folder_of: Callable[[Experiment], Path]) -> list[Update]:
+    """The updates of two finished runs from the same base, matrix by matrix where LoRA is.
+
+    `folder_of` gives the folder where a run's weights were kept. Raises FileNotFoundError if they were not.
+    """
+    base = load_for(lora)
+    adapted = load_trained(lora, folder_of(lora))
+    assert isinstance(adapted, PeftModel)
+    names = [name for name, module in adapted.get_base_model().named_modules() if hasattr(module, "lora_A")]
+    models = (base, load_trained(full, folder_of(full)), adapted.merge_and_unload())
+    return [_update(name, lora, *(model.get_submodule(name).weight.double() for model in models)) for name in names]
+
+
+def _update(name: str, lora: Experiment, before: torch.Tensor, by_full: torch.Tensor, by_lora: torch.Tensor) -> Update:
+    directions, full, _ = torch.linalg.svd(by_full - before)
+    values = torch.linalg.svdvals(by_lora - before)[: lora.rank]
+    own = directions[:, : lora.rank].T @ (by_lora - before)
+    of_base = torch.linalg.svd(before).U
+    return Update(
+        layer=name, seed=lora.seed, full=_short(full), lora=_short(values),
+        similarity={"full": _most_like(by_full, of_base), "lora": _most_like(by_lora, of_base)},
+        shared=float((own**2).sum() / (values**2).sum()), by_chance=lora.rank / len(before),
+    )  # fmt: skip
+
+
+def _most_like(trained: torch.Tensor, of_base: torch.Tensor) -> list[float]:
+    vectors = torch.linalg.svd(trained).U[:, :TOP]
+    return _short((of_base.T @ vectors).abs().max(dim=0).values)
+
+
+def _short(values: torch.Tensor) -> list[float]:
+    return [float(f"{value:.5g}") for value in values.tolist()]
 
 
 class Racer:

@@ -1,10 +1,11 @@
-"""The command line: python -m loralab doctor | assets | plan | run | report."""
+"""The command line: python -m loralab doctor | assets | plan | run | report | clinic."""
 
 import argparse
 import io
 import os
 import sys
 from contextlib import nullcontext, redirect_stdout
+from pathlib import Path
 
 from loralab.data.assets import AssetError, fetch_all
 from loralab.doctor import doctor
@@ -16,6 +17,7 @@ COMMANDS = {
     "plan": "say what memory training takes and which GPUs it fits: of the profile, or of one experiment (field=value)",
     "run": "run every experiment of the profile (LORALAB_PROFILE)",
     "report": "write results/<profile>/report.html and report.md, running what is missing",
+    "clinic": "say what ails a PEFT adapter, as far as its files show it",
 }
 
 
@@ -26,19 +28,26 @@ def main(arguments: list[str] | None = None) -> int:
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text)
         command.add_argument("--language", choices=LANGUAGES, default="en")
+        if name == "clinic":
+            command.add_argument("folder", type=Path)
+            command.add_argument("--json", action="store_true")
         if name == "plan":
             command.add_argument("pairs", nargs="*", metavar="field=value", help="such as method=full batch_size=8")
     options = parser.parse_args(arguments)
     set_language(options.language)
     if options.command == "doctor":
         return doctor()
-    refused = (AssetError, ValueError) if options.command == "plan" else AssetError
+    refused = (AssetError, ValueError) if options.command in ("plan", "clinic") else AssetError
     try:
         if options.command == "assets":
             fetch_all()
             return 0
         if options.command == "plan":
             return _plan(options)
+        if options.command == "clinic":
+            from loralab.clinic import clinic
+
+            return clinic(options.folder, options.json)
         # Of several processes (accelerate launch) the first one talks.
         with redirect_stdout(io.StringIO()) if os.environ.get("RANK", "0") != "0" else nullcontext():
             return _run(options.language, report=options.command == "report")

@@ -1,8 +1,9 @@
 import pytest
 import torch
+from run_study import updates
 
 from loralab.evidence.figures import captured_by_rank
-from loralab.evidence.update import Update, updates
+from loralab.evidence.update import Update
 from loralab.train.models import load_trained
 from loralab.train.run import run, run_folder
 
