@@ -727,7 +727,7 @@ Markdown("\n\n".join(parts))
 #
 # ## Qué viene después
 #
-# Tu propio modelo, con tus datos. Y **QLoRA**; variantes como DoRA ([Liu et al.,
+# Tu propio modelo, con tus datos: la [lección 7](07_your_model.ipynb). Y **QLoRA**; variantes como DoRA ([Liu et al.,
 # 2024](https://arxiv.org/abs/2402.09353)) o PiSSA ([Meng et al., 2024](https://arxiv.org/abs/2404.02948)); otros
 # métodos: adaptadores en serie ([Houlsby et al., 2019](https://arxiv.org/abs/1902.00751)), *prefix tuning* ([Li y
 # Liang, 2021](https://arxiv.org/abs/2101.00190)), *prompt tuning* ([Lester et al.,
@@ -776,7 +776,7 @@ Markdown("\n\n".join(parts))
 #
 # ## What comes next
 #
-# A model of your own, on your data. And **QLoRA**; variants such as DoRA ([Liu et al.,
+# A model of your own, on your data: [lesson 7](07_your_model.ipynb). And **QLoRA**; variants such as DoRA ([Liu et al.,
 # 2024](https://arxiv.org/abs/2402.09353)) or PiSSA ([Meng et al., 2024](https://arxiv.org/abs/2404.02948)); other
 # methods: serial adapters ([Houlsby et al., 2019](https://arxiv.org/abs/1902.00751)), *prefix tuning* ([Li and Liang,
 # 2021](https://arxiv.org/abs/2101.00190)), *prompt tuning* ([Lester et al., 2021](https://arxiv.org/abs/2104.08691)),

@@ -194,6 +194,7 @@ BUDGETS = {
     "04_training": (40, 1500),
     "05_rank_comparison": (40, 1500),
     "06_full_vs_lora": (55, 2200),
+    "07_your_model": (40, 1500),
     "08_evidence": (60, 3500),
 }
 
@@ -210,4 +211,5 @@ def test_a_lesson_is_not_too_long(path, language):
 @pytest.mark.parametrize("path", LESSONS[:-1], ids=lambda path: path.stem)  # the evidence is the package's own
 def test_most_of_a_lesson_is_plain_code(path):
     code = "\n".join(cell.source for cell in cells(path) if cell.cell_type == "code")
-    assert len(re.findall(r"^(?:from|import) loralab", code, re.MULTILINE)) <= 12
+    most = {"00_start": 3, "07_your_model": 1}.get(path.stem, 12)  # the one is the set-up's
+    assert len(re.findall(r"^(?:from|import) loralab", code, re.MULTILINE)) <= most
