@@ -52,7 +52,7 @@ def test_a_race_is_in_turns_on_the_same_batches(smoke):
     assert 1.3 < timing.expected["full"] / timing.expected["lora"] < 1.52
     assert set(timing.expected) == {"full", "lora"}
     pairs = zip(timing.seconds["dora"], timing.seconds["lora"], strict=True)
-    assert timing.over_lora("dora") == [dora / lora for dora, lora in pairs]
+    assert timing.over("dora", "lora") == [dora / lora for dora, lora in pairs]
 
 
 def test_steps_to_a_loss_worked_by_hand():

@@ -96,7 +96,7 @@ def other_methods_table(evidence: Evidence) -> pd.DataFrame:
         if ("lora" if method in LORA_METHODS else method) in at_edge:
             row[message("learning_rate")] += f" {message('at_edge')}"
         if timing:
-            row[message("step_over_lora")] = DASH if runs is lora else times(timing.over_lora(method))
+            row[message("step_over_lora")] = DASH if runs is lora else times(timing.over(method, "lora"))
         rows[_name_with_scale(runs[0])] = row
     return pd.DataFrame.from_dict(rows, orient="index")
 

@@ -29,11 +29,7 @@ class Timing:
     @property
     def ratios(self) -> list[float]:
         """Full fine-tuning's time over LoRA's, round by round."""
-        return self.over_lora("full")
-
-    def over_lora(self, method: str) -> list[float]:
-        """A method's time over LoRA's, round by round."""
-        return self.over(method, "lora")
+        return self.over("full", "lora")
 
     def over(self, name: str, other: str) -> list[float]:
         """The time of one over another's, round by round."""

@@ -27,11 +27,6 @@ def grouped(results: Sequence[Result], key: Callable[[Result], K]) -> dict[K, li
     return groups
 
 
-def by_rank(results: Sequence[Result]) -> dict[int, list[Result]]:
-    """The results by rank, from low to high."""
-    return dict(sorted(grouped(results, lambda result: result.experiment.rank).items()))
-
-
 def too_small(results: Sequence[Result]) -> bool:
     """Whether any of the results comes from so small a test that its numbers are no findings."""
     return any(result.experiment.test_size < LEAST_TEST[result.experiment.task] for result in results)
