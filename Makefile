@@ -20,8 +20,8 @@ OFFLINE := PYTHONPATH="$(CURDIR)/tests/offline" CUDA_VISIBLE_DEVICES=
 # A cell of a lesson in the smoke profile takes a minute at most, on a slow machine two; a kernel that died is found out
 # after this many seconds.
 CELL_TIMEOUT := 300
-# Half of a course on what somebody brings, and more: they go with the lessons, so that both queues take as long.
-LAST := tests/lessons/test_brought.py::test_the_last_lessons_and_the_report tests/lessons/test_exercises.py tests/evidence/test_report.py tests/evidence/test_timing.py tests/evidence/test_update.py tests/evidence/test_recomputed.py
+# These go with the lessons, so that both queues take as long.
+LAST := tests/lessons/test_exercises.py tests/evidence/test_report.py tests/evidence/test_timing.py tests/evidence/test_update.py tests/evidence/test_recomputed.py
 # Tests of files that no library's version can change, and of whole lessons.
 UNVERSIONED := $(foreach name,lessons/test_brought lessons/test_colab lessons/test_notebooks lessons/test_prose lessons/test_solutions test_project,--ignore=tests/$(name).py)
 TEST_TOOLS := pytest ipykernel jupytext nbclient
@@ -111,7 +111,7 @@ wheel: setup ## build dist/loralab-VERSION-py3-none-any.whl, to upload to Colab
 test: setup ## everything that CI checks
 	OMP_NUM_THREADS=1 $(MAKE) --jobs=2 lessons unit lint
 
-lessons: setup ## run every Spanish lesson on tiny data, each one alone, and all of them on what somebody brings
+lessons: setup ## run every Spanish lesson on tiny data, each one alone
 	$(OFFLINE) "$(BIN)/pytest" -x --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) notebooks/es $(LAST)
 
 test-all: lint lessons unit-colab unit-lowest $(GRADING) ## the same as test, and the checks that take minutes, with other versions too

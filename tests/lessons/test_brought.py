@@ -123,6 +123,7 @@ def test_the_first_lessons_on_five_classes_and_questions_with_bases_in_folders(t
     teach(tmp_path, monkeypatch, "productos.csv", "preguntas.jsonl", slice(0, 4), bases(tmp_path))
 
 
+@pytest.mark.slow
 def test_the_last_lessons_and_the_report(tmp_path, monkeypatch, results):
     teach(tmp_path, monkeypatch, "productos.csv", "preguntas.jsonl", slice(4, None), bases(tmp_path))
     page = reported(tmp_path)

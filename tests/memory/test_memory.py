@@ -154,6 +154,7 @@ def test_a_step_takes_what_was_planned():
     assert size.seconds > 0 and set(size.plan.parts) == set(PARTS) and set(size.plan.static) == set(STATIC)
 
 
+@pytest.mark.slow
 def test_a_step_under_autocast_takes_what_was_planned(smoke):
     """Trainer has no autocast on a CPU; torch has, with the same rules for what is cast and kept."""
     experiment, rows, length = smoke.experiment("lora"), 16, 64
