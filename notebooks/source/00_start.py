@@ -5,7 +5,8 @@
 #
 # Hablas con un modelo pequeño y con el mismo modelo convertido en don Quijote, mueves el mando que va de uno a otro y
 # entrenas un adaptador tuyo con unas cuarenta líneas, casi todas válidas fuera de este curso. No hace falta entenderlas
-# todavía: al final hay un mapa que dice en qué lección se explica cada una. Con dos núcleos, tarda unos tres minutos.
+# todavía: al final hay un mapa que dice en qué lección se explica cada una. Con dos núcleos, tarda de tres a cinco
+# minutos.
 
 # %% [markdown] lang="en"
 # # 0 · The first ten minutes
@@ -14,7 +15,8 @@
 #
 # You talk to a small model and to the same model turned into Don Quixote, turn the dial that leads from one to the
 # other, and train an adapter of your own with some forty lines, nearly all of which work outside this course. You need
-# not understand them yet: at the end a map says which lesson explains each. On two cores it takes about three minutes.
+# not understand them yet: at the end a map says which lesson explains each. On two cores it takes three to five
+# minutes.
 
 # %%
 from loralab import hand_over, start
@@ -122,16 +124,16 @@ assert turned[0] == without  # nothing added: the base
 # %% [markdown] lang="es"
 # ## Tu adaptador
 #
-# Ahora entrenas tú a **Sancho Panza**, con 72 preguntas y respuestas; con dos núcleos, poco más de un minuto. Cada
+# Ahora entrenas tú a **Sancho Panza**, con 72 preguntas y respuestas; con dos núcleos, uno o dos minutos. Cada
 # ejemplo es una conversación, y al modelo se le enseña a escribir la respuesta y no la pregunta: el −100 quiere decir
-# «de aquí no se aprende».
+# «de aquí no se aprende». (En este modelo, `eos_token` cierra el turno; en otros, mira su plantilla: lección 2.)
 
 # %% [markdown] lang="en"
 # ## Your adapter
 #
-# Now you train **Sancho Panza**, on 72 questions and answers; on two cores, a little over a minute. Each example is a
+# Now you train **Sancho Panza**, on 72 questions and answers; on two cores, a minute or two. Each example is a
 # conversation, and the model is taught to write the answer and not the question: −100 means “nothing is learned from
-# here”.
+# here”. (In this model `eos_token` closes the turn; in others look at the template: lesson 2.)
 
 # %%
 from datasets import load_dataset

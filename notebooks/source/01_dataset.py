@@ -14,7 +14,8 @@
 # - fijar dos referencias: lo que acierta una persona, y lo que acierta un método sencillo.
 #
 # La celda siguiente elige idioma y **perfil**: los datos, modelos y tamaños que convienen a esta máquina. En `DATA`
-# puedes poner un fichero tuyo; con `DRIVE`, Colab guarda los resultados en Google Drive.
+# puedes poner un CSV o JSONL tuyo, con *texto* y *etiqueta* o con *pregunta* y *respuesta*; con `DRIVE`, Colab guarda
+# los resultados en Google Drive.
 
 # %% [markdown] lang="en"
 # # 1 · The dataset
@@ -32,7 +33,8 @@
 # - set two references: what a person gets right, and what a simple method does.
 #
 # The next cell chooses the language and the **profile**: the data, models and sizes that suit this machine. Into `DATA`
-# you may put a file of yours; with `DRIVE`, Colab keeps the results on Google Drive.
+# you may put a CSV or JSONL of yours, with *text* and *label* or *question* and *answer*; with `DRIVE`, Colab keeps the
+# results on Google Drive.
 
 # %%
 from loralab import hand_over, start
@@ -71,18 +73,18 @@ rated[["rating", "text"]].head()
 # %% [markdown] lang="es"
 # ## Contestar sin leer
 #
-# Hagámoslo mal a propósito. Tomamos las 1000 primeras filas y guardamos las 200 últimas como **test**, el examen. El
-# «modelo» contesta siempre «favorable», sin leer. ¿Qué porcentaje acertará? Escribe tu apuesta en lugar de
+# Hagámoslo mal a propósito. Tomamos las 1000 primeras filas y, de ellas, guardamos las 200 últimas como **test**, el
+# examen. El «modelo» contesta siempre «favorable», sin leer. ¿Qué porcentaje acertará? Escribe tu apuesta en lugar de
 # `None`: se aprende más de un número cuando has apostado por otro. Sin apuesta, lo que se midió queda plegado bajo la
 # celda.
 
 # %% [markdown] lang="en"
 # ## Answering without reading
 #
-# Let us do it wrong on purpose. We take the first 1,000 rows and keep the last 200 as the **test** set, the exam. The
-# “model” always answers “favourable”, without reading. What percentage will it get right? Write your bet in place of
-# `None`: a number teaches more when you have bet on another. Without a bet, what was measured stands folded under the
-# cell.
+# Let us do it wrong on purpose. We take the first 1,000 rows and keep the last 200 of these as the **test** set, the
+# exam. The “model” always answers “favourable”, without reading. What percentage will it get right? Write your bet in
+# place of `None`: a number teaches more when you have bet on another. Without a bet, what was measured stands folded
+# under the cell.
 
 # %%
 from loralab import message, percent, predict
@@ -275,8 +277,8 @@ comparison_table([majority, tfidf])
 # %% [markdown] lang="es"
 # `run_all` ejecuta cada experimento la primera vez y carga su resultado las siguientes. El **±** dice cuánto puede
 # moverse la nota por la suerte de qué frases han caído en el examen: con $n$ frases y una proporción de aciertos $p$,
-# el 95 % de los exámenes como este queda a menos de $1{,}96\sqrt{p(1-p)/n}$ de la verdad. Con 2000 frases y un 83 % son
-# 1,65 puntos.
+# el 95 % de los exámenes como este queda a menos de $1{,}96\sqrt{p(1-p)/n}$ de la verdad. Por ejemplo, con 2000 frases
+# y un 83 % serían 1,65 puntos.
 #
 # ## Tres métricas, una tabla
 #
@@ -398,7 +400,7 @@ pd.DataFrame(records, index=[experiment.task, asked.task], columns=["input", "ou
 # %% [markdown] lang="es"
 # ¿Cómo se reparte? Barajar no basta. «¿Cambio de móvil?» y «¿Me compro el último teléfono?» no son copias, pero quien
 # ha estudiado una lleva ventaja en la otra. Por eso cada pregunta tiene un **tema**, que va entero a una sola parte.
-# (Si las tuyas no lo traen, se descartan las casi iguales a una de otra parte, y `alike` las cuenta.)
+# (Si las tuyas no lo traen, se descartan las casi iguales a una de otra parte.)
 #
 # El listón sin red neuronal es aquí copiar la respuesta de la pregunta de entrenamiento más parecida. ¿Qué le falta?
 # Léelo: en la primera columna, lo que se escribió para esa pregunta; en la segunda, lo que se ha copiado.
@@ -406,7 +408,7 @@ pd.DataFrame(records, index=[experiment.task, asked.task], columns=["input", "ou
 # %% [markdown] lang="en"
 # How is it divided? Shuffling is not enough. “Should I change my phone?” and “Do I buy the latest model?” are not
 # copies, but whoever has studied one has a head start on the other. So each question has a **topic**, which goes whole
-# into one part. (If yours have none, those nearly alike to one in another part are dropped, and `alike` counts them.)
+# into one part. (If yours have none, those nearly alike to one in another part are dropped.)
 #
 # The bar without a neural network is here to copy the answer of the most similar training question. What does it lack?
 # Read: in the first column, what was written for the question; in the second, what was copied.
@@ -423,7 +425,7 @@ samples_table([retrieval], 4)
 # La voz es la que buscamos, porque está copiada; la respuesta es de otra pregunta. No hay exactitud que contar: dos
 # buenas respuestas rara vez tienen las mismas palabras. **chrF** ([Popović, 2015](https://aclanthology.org/W15-3049/))
 # compara los trozos de hasta 6 caracteres seguidos de las dos respuestas, y va de 0 a 100. No basta para ver si un
-# modelo hace algo mejor que copiar: lo veremos en la lección 4.
+# modelo hace algo mejor que copiar: lo veremos en la lección 6.
 #
 # ## Qué puedes afirmar ya, y con qué pruebas
 #
@@ -438,7 +440,7 @@ samples_table([retrieval], 4)
 # The voice is right, because it is copied; the answer is another question's. There is no accuracy to count: two good
 # answers seldom have the same words. **chrF** ([Popović, 2015](https://aclanthology.org/W15-3049/)) compares the runs
 # of up to 6 characters of the two answers, and runs from 0 to 100. It is not enough to see whether a model does better
-# than copying: lesson 4 comes to that.
+# than copying: lesson 6 comes to that.
 #
 # ## What you may now claim, and on what evidence
 #

@@ -125,7 +125,8 @@ pair["attention_mask"]
 # hasta esa misma en lotes de frases de longitud parecida.
 #
 # Haz dos predicciones: qué porcentaje de los *tokens* será relleno si todo se rellena hasta 512, como hacía el cuaderno
-# del que nació este curso, y cuánto habrá en lotes formados al azar y rellenados hasta su frase más larga.
+# del que nació este curso, y cuánto habrá en lotes formados al azar (de 16 frases en el perfil `cpu`) y rellenados
+# hasta su frase más larga.
 
 # %% [markdown] lang="en"
 # The model does the same operations on each padding token as on a real one. How much padding there is depends on how
@@ -133,8 +134,8 @@ pair["attention_mask"]
 # of sentences of similar length.
 #
 # Make two predictions: what percentage of the tokens will be padding if everything is filled up to 512, as in the
-# notebook that this course grew out of, and how much there will be in batches drawn at random and padded to their
-# longest sentence.
+# notebook that this course grew out of, and how much there will be in batches drawn at random (of 16 sentences in the
+# `cpu` profile) and padded to their longest sentence.
 
 # %%
 guess_512 = predict("padding_512", None)
@@ -262,7 +263,7 @@ print(chat.apply_chat_template(asked, tokenize=False, add_generation_prompt=True
 #
 # Cada posición lleva una etiqueta: su propio *token* si es de la respuesta o de su final, y −100 en las demás, que para
 # PyTorch quiere decir «esto no se juzga». La celda lo hace a mano con un par, y comprueba que `encode_pairs` da lo
-# mismo.
+# mismo. (Sus primeras líneas solo buscan un par que haya cabido entero.)
 
 # %% [markdown] lang="en"
 # If you give it no system message (the instructions that open the conversation), the template may put in its own. To
@@ -270,7 +271,8 @@ print(chat.apply_chat_template(asked, tokenize=False, add_generation_prompt=True
 # column `instruction`, is always there: in training and in use.
 #
 # Each position has a label: its own token if it belongs to the answer or its end, and −100 elsewhere, which to PyTorch
-# means “not judged”. The cell does it by hand for one pair, and checks that `encode_pairs` gives the same.
+# means “not judged”. The cell does it by hand for one pair, and checks that `encode_pairs` gives the same. (Its first
+# lines only look for a pair that fitted whole.)
 
 # %%
 pairs = load_splits(persona).train
@@ -327,13 +329,15 @@ assert ends == [0 if chat.pad_token_id == end else 2, 2]
 # `DataCollatorForSeq2Seq` rellena las etiquetas con −100 y sabe dónde, porque el relleno lo pone él. Es el que usa el
 # paquete. `DataCollatorForLanguageModeling`, pensado para texto seguido, se inventa las etiquetas: copia la entrada
 # entera, pregunta incluida, y enmascara por su número lo que sea relleno. No falla, pero entrena con más *tokens* que
-# la respuesta y, donde relleno y final coinciden, con ningún final.
+# la respuesta y, donde relleno y final coinciden, con ningún final. La celda imprime, de las dos respuestas, cuántos
+# *tokens* se juzgan y si se juzga algún final.
 
 # %% [markdown] lang="en"
-# `DataCollatorForSeq2Seq` pads the labels with −100 and knows where, because it adds the padding itself. It is
-# what the package uses. `DataCollatorForLanguageModeling`, meant for running text, makes the labels up: it copies the
-# whole input, question included, and masks, by its number, whatever is padding. It does not fail, but it trains on more
-# tokens than the answer and, where padding and end are one, on no end at all.
+# `DataCollatorForSeq2Seq` pads the labels with −100 and knows where, because it adds the padding itself. It is what the
+# package uses. `DataCollatorForLanguageModeling`, meant for running text, makes the labels up: it copies the whole
+# input, question included, and masks, by its number, whatever is padding. It does not fail, but it trains on more
+# tokens than the answer and, where padding and end are one, on no end at all. The cell prints, for the two answers, how
+# many tokens are judged and whether any end is.
 
 # %%
 from transformers import DataCollatorForLanguageModeling
@@ -355,7 +359,8 @@ for name, labels in (("Seq2Seq", padded["labels"]), ("LanguageModeling", running
 # La **pérdida** es la media de $-\ln p$, donde $p$ es la probabilidad que da al *token* que de verdad viene; su unidad
 # es el nat, y 0 sería acertar siempre con seguridad. Repartir la probabilidad por igual entre los 49 152 *tokens* de
 # SmolLM2 daría $\ln 49152 \approx 10{,}8$. ¿Cuánto da la base, antes del *fine-tuning*, contando solo la respuesta? La
-# celda hace la cuenta a mano y la compara con la que da el modelo.
+# celda hace la cuenta a mano, a partir de las puntuaciones que el modelo da a cada *token* (`logits`, que `log_softmax`
+# convierte en logaritmos de probabilidades), y la compara con la que da el modelo.
 
 # %% [markdown] lang="en"
 # ## Who shifts the labels?
@@ -367,7 +372,8 @@ for name, labels in (("Seq2Seq", padded["labels"]), ("LanguageModeling", running
 # The **loss** is the mean of $-\ln p$, where $p$ is the probability that it gives the token that really comes; its unit
 # is the nat, and 0 would be always right and sure. Spreading the probability evenly over SmolLM2's 49,152 tokens would
 # give $\ln 49152 \approx 10.8$. How large is it in the base, before fine-tuning, counting only the answer? The cell
-# does the sum by hand and compares it with the one that the model gives.
+# does the sum by hand, from the scores that the model gives each token (`logits`, which `log_softmax` turns into
+# logarithms of probabilities), and compares it with the one that the model gives.
 
 # %%
 guess_answer = predict("answer_loss", None)

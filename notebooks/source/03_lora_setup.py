@@ -55,9 +55,9 @@ lora_diagram()
 # cambia cada *token* por un vector de 384 números, y seis **bloques** corrigen esos vectores. En cada uno, tres capas
 # sacan de cada vector una consulta (*query*, lo que busca), una clave (*key*, lo que ofrece) y un valor (*value*, lo
 # que entrega); en la **atención**, cada *token* recibe los valores de los demás, ponderados según cuánto se parecen su
-# consulta y cada clave. Después, otras dos capas (`intermediate` y `output`) transforman cada vector por separado. Al
-# final, el `pooler` transforma el vector de `[CLS]`, y de ahí la **cabeza** (`classifier`) saca dos números, los
-# *logits*, uno por clase.
+# consulta y cada clave. (Para seguir basta con saber que las tres son capas lineales, de 384×384.) Después, otras dos
+# capas (`intermediate` y `output`) transforman cada vector por separado. Al final, el `pooler` transforma el vector de
+# `[CLS]`, y de ahí la **cabeza** (`classifier`) saca dos números, los *logits*, uno por clase.
 #
 # La cabeza la añadimos nosotros, con números al azar. El `pooler` viene en el fichero, pero también al azar: nadie lo
 # entrenó. Lo que es **nuevo** se entrena con cualquier método. (El dibujo omite la normalización y las sumas que saltan
@@ -69,9 +69,10 @@ lora_diagram()
 # In every profile this lesson uses MiniLM ([Wang et al., 2020](https://arxiv.org/abs/2002.10957)). A table turns each
 # token into a vector of 384 numbers, and six **blocks** revise those vectors. In each, three layers take from every
 # vector a *query* (what it seeks), a *key* (what it offers) and a *value* (what it hands over); in **attention**, each
-# token receives the values of the others, weighted by how well its query matches each key. Two more layers
-# (`intermediate` and `output`) then transform each vector by itself. At the end the `pooler` transforms the vector of
-# `[CLS]`, and from that the **head** (`classifier`) makes two numbers, the logits, one per class.
+# token receives the values of the others, weighted by how well its query matches each key. (To go on it is enough to
+# know that all three are linear layers, of 384×384.) Two more layers (`intermediate` and `output`) then transform each
+# vector by itself. At the end the `pooler` transforms the vector of `[CLS]`, and from that the **head** (`classifier`)
+# makes two numbers, the logits, one per class.
 #
 # We add the head ourselves, with random numbers. The `pooler` is in the file, but random too: nobody trained it. What
 # is **fresh** is trained in every method. (The drawing leaves out normalization and the sums that skip each step.)
@@ -90,7 +91,7 @@ encoder_diagram(blocks=6, width=384)
 
 # %% [markdown] lang="es"
 # Cuatro apuestas. Ponemos LoRA con $r = 8$ en la consulta y el valor de los seis bloques, que son capas de 384×384, y
-# entrenamos además la cabeza (384 entradas, 2 salidas y 2 términos independientes; el `pooler`, de momento, queda
+# entrenamos además la cabeza (384 entradas, 2 salidas y 2 sesgos, *bias*; el `pooler`, de momento, queda
 # fijo). ¿Cuántos parámetros serán? ¿Cuántos MB ocupará lo que se guarda, a 4 bytes por número? Antes de entrenar nada,
 # ¿cuánto cambiará, en valor absoluto, el *logit* que más cambie? ¿Y con qué rango tendrían $A$ y $B$ juntas tantos
 # números como $W$?
@@ -355,7 +356,8 @@ assert not torch.equal(logits(theirs), base_logits)
 #
 # **Hazlo mal a propósito.** Sin `task_type`, `peft` congela la cabeza al azar que le des y no la guarda: al cargar en
 # otro sitio te encuentras con otra. Ningún error. La solución es nombrar lo que además hay que entrenar y guardar,
-# `modules_to_save`. Es lo que hace el curso, y vale también para el `pooler`.
+# `modules_to_save`. Es lo que hace el curso, y vale también para el `pooler`. La celda imprime cuántos números se
+# entrenan, y si las respuestas coinciden en otro sitio.
 
 # %% [markdown] lang="en"
 # ## Save and load
@@ -365,7 +367,8 @@ assert not torch.equal(logits(theirs), base_logits)
 #
 # **Break it.** Without `task_type`, `peft` freezes whatever random head you give it and does not save it: when you load
 # elsewhere you meet a different one. No error. The fix is to name what else has to be trained and saved,
-# `modules_to_save`. That is what the course does, and it works for the `pooler` too.
+# `modules_to_save`. That is what the course does, and it works for the `pooler` too. The cell prints how many numbers
+# are trained, and whether the answers agree elsewhere.
 
 # %%
 import tempfile
@@ -460,8 +463,9 @@ for part in (0.1, 0.01, 0.001):
 #
 # En adelante, `apply_method` pone el método del experimento, con `peft`. El modelo que contestará como don Quijote en
 # una CPU, SmolLM2, es un **decodificador**: en cada posición ve solo lo que hay hasta ella. Tiene siete capas lineales
-# por bloque, y la receta original las adapta todas, con $r = 16$; partía de Gemma 3, mucho mayor, que aquí se cuenta
-# sin cargarla. (En la tabla, la cabeza de MiniLM incluye ya el `pooler`: por eso su 0,33 % pasa a 0,98 %.)
+# por bloque, y el cuaderno del que nació este curso las adapta todas, con $r = 16$; partía de Gemma 3, mucho mayor, que
+# aquí se cuenta sin cargarla. (En la tabla, la cabeza de MiniLM incluye ya el `pooler`: por eso su 0,33 % pasa a 0,98
+# %.)
 #
 # **Hazlo mal a propósito.** Gemma 3 también ve: en su torre de visión hay capas que se llaman igual que las del texto.
 # Si pides `q_proj` y `v_proj` por su nombre, `peft` adapta las dos, y con texto las de visión no aprenden nada. La
@@ -473,8 +477,9 @@ for part in (0.1, 0.01, 0.001):
 #
 # From now on `apply_method` puts the experiment's method on, with `peft`. The model that will answer as Don Quixote on
 # a CPU, SmolLM2, is a **decoder**: at each position it sees only what there is up to it. It has seven linear layers per
-# block, and the original recipe adapts them all, with $r = 16$; it started from Gemma 3, far larger, which is counted
-# here without loading it. (In the table MiniLM's head includes the `pooler`: hence 0.98% instead of 0.33%.)
+# block, and the notebook that this course grew out of adapts them all, with $r = 16$; it started from Gemma 3, far
+# larger, which is counted here without loading it. (In the table MiniLM's head includes the `pooler`: hence 0.98%
+# instead of 0.33%.)
 #
 # **Break it.** Gemma 3 can see as well: in its vision tower some layers have the same names as those of the language
 # model. If you ask for `q_proj` and `v_proj` by name, `peft` adapts both, and from text those for vision learn nothing.

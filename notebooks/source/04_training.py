@@ -110,8 +110,8 @@ guess_loss.compare(first_loss, classes=classes, ln=number(math.log(classes), 3))
 # 2019](https://arxiv.org/abs/1711.05101)), que divide un promedio de los gradientes de cada parámetro por el tamaño que
 # suelen tener: así, el tamaño del paso no lo pone el gradiente, sino la **tasa de aprendizaje**. La tasa sube al
 # principio (`warmup_steps`) y luego baja en línea recta hasta cero. Lo único que cambiamos son los lotes: usamos los de
-# longitud parecida. `score` usa `evaluate` sin conexión; con conexión, para la exactitud vale
-# `evaluate.load("accuracy")`. La celda imprime la exactitud en validación tras cada época.
+# longitud parecida. `score` calcula las métricas con la biblioteca `evaluate` (con conexión,
+# `evaluate.load("accuracy")`). La celda imprime la exactitud en validación tras cada época.
 
 # %% [markdown] lang="en"
 # If training does not start near there, something is set up wrong: the labels, the head or the loss.
@@ -123,7 +123,7 @@ guess_loss.compare(first_loss, classes=classes, ln=number(math.log(classes), 3))
 # 2019](https://arxiv.org/abs/1711.05101)), which divides an average of each parameter's gradients by the size that they
 # usually have: so it is not the gradient that sets the size of the step, but the **learning rate**. It rises at first
 # (`warmup_steps`) and then falls linearly to zero. All we change is the batches: we use those of similar length.
-# `score` uses `evaluate` offline; online, for accuracy, `evaluate.load("accuracy")` will do. The cell prints the
+# `score` takes the metrics from the library `evaluate` (online, `evaluate.load("accuracy")`). The cell prints the
 # validation accuracy after each epoch.
 
 # %%
@@ -285,9 +285,9 @@ accuracy_against_rate([full, full_high, by_lora, lora_low])
 
 # %% [markdown] lang="es"
 # Quien compare los dos métodos con una sola tasa elige al ganador al elegir la tasa. La solución es buscar la de cada
-# uno, con el mismo esfuerzo y **en validación**. Las del perfil `cpu` se buscaron así (`profiles.toml`). En otros
-# modelos se ha visto que la de LoRA es unas diez veces la del completo ([Schulman et al.,
-# 2025](https://thinkingmachines.ai/blog/lora/)).
+# uno, con el mismo esfuerzo y **en validación**. Las del perfil `cpu` se buscaron así (`profiles.toml`). La nota de
+# validación es de otras frases, y menos: no tiene por qué ser la del test. En otros modelos se ha visto que la de LoRA
+# es unas diez veces la del completo ([Schulman et al., 2025](https://thinkingmachines.ai/blog/lora/)).
 #
 # ## La suerte del entrenamiento
 #
@@ -297,7 +297,8 @@ accuracy_against_rate([full, full_high, by_lora, lora_low])
 # %% [markdown] lang="en"
 # Whoever compares the two methods at one rate chooses the winner by choosing the rate. The fix is to search for each
 # one's own, with equal effort and **on validation**. Those of the `cpu` profile were found like this (`profiles.toml`).
-# In other models LoRA's has been found to be about ten times that of full fine-tuning ([Schulman et al.,
+# The validation score is of other sentences, and fewer: it need not be that of the test. In other models LoRA's has
+# been found to be about ten times that of full fine-tuning ([Schulman et al.,
 # 2025](https://thinkingmachines.ai/blog/lora/)).
 #
 # ## Training luck
@@ -422,8 +423,7 @@ table
 # ## Fuera del curso
 #
 # El adaptador no necesita este paquete. Estas líneas lo cargan sobre la base y clasifican lo que escribas en `my_text`.
-# Después comparamos 32 respuestas con las del examen. (`set_verbosity_error` silencia el aviso de que la base no trae
-# cabeza: la trae el adaptador.)
+# Después comparamos 32 respuestas con las del examen.
 
 # %% [markdown] lang="en"
 # The last two columns are of one model, with one loss, and do not read alike: the loss does not see how what is written
@@ -432,8 +432,7 @@ table
 # ## Outside the course
 #
 # The adapter does not need this package. These lines load it onto the base and classify what you write in `my_text`.
-# Then we compare 32 answers with those of the exam. (`set_verbosity_error` silences the notice that the base has no
-# head: the adapter brings it.)
+# Then we compare 32 answers with those of the exam.
 
 # %%
 import transformers

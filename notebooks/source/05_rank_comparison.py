@@ -64,11 +64,13 @@ pd.DataFrame([{"r": e.rank, "alpha": e.alpha, "alpha/r": e.scale} for e in first
 
 # %% [markdown] lang="es"
 # ¿Con cuál influye menos el rango en el primer paso? Lo probamos en unos segundos: un solo paso de AdamW, con la cabeza
-# congelada y un solo lote, y miramos cuánto baja la pérdida. Las tres reglas coinciden en $r = 8$.
+# congelada y un solo lote, y miramos cuánto baja la pérdida. En $r = 8$, que no está en la figura, las tres reglas
+# coinciden.
 
 # %% [markdown] lang="en"
 # With which does the rank affect the first step least? We try it in a few seconds: a single step of AdamW, with the
-# head frozen and a single batch, and see how far the loss falls. The three rules agree at $r = 8$.
+# head frozen and a single batch, and see how far the loss falls. At $r = 8$, which is not in the figure, the three
+# rules agree.
 
 # %%
 from copy import deepcopy
@@ -168,14 +170,18 @@ for seed in profile.seeds:
     print(f"{message('seed')} {seed}:", " > ".join(places))
 
 # %% [markdown] lang="es"
-# Quien solo hubiera entrenado una fila habría publicado esa. Ahora todas a la vez: cada punto es un entrenamiento, y
+# Quien solo hubiera entrenado una fila habría publicado esa. ¿Y si las tres coinciden? Mira por cuánto, y no solo
+# quién. Si dos rangos fueran iguales, que el mismo ganara las tres veces pasaría una de cada cuatro; y las tres
+# semillas hacen el mismo examen, así que su suerte se repite. Ahora todas a la vez: cada punto es un entrenamiento, y
 # una línea une los de la misma semilla. A la derecha, como escala, la suerte del examen de la lección 1. (Esa mueve
 # todos los puntos casi igual, porque hacen el mismo examen: cuánto distan dos se juzga por pares, más abajo.)
 
 # %% [markdown] lang="en"
-# Anyone who had trained only one row would have published that one. Now all at once: each dot is a training run, and a
-# line joins those of one seed. On the right, as a scale, the exam luck of lesson 1. (It moves all dots nearly alike,
-# for they sit the same exam: how far apart two are is judged in pairs, below.)
+# Anyone who had trained only one row would have published that one. And if all three agree? Look at by how much, and
+# not only at who. If two ranks were equal, the same one would win all three times one time in four; and the three seeds
+# sit the same exam, so that its luck is repeated. Now all at once: each dot is a training run, and a line joins those
+# of one seed. On the right, as a scale, the exam luck of lesson 1. (It moves all dots nearly alike, for they sit the
+# same exam: how far apart two are is judged in pairs, below.)
 
 # %%
 from loralab.show import compare, comparison_table, rank_verdict, score_against_rank
@@ -248,7 +254,8 @@ for group in groups.values():
     print("-", compare(group, base, level))
 
 # %% [markdown] lang="es"
-# La lección 8 lo estudia con más rangos y más semillas.
+# Los dos ± pueden ser muy distintos: con tan pocas semillas pesa mucho cuánto se parecen entre sí sus diferencias. La
+# lección 8 lo estudia con más rangos y más semillas.
 #
 # ## Lo que cuesta
 #
@@ -256,7 +263,8 @@ for group in groups.values():
 # memoria?
 
 # %% [markdown] lang="en"
-# Lesson 8 studies it with more ranks and more seeds.
+# The two ± may be quite different: with so few seeds it matters much how alike their differences are. Lesson 8 studies
+# it with more ranks and more seeds.
 #
 # ## What it costs
 #
@@ -268,6 +276,8 @@ assert len(per_rank) == len({r.parameters["head"] for r in results}) == 1
 comparison_table(results)
 
 # %% [markdown] lang="es"
+# La memoria la manda la base. De los segundos no te fíes: se midieron en momentos distintos (la lección 6 mide mejor).
+#
 # ## ¿Y en la otra tarea?
 #
 # Los mismos rangos para don Quijote, con la $\alpha$ del perfil (su rango de partida es 16, y para ese se eligió la
@@ -275,6 +285,9 @@ comparison_table(results)
 # (Negativo, si crees que baja.)
 
 # %% [markdown] lang="en"
+# Memory is ruled by the base. Do not trust the seconds: they were taken at different moments (lesson 6 measures
+# better).
+#
 # ## And in the other task?
 #
 # The same ranks for Don Quixote, with the profile's $\alpha$ (its own rank is 16, and the `cpu` profile's rate was
@@ -296,13 +309,13 @@ score_against_rank(spoken, rank_verdict(spoken, persona.experiment("lora").rank)
 
 # %% [markdown] lang="es"
 # Si tu perfil trae una sola semilla para esta tarea (así es en una CPU), el ± no recoge la suerte del entrenamiento: el
-# título dice cuál de **estos** modelos predice mejor estas respuestas, no qué rango es mejor. Además, el ± toma las
-# preguntas por independientes, y son de pocos temas: con otros, la diferencia podría moverse más.
+# título da la diferencia de pérdida (positiva, peor) entre **estos** modelos, no qué rango es mejor. Además, el ± toma
+# las preguntas por independientes, y son de pocos temas: con otros, la diferencia podría moverse más.
 
 # %% [markdown] lang="en"
-# If your profile has a single seed for this task (as on a CPU), the ± leaves out training luck: the title tells which
-# of **these** models predicts these answers better, not which rank is better. Besides, the ± takes the questions as
-# independent, and they are on few topics: with others the difference might move further.
+# If your profile has a single seed for this task (as on a CPU), the ± leaves out training luck: the title gives the
+# difference in loss (positive is worse) between **these** models, not which rank is better. Besides, the ± takes the
+# questions as independent, and they are on few topics: with others the difference might move further.
 
 # %% [markdown] lang="es"
 # ## ¿Y fuera de aquí?
@@ -358,8 +371,8 @@ score_against_rank(spoken, rank_verdict(spoken, persona.experiment("lora").rank)
 # ## Ejercicios
 #
 # Escribe tu respuesta en lugar de `None` y ejecuta la celda: `check` te dice si es correcta y, si no, qué error has
-# cometido. Antes de calcular, predice. Las soluciones están en `notebooks/source`, junto a cada ejercicio;
-# `make solutions` las pone en cuadernos. Los que entrenan dicen cuántos entrenamientos son; `run_all` carga los ya hechos.
+# cometido. Antes de calcular, predice. Las soluciones están en `notebooks/source`, junto a cada ejercicio; `make
+# solutions` las pone en cuadernos. Los que entrenan dicen cuántos entrenamientos son; `run_all` carga los ya hechos.
 
 # %% [markdown] lang="en"
 # ## Exercises

@@ -99,13 +99,16 @@ results = run_all(profile.comparison())
 #
 # ¿Es una comparación justa? Mismo examen, mismos datos, misma versión del entrenamiento, mismas semillas. Primero se
 # comprueba. El ± de la tabla solo cuenta la suerte del examen; el del título de la figura, si hay varias semillas,
-# también la del entrenamiento.
+# también la del entrenamiento. (El modelo congelado lee la media de todos los vectores; «solo la cabeza», el de `[CLS]`
+# a través de un `pooler` que empezó al azar. Por eso no dan lo mismo.)
 
 # %% [markdown] lang="en"
 # ## The table
 #
 # Is it a fair comparison? Same exam, same data, same version of the training, same seeds. First that is checked. The ±
-# of the table counts exam luck only; that of the figure's title, if there are several seeds, training luck too.
+# of the table counts exam luck only; that of the figure's title, if there are several seeds, training luck too. (The
+# frozen model reads the mean of all vectors; “head only”, that of `[CLS]` through a `pooler` that began at random. That
+# is why they differ.)
 
 # %%
 from loralab.show import (
@@ -363,20 +366,21 @@ crossover(peak_map(encoder.but(method="full")), adapters, batches, lengths)
 # Cada casilla es el ahorro frente al completo; donde es negativo, LoRA gasta más. «LoRA ahorra un 50 % de memoria» no
 # dice bastante: falta decir con qué lote, con qué longitud y en qué capas.
 #
-# **¿Y si el completo no cabe?** Gemma 3, de 4300 millones de parámetros, es el modelo de la receta original. El plan
-# cuenta un solo ejemplo de 512 *tokens* en una T4, sin guardar las activaciones internas de cada bloque, que se
-# recalculan (*activation checkpointing*). Con los pesos congelados se puede ahorrar más: en `bf16`, que una T4 no
-# tiene, o en 4 bits (**QLoRA**, [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314)). No lo hemos ejecutado en
+# **¿Y si el completo no cabe?** Gemma 3, de 4300 millones de parámetros, es el modelo del cuaderno del que nació este
+# curso. El plan cuenta un solo ejemplo de 512 *tokens* en una T4, sin guardar las activaciones internas de cada bloque,
+# que se recalculan (*activation checkpointing*). Con los pesos congelados se puede ahorrar más: en `bf16`, que una T4
+# no tiene, o en 4 bits (**QLoRA**, [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314)). No lo hemos ejecutado en
 # una T4.
 
 # %% [markdown] lang="en"
 # Each cell is what is saved against full fine-tuning; where it is negative, LoRA takes more. “LoRA saves 50% of the
 # memory” does not say enough: it does not say with which batch, which length and on which layers.
 #
-# **And if full fine-tuning does not fit?** Gemma 3, of 4,300 million parameters, is the model of the original recipe.
-# The plan counts a single example of 512 tokens on a T4, with the activations inside each block recomputed instead of
-# kept (*activation checkpointing*). With frozen weights one can save more: in `bf16`, which a T4 does not have, or in 4
-# bits (**QLoRA**, [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314)). We have not run it on a T4.
+# **And if full fine-tuning does not fit?** Gemma 3, of 4,300 million parameters, is the model of the notebook that this
+# course grew out of. The plan counts a single example of 512 tokens on a T4, with the activations inside each block
+# recomputed instead of kept (*activation checkpointing*). With frozen weights one can save more: in `bf16`, which a T4
+# does not have, or in 4 bits (**QLoRA**, [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314)). We have not run it
+# on a T4.
 
 # %% tags=["nbval-check-output"]
 t4, large = GPUS[0], load_profile("large").generation
@@ -470,10 +474,16 @@ lora_voice = [r for r in answers if r.experiment.method == "lora"]
 comparison_table(answers)
 
 # %% [markdown] lang="es"
+# En la tabla, `distinct-1` y `distinct-2` son qué parte de las palabras, y de las parejas de palabras, son distintas. Y
+# mira qué chrF tiene quien copia la respuesta de otra pregunta: por eso no decide.
+#
 # Enseñar a contestar así puede estropear lo demás. La figura cruza las dos pérdidas: cuanto más a la izquierda, mejor
 # aprendidas las respuestas; cuanto más arriba, más inglés olvidado. Son pocas frases: no te fíes de un cambio pequeño.
 
 # %% [markdown] lang="en"
+# In the table, `distinct-1` and `distinct-2` are what share of the words, and of the pairs of words, are different. And
+# see what chrF copying another question's answer has: that is why it does not decide.
+#
 # Teaching to answer like this can spoil the rest. The figure sets the two losses against each other: the further left,
 # the better the answers are learnt; the higher up, the more English is forgotten. They are few sentences: do not trust
 # a small change.
@@ -527,17 +537,15 @@ if my_guess is not None:
 
 # %% [markdown] lang="es"
 # Los dos han leído los pares que dice el perfil. Al lado, el adaptador publicado con el curso, que leyó 448 dos veces,
-# sobre SmolLM2, en cualquier perfil; sus respuestas llevan `repetition_penalty=1.2`. Encima de la tabla, la pérdida de
-# los que la tienen: mide lo bien que predicen, *token* a *token*, una respuesta ya escrita, y no lo que escriben ellos.
-# ¿Los ordena como tú al leerlos? (Si tu base es otra, sus *tokens* son otros, y su pérdida no se compara con las
-# demás.)
+# sobre SmolLM2, en cualquier perfil; sus respuestas llevan `repetition_penalty=1.2`. Encima de la tabla, las pérdidas:
+# una pérdida mide lo bien que predicen, *token* a *token*, una respuesta ya escrita, y no lo que escriben ellos. ¿Los
+# ordena como tú al leerlos? (Si tu base es otra, sus *tokens* son otros, y su pérdida no se compara con las demás.)
 
 # %% [markdown] lang="en"
 # Both have read the pairs that the profile says. Beside them, the adapter published with the course, which read 448
-# twice, on SmolLM2, in any profile; its answers have `repetition_penalty=1.2`. Above the table stand the losses of
-# those that have one: a loss measures how well they predict, token by token, an answer already written, not what they
-# write. Does it rank them as you do when you read them? (If your base is another, its tokens differ and its loss does
-# not compare.)
+# twice, on SmolLM2, in any profile; its answers have `repetition_penalty=1.2`. Above the table stand the losses: a loss
+# measures how well they predict, token by token, an answer already written, not what they write. Does it rank them as
+# you do when you read them? (If your base is another, its tokens differ and its loss does not compare.)
 
 # %%
 from copy import deepcopy
@@ -627,15 +635,15 @@ pd.DataFrame(spoken, index=my_questions)
 # ¿Y sumarlos? La suma de las dos actualizaciones es otra vez un adaptador: se ponen las $A$, cada una multiplicada por
 # su $\alpha/r$, una debajo de otra, y las $B$ una al lado de otra. Es lo que `peft` llama `cat`. Sumar las $A$ por su
 # lado y las $B$ por el suyo (`linear`) no es lo mismo, porque $(B_1 + B_2)(A_1 + A_2)$ tiene dos términos de más: la
-# celda imprime cuánto se aparta de la suma. (Que se puedan sumar no quiere decir que la suma hable bien.) Al final
-# guardamos la suma, la cargamos y fusionamos uno de los dos.
+# celda imprime el rango de cada uno y cuánto se aparta esta de la suma. (Que se puedan sumar no quiere decir que la
+# suma hable bien.) Al final guardamos la suma, la cargamos y fusionamos uno de los dos.
 
 # %% [markdown] lang="en"
 # And can they be added? The sum of the two updates is an adapter again: put the $A$s, each times its $\alpha/r$, one
 # below the other, and the $B$s side by side. That is what `peft` calls `cat`. Adding the $A$s and adding the $B$s
-# (`linear`) is not the same, for $(B_1 + B_2)(A_1 + A_2)$ has two terms too many: the cell prints how far it is from
-# the sum. (That they can be added does not mean that the sum speaks well.) At the end we save the sum, load it, and
-# merge one of the two.
+# (`linear`) is not the same, for $(B_1 + B_2)(A_1 + A_2)$ has two terms too many: the cell prints the rank of each and
+# how far this one is from the sum. (That they can be added does not mean that the sum speaks well.) At the end we save
+# the sum, load it, and merge one of the two.
 
 # %%
 import tempfile
