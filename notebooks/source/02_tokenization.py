@@ -423,15 +423,15 @@ guess_answer.compare(by_hand.item(), everything=number(all_tokens, 2))
 # ## Ejercicios
 #
 # Escribe tu respuesta en lugar de `...` y ejecuta la celda: `check` te dice si es correcta y, si no, qué error has
-# cometido. Antes de programar, predice. Las soluciones están en `notebooks/source`, junto a cada ejercicio; `make
-# solutions` las pone en cuadernos.
+# cometido. Antes de programar, predice. Las soluciones están en `notebooks/source`, junto a cada ejercicio;
+# `make solutions` las pone en cuadernos.
 
 # %% [markdown] lang="en"
 # ## Exercises
 #
 # Write your answer in place of `...` and run the cell: `check` tells you whether it is right and, if not, which mistake
-# you have made. Before you program, predict. The solutions are in `notebooks/source`, beside each exercise; `make
-# solutions` puts them into notebooks.
+# you have made. Before you program, predict. The solutions are in `notebooks/source`, beside each exercise;
+# `make solutions` puts them into notebooks.
 
 # %% [markdown] lang="es"
 # ### El relleno, lote a lote

@@ -371,8 +371,8 @@ score_against_rank(spoken, rank_verdict(spoken, persona.experiment("lora").rank)
 # ## Ejercicios
 #
 # Escribe tu respuesta en lugar de `None` y ejecuta la celda: `check` te dice si es correcta y, si no, qué error has
-# cometido. Antes de calcular, predice. Las soluciones están en `notebooks/source`, junto a cada ejercicio; `make
-# solutions` las pone en cuadernos. Los que entrenan dicen cuántos entrenamientos son; `run_all` carga los ya hechos.
+# cometido. Antes de calcular, predice. Las soluciones están en `notebooks/source`, junto a cada ejercicio;
+# `make solutions` las pone en cuadernos. Los que entrenan dicen cuántos entrenamientos son; `run_all` carga los ya hechos.
 
 # %% [markdown] lang="en"
 # ## Exercises

@@ -138,7 +138,7 @@ sorter = get_peft_model(classifier(), lora)
 trainer = trainer_of(sorter, coded, exam, num_train_epochs=10, learning_rate=1e-3)
 outcome = trainer.train()
 scored = trainer.predict(exam)
-print("accuracy:", round(scored.metrics["test_accuracy"], 3))
+round(scored.metrics["test_accuracy"], 3)
 
 # %%
 import pandas as pd
@@ -401,8 +401,8 @@ print(heard)
 # `ollama create the-chain -f Modelfile`, y luego `ollama run the-chain`. No lo hemos probado aquí.
 
 # %% [markdown] lang="en"
-# **Ollama** imports a merged folder (of the Llama family, as SmolLM2 is) by a `Modelfile` of three lines: `ollama
-# create the-chain -f Modelfile`, and then `ollama run the-chain`. We have not tried it here.
+# **Ollama** imports a merged folder (of the Llama family, as SmolLM2 is) by a `Modelfile` of three lines:
+# `ollama create the-chain -f Modelfile`, and then `ollama run the-chain`. We have not tried it here.
 
 # %%
 modelfile = f"""FROM ./merged
@@ -509,7 +509,7 @@ for rate in (1e-7, 1e-3):
     print(rate, [round(x, 2) for x in last], "ln k =", round(math.log(len(names)), 2))
 
 # %% [markdown] lang="es"
-# **6. NaN.** Causa: en `float16` un número mayor que 65 504 es infinito, y a los pasos siguientes todo es NaN. Arreglo:
+# **6. NaN.** Causa: en `float16` un número mayor que 65 504 es infinito, y a los pasos siguientes todo es NaN. Arreglo:
 # `bfloat16` donde lo haya, o `float32`.
 #
 # **7. No cabe en memoria.** Causa: casi siempre los *logits*, lote × longitud × vocabulario. Arreglo: lotes de 1 con
