@@ -262,7 +262,8 @@ from importlib.util import find_spec
 from peft import prepare_model_for_kbit_training
 from transformers import BitsAndBytesConfig
 
-if DEVICE == "cuda" and find_spec("bitsandbytes"):
+found = find_spec("bitsandbytes")
+if DEVICE == "cuda" and found:
     bits = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -277,7 +278,7 @@ if DEVICE == "cuda" and find_spec("bitsandbytes"):
     outcome = trainer_of(small, talk, collator=pad, **settings).train()
     print(answer(small, pairs["test"][0]))
 else:
-    print("CUDA:", DEVICE == "cuda", "· bitsandbytes:", bool(find_spec("bitsandbytes")))
+    print("CUDA:", torch.cuda.is_available(), "· bitsandbytes:", bool(found))
 
 # %% [markdown] lang="es"
 # ## Guardar, fusionar, documentar

@@ -21,7 +21,10 @@ TELLING = {
     "en": "the of and to in is that for it with not as are be by this on from what you we which at",
 }
 # What code may print as it stands: names from code, and letters of formulae.
-PRINTED = "α r k n s B MB bf fp W ΔW base LoRA SmolLM quixote full Wrapped PeftModel label_names float KeyboardInterrupt"
+PRINTED = (
+    "α r k n s B MB MiB GiB CUDA HF_TOKEN ln bf fp W ΔW base LoRA SmolLM quixote full Wrapped PeftModel label_names "
+    "float bitsandbytes KeyboardInterrupt"
+)
 
 
 @cache
