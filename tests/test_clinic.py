@@ -59,6 +59,7 @@ SOUND = {
 SICK = {
     "untrained": ("untrained", lambda f: adapter(f, trained=False)),
     "no head": ("head", lambda f: adapter(f, task_type=None, target_modules=["query", "value"])),
+    "an adapter on a head that is not there": ("head", lambda f: adapter(f, task_type=None)),
     "a path": ("base", lambda f: adapter(f, base="/home/somebody/models/base")),
     "a path of Windows": ("base", lambda f: adapter(f, base="C:\\models\\base")),
     "no base": ("base", lambda f: adapter(f, base=None)),

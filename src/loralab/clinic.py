@@ -53,7 +53,8 @@ def _head(config: dict[str, Any], weights: dict[str, torch.Tensor]) -> Told:
     # peft names the base's class where it was told no task.
     kind = config.get("task_type") or (config.get("auto_mapping") or {}).get("base_model_class", "")
     sorts = "CLS" in kind or "Classification" in kind
-    if sorts and not any(part in HEADS for name in weights for part in name.split(".")):
+    kept = [name for name in weights if "lora_" not in name]  # the head itself, not an adapter on it
+    if sorts and not any(part in HEADS for name in kept for part in name.split(".")):
         yield "head", message("clinic_head", kind=kind), message("clinic_head_remedy")
 
 
