@@ -111,8 +111,8 @@ def test_what_one_caller_changes_the_next_does_not_see(smoke):
     assert load_splits(experiment).fingerprint() == before
 
 
-def test_both_personas_answer_in_the_form_of_the_second_variant(smoke):
-    splits = load_splits(smoke.generation.variant("second"))
+def test_the_second_persona_answers_as_itself(smoke):
+    splits = load_splits(smoke.generation.on("sancho-qa").experiment("lora"))
     assert all("Sancho" in instruction for instruction in splits.train["instruction"])
 
 
