@@ -418,7 +418,7 @@ print(heard)
 # **Ollama** imports a merged folder (of the Llama family, as SmolLM2 is) by a `Modelfile` of three lines:
 # `ollama create the-chain -f Modelfile`, and then `ollama run the-chain`. We have not tried it here.
 
-# %%
+# %% tags=["nbval-check-output"]
 modelfile = f"""FROM ./merged
 PARAMETER repeat_penalty 1.2
 SYSTEM {pairs["test"][0]["instruction"]}
@@ -536,7 +536,7 @@ for rate in (1e-7, 1e-3):
 # **7. Out of memory.** Cause: nearly always the logits, batch × length × vocabulary. Mend: batches of 1 with
 # `gradient_accumulation_steps`, shorter texts, `gradient_checkpointing`, 4 bits.
 
-# %%
+# %% tags=["nbval-check-output"]
 large = torch.tensor(70_000.0)
 print(
     large.half().item(), (large.half() - large.half()).item(), large.bfloat16().item()
