@@ -3,14 +3,14 @@
 #
 # **Pregunta.** ¿Por qué habría que creer lo que dicen las demás lecciones?
 #
-# Esta lección es opcional: es para quien duda. Cada apartado empieza por una duda y la pone a prueba.
+# Esta lección es opcional: es para quien duda. Cada apartado empieza por una duda y termina con lo que se puede decir.
 
 # %% [markdown] lang="en"
 # # 8 · The evidence
 #
 # **Question.** Why should one believe what the other lessons say?
 #
-# This lesson is optional: it is for those who doubt. Each section opens with a doubt and puts it to the test.
+# This lesson is optional: it is for those who doubt. Each section opens with a doubt and ends with what may be said.
 
 # %%
 from loralab import hand_over, start
@@ -109,6 +109,9 @@ assert abs(caught - 0.95) < 0.02 and naive < 0.9
 print(percent(caught), "·", percent(naive))
 
 # %% [markdown] lang="es"
+# Se puede decir: el factor de Student cumple lo que promete, y tomar $S$ por conocida no. Tres semillas bastan para dar
+# un intervalo; que sea estrecho depende de la suerte.
+#
 # ## «Las semillas ya lo cuentan todo»
 #
 # La suerte del examen (qué frases han caído) y la del entrenamiento (qué semilla) son independientes. Sus tamaños no se
@@ -120,6 +123,9 @@ print(percent(caught), "·", percent(naive))
 # si solo se cuentan las semillas: como las tres hacen el mismo examen, su dispersión no recoge esa suerte.
 
 # %% [markdown] lang="en"
+# One may say: Student's factor keeps its promise, and taking $S$ as known does not. Three seeds are enough to give an
+# interval; whether it is narrow is luck.
+#
 # ## “The seeds count everything already”
 #
 # Exam luck (which sentences came up) and training luck (which seed) are independent. Their sizes do not add: they
@@ -144,12 +150,16 @@ assert np.mean(both) > 0.89 > np.mean(seeds_only)
 print(percent(np.mean(both)), "·", percent(np.mean(seeds_only)))
 
 # %% [markdown] lang="es"
+# Se puede decir: son dos suertes, y quien cuenta solo la de las semillas promete más de lo que cumple.
+#
 # ## «Un examen así no puede demostrar nada»
 #
 # Estos son los entrenamientos de la lección 6 (en una CPU, unos minutos; si ya la hiciste, se cargan: en Colab, si
 # guardas los resultados en Drive).
 
 # %% [markdown] lang="en"
+# One may say: there are two kinds of luck, and whoever counts that of the seeds alone promises more than they keep.
+#
 # ## “Such an exam can prove nothing”
 #
 # These are lesson 6's runs (on a CPU, some minutes; if you did it already, they are loaded: in Colab, if you keep
@@ -210,6 +220,9 @@ one_by_one = [compare([f], [p]) for f, p in zip(full, lora, strict=True)]
 Markdown("\n".join(f"- {line}" for line in one_by_one))
 
 # %% [markdown] lang="es"
+# Se puede decir: lo que un examen puede demostrar se sabe antes de hacerlo; y una sola semilla contesta de estos dos
+# modelos, no de los dos métodos.
+#
 # ## «Con más semillas saldría otra cosa»
 #
 # El curso trae un **estudio** ya hecho, con cinco semillas (tres en la tarea de don Quijote). En él, el completo, LoRA
@@ -224,6 +237,9 @@ Markdown("\n".join(f"- {line}" for line in one_by_one))
 # fuera el cero.) Luego pone el intervalo del estudio sobre la misma regla graduada que el tuyo.
 
 # %% [markdown] lang="en"
+# One may say: what an exam can show is known before it is sat; and a single seed answers for these two models, not for
+# the two methods.
+#
 # ## “More seeds would say something else”
 #
 # The course comes with a **study**, with five seeds (three in Don Quixote's task). In it full fine-tuning, LoRA and the
@@ -265,6 +281,9 @@ verdict = margin_verdict(study.of("full"), study.of("lora"), study.track.margin)
 ruler(studied, study.track.margin, verdict, study.score)
 
 # %% [markdown] lang="es"
+# Se puede decir: lo que dice el título, para los modelos, los datos y las tasas del estudio, y si la diferencia es de
+# las que encontraría.
+#
 # ## «Más rango es mejor»
 #
 # La tabla da la nota de cada rango y su diferencia con $r = 8$ por pares, con un ± del 95 % sin corregir: son varias
@@ -274,6 +293,9 @@ ruler(studied, study.track.margin, verdict, study.score)
 # lineales» incluía el `pooler`, que en las demás filas se quedó sin entrenar.
 
 # %% [markdown] lang="en"
+# One may say: what the title says, for the study's models, data and rates, and if the difference is one that it would
+# find.
+#
 # ## “More rank is better”
 #
 # The table gives each rank's score and its difference from $r = 8$ in pairs, with a ± at 95%, uncorrected: there are
@@ -290,6 +312,9 @@ display(group_table(rank_groups(study), beside=f"r = {theirs.rank}"))
 group_table(target_groups(study), beside=message("target_default"))
 
 # %% [markdown] lang="es"
+# Se puede decir: de cada rango y de cada elección de matrices, su fila. Si la nota y la pérdida no dicen lo mismo, se
+# ve más abajo, en el juicio.
+#
 # ## «LoRA hace lo mismo que el completo, con menos números»
 #
 # Hasta aquí hemos mirado notas. Miremos los pesos: ¿qué le suma el entrenamiento a cada matriz? Ese cambio es $\Delta
@@ -304,6 +329,9 @@ group_table(target_groups(study), beside=message("target_default"))
 # matrices de consulta y de valor de todos los bloques y de todas las semillas.
 
 # %% [markdown] lang="en"
+# One may say: of each rank and each choice of matrices, its row. Where score and loss do not say the same, it is seen
+# below, at the trial.
+#
 # ## “LoRA does what full fine-tuning does, with fewer numbers”
 #
 # So far we have looked at scores. Let us look at the weights: what does training add to each matrix? That update is
@@ -418,12 +446,16 @@ intruders(study.updates)
 time_table(study)
 
 # %% [markdown] lang="es"
+# Se puede decir: cuánto menos dura aquí un paso, con estos lotes. En otra máquina, el cociente será otro.
+#
 # ## «Los fallos son del modelo»
 #
 # En la lección 1 vimos que las personas casi no se ponen de acuerdo en las frases tibias. ¿Fallan ahí también los
 # modelos? (Solo con las críticas que traen la valoración de cada persona.)
 
 # %% [markdown] lang="en"
+# One may say: how much shorter a step is here, with these batches. On another machine the ratio will be another.
+#
 # ## “The mistakes are the model's”
 #
 # In lesson 1 we saw that people hardly agree on mild sentences. Do the models fail there too? (Only for the reviews
@@ -450,6 +482,9 @@ if lora[0].experiment.dataset == "film-reviews":
 picture
 
 # %% [markdown] lang="es"
+# Se puede decir: donde las personas no coinciden no hay una respuesta segura que acertar, y una parte de los fallos
+# viene de ahí.
+#
 # ## «La receta original también servía»
 #
 # El cuaderno del que nació este curso rellenaba cada fila hasta 512 *tokens* y copiaba la entrada entera como etiqueta:
@@ -458,6 +493,8 @@ picture
 # son respuesta.
 
 # %% [markdown] lang="en"
+# One may say: where people do not agree there is no sure answer to get right, and part of the mistakes come from there.
+#
 # ## “The original recipe would do as well”
 #
 # The notebook that this course grew out of padded each row to 512 tokens and copied the whole input as labels: it
@@ -544,6 +581,8 @@ recipes = {"original": theirs, "lora": ours}
 pd.DataFrame(recipes).loc[fields].astype(str)
 
 # %% [markdown] lang="es"
+# Se puede decir: lo que cuesta de más, aquí y con estos ejemplos. No que aprenda peor.
+#
 # ## «La pérdida depende de cómo se formen los lotes»
 #
 # Dos respuestas: una de 2 *tokens*, con pérdida media 4,0, y otra de 20, con pérdida media 1,0. La media por filas es
@@ -554,6 +593,8 @@ pd.DataFrame(recipes).loc[fields].astype(str)
 # la flecha, por *tokens*, que es la de la tabla.
 
 # %% [markdown] lang="en"
+# One may say: what it costs on top, here and with these examples. Not that it learns worse.
+#
 # ## “The loss depends on how batches are made”
 #
 # Two answers: one of 2 tokens, with mean loss 4.0, and one of 20, with mean loss 1.0. The mean over rows is 2.5; the
@@ -573,12 +614,16 @@ assert math.isclose(nats.sum() / tokens.sum(), spoken.test["loss"])
 print(number((nats / tokens).mean(), 3), "→", number(nats.sum() / tokens.sum(), 3))
 
 # %% [markdown] lang="es"
+# Se puede decir: la pérdida de este curso es la media por *tokens*, y esa no depende de los lotes.
+#
 # ## «Promediar dos adaptadores es promediar lo que saben»
 #
 # Con cualquier matriz invertible $M$, $(BM)(M^{-1}A) = BA$. Dos adaptadores pueden ser el mismo y tener números
 # distintos.
 
 # %% [markdown] lang="en"
+# One may say: the loss of this course is the mean over tokens, and that does not depend on the batches.
+#
 # ## “Averaging two adapters averages what they know”
 #
 # For any invertible matrix $M$, $(BM)(M^{-1}A) = BA$. Two adapters can be the same and hold different numbers.
