@@ -61,6 +61,7 @@ SICK = {
     "no head": ("head", lambda f: adapter(f, task_type=None, target_modules=["query", "value"])),
     "an adapter on a head that is not there": ("head", lambda f: adapter(f, task_type=None)),
     "a path": ("base", lambda f: adapter(f, base="/home/somebody/models/base")),
+    "a path from here": ("base", lambda f: adapter(f, base="./base")),
     "a path of Windows": ("base", lambda f: adapter(f, base="C:\\models\\base")),
     "no base": ("base", lambda f: adapter(f, base=None)),
     "another's configuration": ("rank", lambda f: rewritten(adapter(f), r=16, lora_alpha=32)),

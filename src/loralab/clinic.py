@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from loralab.messages import message, number
 
-HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")  # OWNER/NAME, or one of the first models' names
+HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")  # OWNER/NAME, or one of the first models' names
 HEADS = ("classifier", "score", "pre_classifier", "qa_outputs")
 USUAL_SCALE = (0.1, 10)  # people use 1 and 2; a tenth or ten times as much is a slip more often than a choice
 Told = Iterator[tuple[str, str, str]]  # the ailment's name, what is found, and the remedy
@@ -34,10 +34,9 @@ def examine(folder: Path) -> list[tuple[str, str, str]]:
 
 def _base(config: dict[str, Any]) -> Told:
     name = config.get("base_model_name_or_path") or ""
-    if not name:
-        yield "base", message("clinic_base_unknown"), message("clinic_base_remedy")
-    elif not HUB_ID.fullmatch(name):
-        yield "base", message("clinic_base_path", name=Path(name).name), message("clinic_base_remedy")
+    if not HUB_ID.fullmatch(name):
+        found = message("clinic_base_path", name=Path(name).name) if name else message("clinic_base_unknown")
+        yield "base", found, message("clinic_base_remedy")
 
 
 def _numbers(weights: dict[str, torch.Tensor]) -> Told:
