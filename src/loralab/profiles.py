@@ -57,8 +57,7 @@ class Track:
     def variant(self, name: str, **changes: Any) -> Experiment:
         """A LoRA experiment that differs from the profile's in what profiles.toml names.
 
-        "original" is the recipe that the course grew out of. Raises ValueError, naming the variants there are, for a
-        name that is not among them.
+        "original" is the recipe that the course grew out of. Raises ValueError, naming them, for an unknown variant.
         """
         one_of("variant", name, self.variants)
         return self.experiment("lora", **{**self.variants[name], **changes})

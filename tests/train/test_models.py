@@ -16,7 +16,6 @@ from transformers import (
 )
 
 from loralab.experiment import PEFT_METHODS
-from loralab.lessons.by_hand import lora_parameters
 from loralab.train.models import (
     apply_method,
     count_parameters,
@@ -33,6 +32,11 @@ from loralab.train.models import (
 
 TEXTS = ["A joy from start to finish.", "Dull.", "Neither here nor there, and far too long for what it is."]
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "vocab_size": 99}
+
+
+def lora_parameters(layers, rank):
+    """r(d_in + d_out) summed over the layers: A is r × d_in, B is d_out × r (Hu et al. 2021, section 4.1)."""
+    return sum(rank * (layer.in_features + layer.out_features) for layer in layers)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from torch import nn
 
 from loralab.data.assets import asset
 from loralab.files import is_own
@@ -31,8 +30,3 @@ def padding_waste(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> f
     """The share of all tokens in the batches that is padding, 0 to 1."""
     tokens = count_tokens(lengths, batches)
     return 1 - tokens["real"] / tokens["padded"]
-
-
-def lora_parameters(layers: Sequence[nn.Linear], rank: int) -> int:
-    """r(d_in + d_out) summed over the layers: A is r × d_in, B is d_out × r (Hu et al. 2021, section 4.1)."""
-    return sum(rank * (layer.in_features + layer.out_features) for layer in layers)

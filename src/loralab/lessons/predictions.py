@@ -79,10 +79,7 @@ def predict(key: str, *guess: object) -> Prediction:
 
 
 def predictions_table() -> pd.DataFrame:
-    """Every question answered so far in this profile: the guess (– if blank) beside what was measured.
-
-    In the lessons' order; what an earlier edition asked, and no lesson asks now, is left out.
-    """
+    """Each question of today's lessons answered in this profile: the guess (– if blank) beside what was measured."""
     kept = _read()
     return pd.DataFrame(
         {

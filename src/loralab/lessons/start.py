@@ -218,10 +218,9 @@ def start(language: str, data: str = "", drive: bool = False) -> Profile:
     logging.getLogger("transformers.trainer_utils").addFilter(lambda record: "mtime" not in record.getMessage())
     device = detect()
     profile = chosen_profile()
-    memory = gibibytes(device.memory, 0)
     python, version = platform.python_version(), torch.__version__
     tracks = [t.experiment("lora") for t in (profile, profile.generation)]
     about = ", ".join(message("start_track", data=name_of(e.dataset), model=Path(e.model).name) for e in tracks)
-    told = {"device": device.name, "memory": memory, "profile": profile.name, "about": about}
+    told = {"device": device.name, "memory": gibibytes(device.memory, 0), "profile": profile.name, "about": about}
     print(message("start", python=python, torch=version, **told))
     return profile
