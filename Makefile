@@ -96,7 +96,7 @@ study: setup ## run or resume the whole study (some hours) and write results/stu
 	test ! -d data/reference/study || { mkdir -p results/runs && cp -rn data/reference/study/runs/. results/runs/; }
 	"$(BIN)/python" notebooks/run_study.py
 
-check-results: setup ## compare your results with the published ones (after make course); some runs of the study are made again
+check-results: setup ## compare your results with the published ones (after make course), and some runs of the study made again; fails if a number differs
 	"$(BIN)/python" notebooks/published.py check --language es
 
 solutions: setup ## build every edition with solutions, for nbgrader, into results/solutions

@@ -122,7 +122,7 @@ def code_hashes(notebook: NotebookNode) -> list[str]:
 
 
 def without_colab(code: str) -> str:
-    """A cell's code; of the set-up cell only what its output depends on, not where Colab gets the course."""
+    """A cell's code; the set-up cell's without where Colab gets the course."""
     language = re.search(r'^LANGUAGE = "\w+"$', code, re.MULTILINE)
     return START.replace(SETUP, language[0]) if language and "google.colab" in code else code
 

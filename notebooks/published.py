@@ -24,15 +24,7 @@ import pandas as pd
 from build import NOTEBOOKS
 
 from loralab.evidence.protocol import STUDY
-from loralab.evidence.study import (
-    DIVERGED,
-    REFERENCE,
-    Evidence,
-    at_hand,
-    measured_name,
-    recorded,
-    reference,
-)
+from loralab.evidence.study import DIVERGED, REFERENCE, Evidence, at_hand, measured_name, recorded
 from loralab.experiment import RECIPE, Experiment, Result
 from loralab.messages import LANGUAGES, message, number, set_language
 from loralab.show.scores import method_name, own_score, score_of
@@ -43,10 +35,6 @@ from loralab.train.run import results_dir, run
 PUBLISHED = NOTEBOOKS.parent / "data" / "reference"
 LESSONS = "cpu"
 SAME, WITHIN, DIFFERENT = "same", "within", "different"
-HEADS = {
-    "result": "check_result", "number": "check_number", "published": "check_published", "here": "check_here",
-    "state": "check_state",
-}  # fmt: skip
 # Losses that agree this far are the same training: another number of threads changes the eighth digit.
 ROUNDING = 1e-6
 MEMORY = 0.02  # of the peak: a library's version may allocate a little more
@@ -97,13 +85,8 @@ def compare_results(mine: Sequence[Result], theirs: Sequence[Result]) -> pd.Data
             score = score_of([published]).name
             if score in published.test:
                 scores = published.test[score], own.test[score]
-                pairs.append(
-                    (
-                        message("accuracy" if score == "accuracy" else "answer_loss"),
-                        *scores,
-                        band(groups[group_key(published)]),
-                    )
-                )
+                name = message("accuracy" if score == "accuracy" else "answer_loss")
+                pairs.append((name, *scores, band(groups[group_key(published)])))
         else:
             same_task = [g for g in groups.values() if g[0].experiment.task == published.experiment.task]
             losses = published.epochs[-1]["loss"], own.epochs[-1]["loss"]
@@ -127,7 +110,7 @@ def compare_results(mine: Sequence[Result], theirs: Sequence[Result]) -> pd.Data
 
 
 def environment(mine: Sequence[Result], theirs: Sequence[Result]) -> list[str]:
-    """What differs between the two in recipe, device and versions, each as a line."""
+    """What differs between the two in recipe, device, threads and versions, each as a line."""
     pairs = {}
     for name in ("recipe", "device", "threads"):
         values = [sorted({str(result.provenance.get(name, "–")) for result in results}) for results in (theirs, mine)]
@@ -164,11 +147,11 @@ def check_results(theirs: Sequence[Result], folder: Path, again: Sequence[Result
     table = compare_results(mine, theirs)
     states = table["state"]
     counts = {name: int((states == name).sum()) for name in (SAME, WITHIN, DIFFERENT)}
-    shown = table[states != SAME].assign(
-        state=states.map({WITHIN: message("check_within"), DIFFERENT: message("check_different")})
-    )
-    heads = {name: message(f) for name, f in HEADS.items()}
-    lines = [shown.rename(columns=heads).map(str).to_string(index=False)] if counts[SAME] < len(table) else []
+    words = {WITHIN: message("check_within"), DIFFERENT: message("check_different")}
+    shown = table[states != SAME].assign(state=states.map(words))
+    heads = ("check_result", "check_number", "check_published", "check_here", "check_state")
+    shown.columns = pd.Index(map(message, heads))
+    lines = [shown.map(str).to_string(index=False)] if counts[SAME] < len(table) else []
     lines += [message("check_counts", again=len(again), here=len(at_hand), all=len(theirs), **counts)]
     return "\n".join([*lines, *environment(mine, theirs)]), int(counts[DIFFERENT] > 0)
 
@@ -213,7 +196,7 @@ def main(arguments: list[str]) -> int:
     try:
         if options.command == "check":
             set_language(options.language)
-            evidence = reference()
+            evidence = at_hand(REFERENCE, PUBLISHED)
             theirs = [*(r for track in evidence for r in track.results), *lessons_results(PUBLISHED / LESSONS)]
             text, code = check_results(theirs, results_dir(), run_again(evidence))
             print(text)
@@ -222,6 +205,10 @@ def main(arguments: list[str]) -> int:
             publish_study(at_hand(REFERENCE, results_dir()), results_dir(), PUBLISHED)
         else:
             of_today = [r for r in lessons_results(results_dir()) if r.provenance["recipe"] == RECIPE]
+            if not of_today:
+                raise ValueError(
+                    f"No result of profile {LESSONS} and today's recipe is there: make notebooks leaves them."
+                )
             publish(of_today, [], results_dir(), PUBLISHED / LESSONS)
     except ValueError as error:
         print(error, file=sys.stderr)

@@ -26,12 +26,13 @@ from torch import nn
 from loralab.data.splits import load_splits
 from loralab.evidence.protocol import HASH, MEMORY, STUDY
 from loralab.evidence.report import write_report
-from loralab.evidence.study import DIVERGED, Evidence, gather, measured_name, of_this_study, with_measured
+from loralab.evidence.study import DIVERGED, Evidence, gather, measured_name, with_measured
 from loralab.evidence.timing import METHODS, Timing
 from loralab.evidence.update import TOP, Update
 from loralab.experiment import RECIPE, Experiment, Result
 from loralab.files import write_atomically
 from loralab.memory.planning import peaks
+from loralab.messages import message
 from loralab.profiles import Profile, load_profile
 from loralab.train.hardware import detect, resolve
 from loralab.train.models import apply_method, load_for, load_tokenizer, load_trained
@@ -93,7 +94,7 @@ def measure_study(evidence: Evidence, folder: Path) -> Evidence:
     does not leave.
     """
     path = folder / measured_name(evidence)
-    if not path.exists() or not of_this_study(json.loads(path.read_text(encoding="utf-8"))):
+    if with_measured(evidence, folder) is evidence:  # nothing there, or of another recipe or protocol
         at = {name: runs[0].experiment for name, runs in evidence.places.items()}
         timed = {method: evidence.track.experiment(method) for method in ("full", "lora", *evidence.track.methods)}
         timed |= {name: e for name, e in at.items() if e.key != timed["lora"].key}
@@ -249,7 +250,7 @@ def main() -> None:
     """Run the study and write its report."""
     folder = results_dir() / STUDY
     write_report(run_study(load_profile(STUDY)), folder)
-    print(folder.name + "/report.html")
+    print(message("report_written", path=f"{STUDY}/report.html"))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 #
 # **Pregunta.** ¿Qué ahorra LoRA aquí, qué cuesta, y con cuánta seguridad lo sabemos?
 #
-# El mismo modelo, los mismos datos, los mismos lotes y la misma cabeza inicial. Solo cambian el método y su tasa de
-# aprendizaje. Al terminar sabrás:
+# Solo cambian el método y su tasa de aprendizaje: modelo, datos, lotes y cabeza inicial son los mismos. Al terminar
+# sabrás:
 #
 # - comparar dos métodos por pares, con un margen fijado de antemano;
 # - elegir entre cuatro veredictos, uno de los cuales es «no se puede decir»;
@@ -19,8 +19,7 @@
 #
 # **Question.** What does LoRA save here, what does it cost, and how sure are we?
 #
-# The same model, the same data, the same batches and the same initial head. Only the method and its learning rate
-# change. By the end you can:
+# Only the method and its learning rate change: model, data, batches and initial head are the same. By the end you can:
 #
 # - compare two methods in pairs, against a margin fixed beforehand;
 # - choose among four verdicts, one of which is “cannot tell”;
@@ -40,10 +39,10 @@ ENCODER, BASE, SIZES = hand_over(profile)
 # %% [markdown] lang="es"
 # ## Antes de mirar
 #
-# ¿Qué diferencia importaría? Con un examen lo bastante grande se acaba viendo cualquiera, también las que no le
-# importan a nadie. Por eso se decide antes: por debajo de este **margen**, los dos métodos son equivalentes a efectos
-# prácticos. Está en el perfil, como la tasa de cada método, que en el perfil `cpu` se eligió con un **barrido**: se
-# prueban varias y se toma la de menor pérdida en validación.
+# ¿Qué diferencia importaría? Con un examen lo bastante grande se acaba viendo cualquiera. Por eso se decide antes: por
+# debajo de este **margen**, los dos métodos son equivalentes a efectos prácticos. Está en el perfil, como la tasa de
+# cada método, que en el perfil `cpu` se eligió con un **barrido**: se prueban varias y se toma la de menor pérdida en
+# validación.
 #
 # Además de los dos se examinan cuatro referencias: la clase mayoritaria, TF-IDF, el modelo congelado con una regresión
 # logística sobre la media de sus vectores, y entrenar solo la cabeza.
@@ -57,10 +56,10 @@ ENCODER, BASE, SIZES = hand_over(profile)
 # %% [markdown] lang="en"
 # ## Before we look
 #
-# Which difference would matter? With a large enough exam any difference shows in the end, even one that nobody cares
-# about. So it is decided beforehand: below this **margin**, the two methods are equivalent for practical purposes. It
-# is in the profile, and so is each method's rate, which in the `cpu` profile was chosen by a **sweep**: several are
-# tried, and the one with the lowest validation loss is taken.
+# Which difference would matter? With a large enough exam any difference shows in the end. So it is decided beforehand:
+# below this **margin**, the two methods are equivalent for practical purposes. It is in the profile, and so is each
+# method's rate, which in the `cpu` profile was chosen by a **sweep**: several are tried, and the one with the lowest
+# validation loss is taken.
 #
 # Besides the two, four baselines are examined: the majority class, TF-IDF, the frozen model with logistic regression on
 # the mean of its vectors, and training the head only.
@@ -99,16 +98,15 @@ results = run_all(profile.comparison())
 #
 # ¿Es una comparación justa? Mismo examen, mismos datos, misma versión del entrenamiento, mismas semillas. Primero se
 # comprueba. El ± de la tabla solo cuenta la suerte del examen; el del título de la figura, si hay varias semillas,
-# también la del entrenamiento. (El modelo congelado lee la media de todos los vectores; «solo la cabeza», el de `[CLS]`
-# a través de un `pooler` que empezó al azar. Por eso no dan lo mismo.)
+# también la del entrenamiento. («Solo la cabeza» no da lo que el modelo congelado: lee `[CLS]` a través de un `pooler`
+# que empezó al azar.)
 
 # %% [markdown] lang="en"
 # ## The table
 #
 # Is it a fair comparison? Same exam, same data, same version of the training, same seeds. First that is checked. The ±
-# of the table counts exam luck only; that of the figure's title, if there are several seeds, training luck too. (The
-# frozen model reads the mean of all vectors; “head only”, that of `[CLS]` through a `pooler` that began at random. That
-# is why they differ.)
+# of the table counts exam luck only; that of the figure's title, if there are several seeds, training luck too. (“Head
+# only” differs from the frozen model: it reads `[CLS]` through a `pooler` that began at random.)
 
 # %%
 from loralab.show import (
@@ -295,7 +293,7 @@ print(f"{percent(0.1, 0)} – {percent(0.9, 0)}: {number(low, 2)} – {number(hi
 #   de $W$ necesita $x$ y el de $x$ no: una capa congelada no guarda su entrada, salvo que lleve LoRA.
 #
 # Las tres primeras se calculan a mano. La cuarta crece con el lote y la longitud de los textos: `plan` la cuenta sin
-# cargar nada, dando el paso con tensores que tienen forma y no contenido. La línea es la medida.
+# cargar nada. La línea es la medida.
 
 # %% [markdown] lang="en"
 # ## Memory
@@ -309,8 +307,7 @@ print(f"{percent(0.1, 0)} – {percent(0.9, 0)}: {number(low, 2)} – {number(hi
 #   and that of $x$ does not: a frozen layer does not keep its input, unless it carries LoRA.
 #
 # The first three are worked out by hand. The fourth grows with the batch and the length of the texts: `plan` counts it
-# without loading anything, by taking the step with tensors that have a shape and no content. The line is the
-# measurement.
+# without loading anything. The line is the measurement.
 
 # %%
 from loralab.memory import GPUS, crossover, fits, memory_bars, peaks, supports
@@ -333,14 +330,13 @@ memory_bars(dict(zip(names, plans.values(), strict=True)), bytes_of)
 # Donde casi no se ven gradientes, el pico llega al empezar la pasada hacia atrás (*backward*), con todas las
 # activaciones guardadas; los gradientes aparecen a medida que ellas se liberan. LoRA se ahorra casi todos los
 # promedios, y de las activaciones solo una parte. Con un *dropout* delante de cada adaptador, puede hasta gastar más.
-# El mapa recorre lotes y longitudes con DistilBERT: arriba, LoRA en la consulta y el valor; abajo, en todas las capas
-# lineales y con *dropout*.
+# El mapa recorre lotes y longitudes con DistilBERT, y con LoRA en dos sitios.
 
 # %% [markdown] lang="en"
 # Where hardly any gradients can be seen, the peak comes when the backward pass starts, with all activations kept;
 # gradients are made while those disappear. LoRA saves nearly all of the averages, and of the activations only a part.
-# With dropout before each adapter it may even take more. The map goes over batches and lengths with DistilBERT: above,
-# LoRA on query and value; below, on all linear layers and with dropout.
+# With dropout before each adapter it may even take more. The map goes over batches and lengths with DistilBERT, and
+# with LoRA in two places.
 
 # %%
 batches, lengths = (1, 8, 64), (64, 256, 512)
@@ -539,13 +535,13 @@ if my_guess is not None:
 # Los dos han leído los pares que dice el perfil. Al lado, el adaptador publicado con el curso, que leyó 448 dos veces,
 # sobre SmolLM2, en cualquier perfil; sus respuestas llevan `repetition_penalty=1.2`. Encima de la tabla, las pérdidas:
 # una pérdida mide lo bien que predicen, *token* a *token*, una respuesta ya escrita, y no lo que escriben ellos. ¿Los
-# ordena como tú al leerlos? (Si tu base es otra, sus *tokens* son otros, y su pérdida no se compara con las demás.)
+# ordena como tú al leerlos?
 
 # %% [markdown] lang="en"
 # Both have read the pairs that the profile says. Beside them, the adapter published with the course, which read 448
 # twice, on SmolLM2, in any profile; its answers have `repetition_penalty=1.2`. Above the table stand the losses: a loss
 # measures how well they predict, token by token, an answer already written, not what they write. Does it rank them as
-# you do when you read them? (If your base is another, its tokens differ and its loss does not compare.)
+# you do when you read them?
 
 # %%
 from copy import deepcopy
@@ -568,9 +564,8 @@ def voice(name):
 questions = load_splits(full_voice[0].experiment).test
 asked = encode_pairs(questions, chat, None)
 nats, tokens = answer_losses(voice("quixote"), chat, asked).sum(axis=0)
-loss = {
-    r.experiment.method: r.test["loss"] for r in reversed(answers) if "loss" in r.test
-}
+firsts = [base, full_voice[0], lora_voice[0]]
+loss = {r.experiment.method: r.test["loss"] for r in firsts}
 loss["quixote"] = float(nats / tokens)
 print({name: round(value, 2) for name, value in loss.items()})
 how = {
@@ -635,14 +630,14 @@ pd.DataFrame(spoken, index=my_questions)
 # ¿Y sumarlos? La suma de las dos actualizaciones es otra vez un adaptador: se ponen las $A$, cada una multiplicada por
 # su $\alpha/r$, una debajo de otra, y las $B$ una al lado de otra. Es lo que `peft` llama `cat`. Sumar las $A$ por su
 # lado y las $B$ por el suyo (`linear`) no es lo mismo, porque $(B_1 + B_2)(A_1 + A_2)$ tiene dos términos de más: la
-# celda imprime el rango de cada uno y cuánto se aparta esta de la suma. (Que se puedan sumar no quiere decir que la
-# suma hable bien.) Al final guardamos la suma, la cargamos y fusionamos uno de los dos.
+# celda imprime el rango de cada uno y cuánto se aparta esta de la suma. Al final guardamos la suma, la cargamos y
+# fusionamos uno de los dos.
 
 # %% [markdown] lang="en"
 # And can they be added? The sum of the two updates is an adapter again: put the $A$s, each times its $\alpha/r$, one
 # below the other, and the $B$s side by side. That is what `peft` calls `cat`. Adding the $A$s and adding the $B$s
 # (`linear`) is not the same, for $(B_1 + B_2)(A_1 + A_2)$ has two terms too many: the cell prints the rank of each and
-# how far this one is from the sum. (That they can be added does not mean that the sum speaks well.) At the end we save
+# how far this one is from the sum. At the end we save
 # the sum, load it, and merge one of the two.
 
 # %%
@@ -673,13 +668,12 @@ assert torch.allclose(next_logits(merged), by_itself["quixote"], atol=1e-3)
 # %% [markdown] lang="es"
 # ## Lo que dicen los números
 #
-# Nadie ha elegido estas frases después de ver los números: el código escoge cada una, y la rellena, según los
-# resultados.
+# El código escoge y rellena cada frase según los resultados.
 
 # %% [markdown] lang="en"
 # ## What the numbers say
 #
-# Nobody chose these sentences after seeing the numbers: the code picks each one, and fills it in, from the results.
+# The code picks each sentence and fills it in by the results.
 
 # %%
 from IPython.display import Markdown
@@ -696,13 +690,15 @@ Markdown("\n\n".join(parts))
 # %% [markdown] lang="es"
 # ## Resumen
 #
-# | | *fine-tuning* completo | LoRA | de dónde sale |
-# |---|---|---|---|
-# | qué entrena | todos los pesos | $r(d_{in} + d_{out})$ por matriz, y la cabeza | lección 3 |
-# | pesos y promedios | 12 bytes por parámetro | 4 por parámetro y 8 por cada entrenable | «La memoria» |
-# | operaciones por *token* | $6N$ | unas $4N$ | [Kaplan et al., 2020](https://arxiv.org/abs/2001.08361) |
-# | qué se guarda por tarea | el modelo entero | el adaptador y la cabeza | lección 3 |
-# | al usarlo | un modelo corriente | lo mismo, una vez fusionado | lección 3 |
+# De la lección 3 y de esta:
+#
+# | | *fine-tuning* completo | LoRA |
+# |---|---|---|
+# | qué entrena | todos los pesos | $r(d_{in} + d_{out})$ por matriz, y la cabeza |
+# | pesos y promedios | 12 bytes por parámetro | 4 por parámetro y 8 por cada entrenable |
+# | operaciones por *token* ([Kaplan et al., 2020](https://arxiv.org/abs/2001.08361)) | $6N$ | unas $4N$ |
+# | qué se guarda por tarea | el modelo entero | el adaptador y la cabeza |
+# | al usarlo | un modelo corriente | lo mismo, una vez fusionado |
 #
 # ## Los hiperparámetros que deciden
 #
@@ -720,17 +716,16 @@ Markdown("\n\n".join(parts))
 # - **Sí**, si el entrenamiento completo no cabe, o si vas a tener muchas tareas sobre una base: cada una cuesta un
 #   adaptador, no un modelo.
 # - **Quizá**, si quieres que el modelo olvide menos: en modelos grandes se ha medido que LoRA cambia menos lo que ya
-#   sabía ([Biderman et al., 2024](https://arxiv.org/abs/2405.09673)); aquí, lo que dice la figura.
+#   sabía ([Biderman et al., 2024](https://arxiv.org/abs/2405.09673)).
 # - **No hace falta**, si el modelo es pequeño y cabe.
-# - **Con cuidado**, si la tarea está lejos de lo que el modelo vio (código, matemáticas, mucho texto nuevo): ahí se ha
-#   medido que LoRA aprende menos ([Biderman et al., 2024](https://arxiv.org/abs/2405.09673)).
+# - **Con cuidado**, si la tarea está lejos de lo que el modelo vio (código, matemáticas): ahí, según el mismo artículo,
+#   aprende menos.
 # - **No esperes** que sea más rápido al usarlo, ni que el ahorro de memoria sea el de parámetros.
 #
 # ## Qué puedes afirmar ya, y con qué pruebas
 #
 # - Qué ahorra LoRA aquí en memoria y en tiempo: lo dicen la figura y los pasos intercalados.
-# - Qué cuesta en exactitud: lo dice la regla graduada, con su margen. Si dice «no se puede decir», ninguno ha ganado y
-#   tampoco han empatado.
+# - Qué cuesta en exactitud: lo dice la regla graduada, con su margen.
 # - Todo ello, para el modelo, los datos, las tasas y la máquina con que se midió.
 #
 # ## Qué viene después
@@ -745,13 +740,15 @@ Markdown("\n\n".join(parts))
 # %% [markdown] lang="en"
 # ## Summary
 #
-# | | full fine-tuning | LoRA | where it comes from |
-# |---|---|---|---|
-# | what it trains | all the weights | $r(d_{in} + d_{out})$ per matrix, and the head | lesson 3 |
-# | weights and averages | 12 bytes per parameter | 4 per parameter and 8 for each trainable one | “Memory” |
-# | operations per token | $6N$ | about $4N$ | [Kaplan et al., 2020](https://arxiv.org/abs/2001.08361) |
-# | what is kept for a task | the whole model | the adapter and the head | lesson 3 |
-# | in use | a plain model | the same, once merged | lesson 3 |
+# From lesson 3 and this one:
+#
+# | | full fine-tuning | LoRA |
+# |---|---|---|
+# | what it trains | all the weights | $r(d_{in} + d_{out})$ per matrix, and the head |
+# | weights and averages | 12 bytes per parameter | 4 per parameter and 8 for each trainable one |
+# | operations per token ([Kaplan et al., 2020](https://arxiv.org/abs/2001.08361)) | $6N$ | about $4N$ |
+# | what is kept for a task | the whole model | the adapter and the head |
+# | in use | a plain model | the same, once merged |
 #
 # ## The hyperparameters that decide
 #
@@ -769,17 +766,16 @@ Markdown("\n\n".join(parts))
 # - **Yes**, if full training does not fit, or if you are going to have many tasks on one base: each costs an adapter,
 #   not a model.
 # - **Perhaps**, if you want the model to forget less: in large models LoRA has been found to change less of what they
-#   knew ([Biderman et al., 2024](https://arxiv.org/abs/2405.09673)); here, what the figure says.
+#   knew ([Biderman et al., 2024](https://arxiv.org/abs/2405.09673)).
 # - **No need**, if the model is small and fits.
-# - **With care**, if the task is far from what the model has seen (code, mathematics, a lot of new text): there LoRA
-#   has been found to learn less ([Biderman et al., 2024](https://arxiv.org/abs/2405.09673)).
+# - **With care**, if the task is far from what the model has seen (code, mathematics): there, by the same paper, it
+#   learns less.
 # - **Do not expect** it to be faster in use, nor memory to fall as parameters do.
 #
 # ## What you may now claim, and on what evidence
 #
 # - What LoRA saves here in memory and in time: the figure and the interleaved steps say so.
-# - What it costs in accuracy: the ruler says so, with its margin. If it says “cannot tell”, neither has won, nor have
-#   they drawn.
+# - What it costs in accuracy: the ruler says so, with its margin.
 # - All of it for the model, the data, the rates and the machine it was measured with.
 #
 # ## What comes next
@@ -795,14 +791,14 @@ Markdown("\n\n".join(parts))
 #
 # Escribe tu respuesta en lugar de `...` o de `None` y ejecuta la celda: `check` te dice si es correcta y, si no, qué
 # error has cometido. Antes de calcular, predice. Las soluciones están en `notebooks/source`, junto a cada ejercicio;
-# `make solutions` las pone en cuadernos. El que entrena dice cuántos entrenamientos son.
+# `make solutions` las pone en cuadernos.
 
 # %% [markdown] lang="en"
 # ## Exercises
 #
 # Write your answer in place of `...` or `None` and run the cell: `check` tells you whether it is right and, if not,
 # which mistake you have made. Before you compute, predict. The solutions are in `notebooks/source`, beside each
-# exercise; `make solutions` puts them into notebooks. The one that trains says how many runs it takes.
+# exercise; `make solutions` puts them into notebooks.
 
 # %% [markdown] lang="es"
 # ### Cuatro veredictos
@@ -843,47 +839,42 @@ check("four_verdicts", judge)
 # ### Con todos los datos
 #
 # ¿Mejora la exactitud con muchos más ejemplos? ¿Cuánto más se tarda? ¿Sigue valiendo la pena LoRA? Entrena el completo
-# y LoRA con los dos tamaños de `TRAIN_SIZES` y lo demás como en el perfil: el mismo test, la misma partición, las
-# mismas épocas. `"all"` es todo lo que dejan la validación y el test. Entrega:
+# y LoRA con los dos tamaños de `TRAIN_SIZES` y lo demás como en el perfil. `"all"` es todo lo que dejan la validación y
+# el test. Entrega:
 #
 # - `runs`: el resultado de cada pareja de método y tamaño;
-# - `steps`: los pasos del optimizador con el conjunto grande, divididos entre los del pequeño (`loss_by_step` tiene una
-#   entrada por paso);
+# - `steps`: los pasos del optimizador con el grande, divididos entre los del pequeño (`loss_by_step` tiene uno por
+#   paso);
 # - `times`: para cada método, los segundos de entrenamiento con el grande, divididos entre los del pequeño;
-# - `gain`: para cada método, los dos extremos del intervalo del 95 % de lo que gana la exactitud al pasar del pequeño
-#   al grande, por pares y en puntos;
-# - `outcome`: con el conjunto grande, el veredicto sobre el completo menos LoRA, con el margen del perfil. Es uno de
-#   los cuatro de `judge`, y puede dártelo `stats.verdict`.
+# - `gain`: para cada método, los dos extremos del intervalo del 95 % de lo que gana la exactitud, por pares y en
+#   puntos;
+# - `outcome`: con el grande, el veredicto sobre el completo menos LoRA, con el margen del perfil: uno de los cuatro de
+#   `judge`, y puede dártelo `stats.verdict`.
 #
-# Son cuatro entrenamientos. Con los datos del curso, el conjunto grande son unas 6000 frases en el perfil `cpu` y, en
-# el `t4`, unas 24 000 críticas de hasta 256 *tokens*. Calcula antes cuánto tardarán, a partir de lo que tardaron los de
-# la lección. Hay un solo entrenamiento de cada pareja, así que el ± no recoge la suerte del entrenamiento.
+# Son cuatro entrenamientos. Con los datos del curso, el grande son unas 6000 frases en el perfil `cpu` y unas 24 000
+# críticas en el `t4`: calcula antes cuánto tardarán. El ± no recoge la suerte del entrenamiento.
 #
-# **Predice.** ¿Cuántos puntos ganará cada método? Ojo: con las mismas épocas, más datos son también más pasos, y una
-# parte de la mejora puede venir de ahí.
+# **Predice.** ¿Cuántos puntos ganará cada método? Con las mismas épocas, más datos son también más pasos.
 
 # %% [markdown] lang="en"
 # ### With all the data
 #
 # Does accuracy improve with many more examples? How much longer does it take? Is LoRA still worth it? Train full
-# fine-tuning and LoRA with the two sizes in `TRAIN_SIZES` and the rest as in the profile: the same test, the same
-# split, the same epochs. `"all"` is everything that validation and test leave. Hand in:
+# fine-tuning and LoRA with the two sizes in `TRAIN_SIZES` and the rest as in the profile. `"all"` is everything that
+# validation and test leave. Hand in:
 #
 # - `runs`: the result of each pair of method and size;
-# - `steps`: the optimizer's steps with the large set, divided by those with the small one (`loss_by_step` has one entry
-#   per step);
-# - `times`: for each method, the training seconds with the large set, divided by those with the small one;
-# - `gain`: for each method, both ends of the 95% interval of what accuracy gains from the small set to the large one,
-#   in pairs and in points;
-# - `outcome`: with the large set, the verdict on full fine-tuning minus LoRA, with the profile's margin. It is one of
+# - `steps`: the optimizer's steps with the large one, divided by those with the small one (`loss_by_step` has one a
+#   step);
+# - `times`: for each method, the training seconds with the large one, divided by those with the small one;
+# - `gain`: for each method, both ends of the 95% interval of what accuracy gains, in pairs and in points;
+# - `outcome`: with the large one, the verdict on full fine-tuning minus LoRA, with the profile's margin: one of
 #   `judge`'s four, and `stats.verdict` can give it to you.
 #
-# It takes four runs. With the course's data the large set is about 6,000 sentences in the `cpu` profile, and in `t4`
-# about 24,000 reviews of up to 256 tokens. Work out beforehand how long they will take, from how long the lesson's
-# took. There is a single run of each, so the ± leaves out training luck.
+# It takes four runs. With the course's data the large one is about 6,000 sentences in the `cpu` profile and about
+# 24,000 reviews in `t4`: work out beforehand how long they will take. The ± leaves out training luck.
 #
-# **Predict.** How many points will each method gain? Mind that at the same number of epochs more data also means more
-# steps, and part of the improvement may come from there.
+# **Predict.** How many points will each method gain? At the same number of epochs more data also means more steps.
 
 # %% exercise="more_data"
 from loralab import check, run

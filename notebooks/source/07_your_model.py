@@ -3,8 +3,8 @@
 #
 # **Pregunta.** ¿Qué hace falta para repetir todo esto con tus datos, sin este curso?
 #
-# Aquí no hay nada de `loralab` salvo la celda de preparación, que te da un codificador (`ENCODER`), un modelo que
-# conversa (`BASE`) y tamaños para tu máquina (`SIZES`). Al terminar sabrás:
+# De `loralab`, aquí solo hay los ficheros de ejemplo, la última orden y la celda de preparación, que te da un
+# codificador (`ENCODER`), un modelo que conversa (`BASE`) y tamaños para tu máquina (`SIZES`). Al terminar sabrás:
 #
 # - clasificar un CSV tuyo, con las clases que sean;
 # - enseñar tus preguntas y respuestas a un modelo que conversa;
@@ -18,8 +18,8 @@
 #
 # **Question.** What does it take to repeat all this with your data, without this course?
 #
-# There is nothing of `loralab` here but the set-up cell, which hands you an encoder (`ENCODER`), a model that converses
-# (`BASE`) and sizes for your machine (`SIZES`). By the end you can:
+# Of `loralab` there is nothing here but the example files, the last command and the set-up cell, which hands you an
+# encoder (`ENCODER`), a model that converses (`BASE`) and sizes for your machine (`SIZES`). By the end you can:
 #
 # - classify a CSV of yours, with whatever classes it has;
 # - teach your questions and answers to a model that converses;
@@ -70,12 +70,12 @@ print(len(train), len(test), names)
 # %% [markdown] lang="es"
 # La cabeza es nueva y tiene una salida por clase. `all-linear` pone LoRA en todas las capas lineales, se llamen como se
 # llamen; con `task_type="SEQ_CLS"`, la cabeza se entrena y se guarda. Contestar siempre lo mismo acertaría una de cada
-# cinco. (La primera línea silencia el aviso de que la base no trae cabeza.)
+# cinco. (`set_verbosity_error` silencia el aviso de que la base no trae cabeza.)
 
 # %% [markdown] lang="en"
 # The head is fresh and has one output per class. `all-linear` puts LoRA on all linear layers, whatever they are called;
 # with `task_type="SEQ_CLS"` the head is trained and saved. Always answering the same would be right one time in five.
-# (The first line silences the notice that the base has no head.)
+# (`set_verbosity_error` silences the notice that the base has no head.)
 
 # %%
 import tempfile
@@ -327,7 +327,9 @@ card = ModelCard.from_template(
     ModelCardData(base_model=name, language=tongue, library_name="peft", tags=["lora"]),
     template_str="---\n{{ card_data }}\n---\n# {{ title }}\n\n{{ text }}\n",
     title="The Chain",
-    text=f"LoRA r=8, {few} pairs, 3 epochs, 2e-3. Loss on 8 test answers: {loss:.2f}.",
+    text=f"LoRA r={mine.peft_config['default'].r}, {few} pairs, "
+    f"{settings['num_train_epochs']} epochs, rate {settings['learning_rate']}. "
+    f"Loss on {len(pairs['test'])} test answers: {loss:.2f}.",
 )
 card.save(OUT / "adapter" / "README.md")
 if get_token():
@@ -347,19 +349,18 @@ merged.save_pretrained(OUT / "merged")
 # ## En otro sitio
 #
 # ¿Funciona sin este cuaderno? Un proceso nuevo carga la base y el adaptador con `transformers` y `peft`, nada más, y
-# atiende preguntas por HTTP en una veintena de líneas. La celda lo arranca, le pregunta una vez y lo para.
+# atiende preguntas por HTTP en menos de treinta líneas. La celda lo arranca, le pregunta una vez y lo para.
 
 # %% [markdown] lang="en"
 # ## Somewhere else
 #
 # Does it work without this notebook? A new process loads the base and the adapter with `transformers` and `peft`,
-# nothing else, and answers questions by HTTP in some twenty lines. The cell starts it, asks once, and stops it.
+# nothing else, and answers questions by HTTP in fewer than thirty lines. The cell starts it, asks once, and stops it.
 
 # %%
 import json
 import subprocess
 import sys
-import time
 import urllib.request
 
 SERVICE = """
@@ -368,7 +369,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-base, adapter, port, most = sys.argv[1:]
+base, adapter, most = sys.argv[1:]
 chat = AutoTokenizer.from_pretrained(adapter)
 model = AutoModelForCausalLM.from_pretrained(base, dtype="float32")
 model = PeftModel.from_pretrained(model, adapter).eval()
@@ -390,23 +391,23 @@ class Answers(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-HTTPServer(("127.0.0.1", int(port)), Answers).serve_forever()
+server = HTTPServer(("127.0.0.1", 0), Answers)  # any port that is free
+print(server.server_port, flush=True)
+server.serve_forever()
 """
 (OUT / "service.py").write_text(SERVICE)
-port = 8765
-command = [sys.executable, OUT / "service.py", BASE, OUT / "adapter", str(port)]
+command = [sys.executable, OUT / "service.py", BASE, OUT / "adapter"]
 command.append(str(SIZES["answer"]))
-service = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
 asked = json.dumps(conversation(pairs["test"][0])).encode()
-for _ in range(120):
-    time.sleep(1)
+with subprocess.Popen(command, **pipes) as service:
     try:
+        port = service.stdout.readline().strip()  # printed once the model is loaded
+        assert port, "run service.py in a terminal to see why it ended"
         with urllib.request.urlopen(f"http://127.0.0.1:{port}", asked) as reply:
             heard = reply.read().decode()
-        break
-    except urllib.error.URLError:  # not up yet
-        assert service.poll() is None
-service.terminate()
+    finally:
+        service.terminate()
 assert heard == before or DEVICE == "cuda"
 print(heard)
 

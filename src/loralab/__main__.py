@@ -15,8 +15,8 @@ COMMANDS = {
     "doctor": "say what is fine on this machine, what is not, and what to do about it",
     "assets": "fetch the embedded weights and data into the cache",
     "plan": "say what memory training takes and which GPUs it fits: of the profile, or of one experiment (field=value)",
-    "run": "run every experiment of the profile (LORALAB_PROFILE)",
-    "report": "write results/<profile>/report.html and report.md, running what is missing",
+    "run": "run every experiment of the profile (LORALAB_PROFILE); make study runs the study",
+    "report": "write results/<profile>/report.html and report.md, running what is missing (but of the study)",
     "clinic": "say what ails a PEFT adapter, as far as its files show it",
 }
 
@@ -29,8 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
         command = commands.add_parser(name, help=text)
         command.add_argument("--language", choices=LANGUAGES, default="en")
         if name == "clinic":
-            command.add_argument("folder", type=Path)
-            command.add_argument("--json", action="store_true")
+            command.add_argument("folder", type=Path, help="what save_pretrained wrote")
+            command.add_argument("--json", action="store_true", help="print JSON: name, found, remedy")
         if name == "plan":
             command.add_argument("pairs", nargs="*", metavar="field=value", help="such as method=full batch_size=8")
     options = parser.parse_args(arguments)
@@ -78,10 +78,10 @@ def _run(language: str, report: bool) -> int:
     try:
         profile = start(language)
         tracks = (profile, profile.generation)
-        for track in tracks:  # what this machine cannot do is said before anything is trained
+        finished = at_hand(STUDY, results_dir()) if profile.name == STUDY else []  # make study runs it
+        for track in () if finished else tracks:  # what this machine cannot do is said before anything is trained
             for experiment in every_experiment(track):
                 runnable(experiment)
-        finished = at_hand(STUDY, results_dir()) if profile.name == STUDY else []  # make study runs it
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1

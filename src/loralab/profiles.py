@@ -57,7 +57,7 @@ class Track:
     def variant(self, name: str, **changes: Any) -> Experiment:
         """A LoRA experiment that differs from the profile's in what profiles.toml names.
 
-        "original" is the recipe that the course grew out of. Raises ValueError, naming them, for an unknown variant.
+        "original" is the recipe that the course grew out of. Raises ValueError, naming what there is, for another.
         """
         one_of("variant", name, self.variants)
         return self.experiment("lora", **{**self.variants[name], **changes})

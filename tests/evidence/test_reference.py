@@ -16,6 +16,7 @@ from loralab.evidence.study import REFERENCE, reference
 from loralab.experiment import RECIPE, Result
 from loralab.messages import LANGUAGES, message, percent, set_language
 from loralab.profiles import load_profile
+from loralab.show import comparison_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +39,7 @@ def test_it_is_whole_and_as_large_as_the_lessons_and_the_readme_say(published):
     assert {result.experiment.profile for track in published for result in track.results} == {"study"}
 
 
-def test_nothing_lies_beside_it_but_finished_runs_of_the_second(published):
+def test_nothing_lies_beside_it_but_the_lessons_results_and_finished_runs_of_the_second(published):
     folder = ROOT / "data" / "reference"
     files = sorted(path.relative_to(folder) for path in folder.rglob("*.*"))
     coming = [path for path in files if path.parts[:2] == ("study", "runs")]
@@ -57,18 +58,20 @@ def test_nothing_lies_beside_it_but_finished_runs_of_the_second(published):
 
 
 def test_the_lessons_results_are_those_that_their_notebooks_show():
-    results = lessons_results(ROOT / "data" / "reference" / "cpu")
-    assert {result.provenance["recipe"] for result in results} == {RECIPE}
+    """Each is named in some notebook, and what lessons 5 and 6 show of them is what is in them."""
+    by_key = {r.experiment.key: r for r in lessons_results(ROOT / "data" / "reference" / "cpu")}
+    assert {result.provenance["recipe"] for result in by_key.values()} == {RECIPE}
     cpu = load_profile("cpu")
-    shown = {e.key for e in (*every_experiment(cpu), *every_experiment(cpu.generation))}
-    assert shown <= {result.experiment.key for result in results}
-    ranks = {e.key for e in cpu.rank_comparison()}
     for language in LANGUAGES:
         set_language(language)
-        cells = json.loads((ROOT / "notebooks" / language / "05_rank_comparison.ipynb").read_text())["cells"]
-        printed = "".join(t for c in cells for o in c.get("outputs", []) for t in o.get("text", []))
-        for result in (result for result in results if result.experiment.key in ranks):
-            assert f"r={result.experiment.rank} ({percent(result.test['accuracy'], 2)})" in printed
+        pages = {p.stem[:2]: p.read_text(encoding="utf-8") for p in (ROOT / "notebooks" / language).glob("*.ipynb")}
+        assert all(any(key in page for page in pages.values()) for key in by_key)
+        for experiment in cpu.rank_comparison():
+            accuracy = percent(by_key[experiment.key].test["accuracy"], 2)
+            assert f"r={experiment.rank} ({accuracy})" in pages["05"]
+        for track in (cpu, cpu.generation):
+            table = comparison_table([by_key[experiment.key] for experiment in track.comparison()])
+            assert all(f"<td>{value}</td>" in pages["06"] for value in table.to_numpy().ravel())
 
 
 def test_sweeps_never_saw_the_test_nor_a_seed_of_the_comparison(published):

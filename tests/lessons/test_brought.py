@@ -116,7 +116,7 @@ def reported(folder):
     return page
 
 
-# The same in two parts: make test runs each in another of its queues.
+# The same in two parts: make test runs the first alone.
 
 
 def test_the_first_lessons_on_five_classes_and_questions_with_bases_in_folders(tmp_path, monkeypatch, results):

@@ -21,7 +21,7 @@ LESSONS = [source for source in SOURCES if source.stem not in ("00_start", "07_y
 CHECKED = "nbval-check-output"
 
 
-def test_there_are_six_lessons_a_start_and_the_evidence():
+def test_there_are_six_lessons_a_start_ones_own_model_and_the_evidence():
     names = "00_start 01_dataset 02_tokenization 03_lora_setup 04_training 05_rank_comparison 06_full_vs_lora"
     names += " 07_your_model 08_evidence"
     assert [source.stem for source in SOURCES] == names.split()

@@ -248,7 +248,10 @@ def question_answer_splits(
     for name, part, size in zip(("train", "validation", "test"), parts, sizes, strict=True):
         if size != ALL and int(size) > len(part):
             raise ValueError(message("split_too_small", split=name, given=size, available=len(part)))
-        drawn.append(_spread(part, seed).head(len(part) if size == ALL else int(size)))
+        mixed = part.sample(frac=1, random_state=seed)
+        # Round the topics: a random row of each, then another of each, and so on.
+        spread = mixed.iloc[mixed.groupby("topic").cumcount().argsort(kind="stable")]
+        drawn.append(spread.head(len(part) if size == ALL else int(size)))
         report = report | {name: len(drawn[-1]), f"{name}_topics": drawn[-1]["topic"].nunique()}
     return drawn[0], drawn[1], drawn[2], report
 
@@ -326,9 +329,3 @@ def _part(frame: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFrame, p
     splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
     rest, part = next(splitter.split(frame, groups=frame["topic"]))
     return frame.iloc[rest], frame.iloc[part]
-
-
-def _spread(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """The rows in an order that goes round the topics: a random row of each, then another of each, and so on."""
-    shuffled = frame.sample(frac=1, random_state=seed)
-    return shuffled.iloc[shuffled.groupby("topic").cumcount().argsort(kind="stable")]

@@ -114,16 +114,12 @@ def measured_name(evidence: Evidence) -> str:
     return f"measured-{evidence.track.task}.json"
 
 
-def of_this_study(measured: Mapping[str, Any]) -> bool:
-    """Whether what was measured is of today's recipe and protocol."""
-    return measured.get("recipe") == RECIPE and measured.get("protocol") == HASH
-
-
 def with_measured(evidence: Evidence, folder: Path) -> Evidence:
     """The evidence with what notebooks/run_study.py left in the folder, if it did."""
     path = folder / measured_name(evidence)
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if not content or (evidence.track.name == STUDY and not of_this_study(content)):
+    of_today = {"recipe": RECIPE, "protocol": HASH}.items() <= content.items()
+    if not content or (evidence.track.name == STUDY and not of_today):
         return evidence
     inside = [Update(**update) for update in content["updates"]]
     return replace(evidence, timing=Timing(**content["timing"]), updates=inside, planned=content.get("planned", ()))

@@ -5,7 +5,6 @@ Most are of exercises that train: the results that a student hands over, and wha
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from statistics import mean
 from typing import Any
 
@@ -35,18 +34,12 @@ METHODS, MANY, FEW = ("full", "lora"), "large", "small"
 CHANGES = {"test_size": "test", "split_seed": "split", "epochs": "epochs"}
 
 
-@lru_cache
-def gemma_modules() -> dict[str, nn.Module]:
-    """The modules of the profile large's language model by name, without weights."""
-    experiment = load_profile("large").generation.experiment("lora")
-    return {name: module for name, module in empty_model(experiment).named_modules() if name}
-
-
 def gemma_pattern(answer: Any) -> Mistake:
     """The modules that peft would take for it are looked at, not the pattern."""
     if not isinstance(answer, str | list | tuple | set):
         return OTHER
-    modules = gemma_modules()
+    gemma = empty_model(load_profile("large").generation.experiment("lora"))
+    modules = {name: module for name, module in gemma.named_modules() if name}
     linear = {name for name, module in modules.items() if isinstance(module, nn.Linear)}
     config = LoraConfig(target_modules=answer if isinstance(answer, str) else list(answer))
     adapted = {name for name in modules if check_target_module_exists(config, name)}
