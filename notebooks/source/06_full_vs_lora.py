@@ -39,10 +39,10 @@ ENCODER, BASE, SIZES = hand_over(profile)
 # %% [markdown] lang="es"
 # ## Antes de mirar
 #
-# ¿Qué diferencia importaría? Con un examen lo bastante grande se acaba viendo cualquiera. Por eso se decide antes: por
-# debajo de este **margen**, los dos métodos son equivalentes a efectos prácticos. Está en el perfil, como la tasa de
-# cada método, que en el perfil `cpu` se eligió con un **barrido**: se prueban varias y se toma la de menor pérdida en
-# validación.
+# ¿Qué diferencia importaría? Con un examen lo bastante grande se acaba viendo cualquiera. Por eso hay que decidirlo
+# antes (el curso lo hizo con resultados ya a la vista): por debajo de este **margen**, los dos métodos son equivalentes
+# a efectos prácticos. Está en el perfil, como la tasa de cada método, que en el perfil `cpu` se eligió con un
+# **barrido**: se prueban varias y se toma la de menor pérdida en validación.
 #
 # Además de los dos se examinan cuatro referencias: la clase mayoritaria, TF-IDF, el modelo congelado con una regresión
 # logística sobre la media de sus vectores, y entrenar solo la cabeza.
@@ -56,10 +56,10 @@ ENCODER, BASE, SIZES = hand_over(profile)
 # %% [markdown] lang="en"
 # ## Before we look
 #
-# Which difference would matter? With a large enough exam any difference shows in the end. So it is decided beforehand:
-# below this **margin**, the two methods are equivalent for practical purposes. It is in the profile, and so is each
-# method's rate, which in the `cpu` profile was chosen by a **sweep**: several are tried, and the one with the lowest
-# validation loss is taken.
+# Which difference would matter? With a large enough exam any difference shows in the end. So it should be decided
+# beforehand (the course did so with results already in sight): below this **margin**, the two methods are equivalent
+# for practical purposes. It is in the profile, and so is each method's rate, which in the `cpu` profile was chosen by a
+# **sweep**: several are tried, and the one with the lowest validation loss is taken.
 #
 # Besides the two, four baselines are examined: the majority class, TF-IDF, the frozen model with logistic regression on
 # the mean of its vectors, and training the head only.
@@ -98,15 +98,15 @@ results = run_all(profile.comparison())
 #
 # ¿Es una comparación justa? Mismo examen, mismos datos, misma versión del entrenamiento, mismas semillas. Primero se
 # comprueba. El ± de la tabla solo cuenta la suerte del examen; el del título de la figura, si hay varias semillas,
-# también la del entrenamiento. («Solo la cabeza» no da lo que el modelo congelado: lee `[CLS]` a través de un `pooler`
-# que empezó al azar.)
+# también la del entrenamiento. («Solo la cabeza» no da lo que el modelo congelado: lee `[CLS]` a través de una capa que
+# empezó al azar: en MiniLM, el `pooler`.)
 
 # %% [markdown] lang="en"
 # ## The table
 #
 # Is it a fair comparison? Same exam, same data, same version of the training, same seeds. First that is checked. The ±
 # of the table counts exam luck only; that of the figure's title, if there are several seeds, training luck too. (“Head
-# only” differs from the frozen model: it reads `[CLS]` through a `pooler` that began at random.)
+# only” differs from the frozen model: it reads `[CLS]` through a layer that began at random: in MiniLM, the `pooler`.)
 
 # %%
 from loralab.show import (
@@ -293,7 +293,7 @@ print(f"{percent(0.1, 0)} – {percent(0.9, 0)}: {number(low, 2)} – {number(hi
 #   de $W$ necesita $x$ y el de $x$ no: una capa congelada no guarda su entrada, salvo que lleve LoRA.
 #
 # Las tres primeras se calculan a mano. La cuarta crece con el lote y la longitud de los textos: `plan` la cuenta sin
-# cargar nada. La línea es la medida.
+# cargar nada. En la figura, las barras son el plan, y la línea, la medida.
 
 # %% [markdown] lang="en"
 # ## Memory
@@ -307,7 +307,7 @@ print(f"{percent(0.1, 0)} – {percent(0.9, 0)}: {number(low, 2)} – {number(hi
 #   and that of $x$ does not: a frozen layer does not keep its input, unless it carries LoRA.
 #
 # The first three are worked out by hand. The fourth grows with the batch and the length of the texts: `plan` counts it
-# without loading anything. The line is the measurement.
+# without loading anything. In the figure the bars are the plan and the line is the measurement.
 
 # %%
 from loralab.memory import GPUS, crossover, fits, memory_bars, peaks, supports
@@ -330,13 +330,14 @@ memory_bars(dict(zip(names, plans.values(), strict=True)), bytes_of)
 # Donde casi no se ven gradientes, el pico llega al empezar la pasada hacia atrás (*backward*), con todas las
 # activaciones guardadas; los gradientes aparecen a medida que ellas se liberan. LoRA se ahorra casi todos los
 # promedios, y de las activaciones solo una parte. Con un *dropout* delante de cada adaptador, puede hasta gastar más.
-# El mapa recorre lotes y longitudes con DistilBERT, y con LoRA en dos sitios.
+# El mapa recorre lotes y longitudes con DistilBERT, y con LoRA de dos maneras: en consulta y valor, y en todas las
+# capas lineales con *dropout*.
 
 # %% [markdown] lang="en"
 # Where hardly any gradients can be seen, the peak comes when the backward pass starts, with all activations kept;
 # gradients are made while those disappear. LoRA saves nearly all of the averages, and of the activations only a part.
 # With dropout before each adapter it may even take more. The map goes over batches and lengths with DistilBERT, and
-# with LoRA in two places.
+# with LoRA in two ways: on query and value, and on all linear layers with dropout.
 
 # %%
 batches, lengths = (1, 8, 64), (64, 256, 512)
@@ -470,15 +471,15 @@ lora_voice = [r for r in answers if r.experiment.method == "lora"]
 comparison_table(answers)
 
 # %% [markdown] lang="es"
-# En la tabla, `distinct-1` y `distinct-2` son qué parte de las palabras, y de las parejas de palabras, son distintas. Y
-# mira qué chrF tiene quien copia la respuesta de otra pregunta: por eso no decide.
+# En la tabla, `distinct-1` y `distinct-2` dicen qué parte de las palabras, y de las parejas de palabras seguidas, son
+# distintas. Y mira qué chrF tiene quien copia la respuesta de otra pregunta: por eso no decide.
 #
 # Enseñar a contestar así puede estropear lo demás. La figura cruza las dos pérdidas: cuanto más a la izquierda, mejor
 # aprendidas las respuestas; cuanto más arriba, más inglés olvidado. Son pocas frases: no te fíes de un cambio pequeño.
 
 # %% [markdown] lang="en"
-# In the table, `distinct-1` and `distinct-2` are what share of the words, and of the pairs of words, are different. And
-# see what chrF copying another question's answer has: that is why it does not decide.
+# In the table, `distinct-1` and `distinct-2` say what share of the words, and of the pairs of consecutive words, are
+# different. And see what chrF copying another question's answer has: that is why it does not decide.
 #
 # Teaching to answer like this can spoil the rest. The figure sets the two losses against each other: the further left,
 # the better the answers are learnt; the higher up, the more English is forgotten. They are few sentences: do not trust
@@ -535,13 +536,13 @@ if my_guess is not None:
 # Los dos han leído los pares que dice el perfil. Al lado, el adaptador publicado con el curso, que leyó 448 dos veces,
 # sobre SmolLM2, en cualquier perfil; sus respuestas llevan `repetition_penalty=1.2`. Encima de la tabla, las pérdidas:
 # una pérdida mide lo bien que predicen, *token* a *token*, una respuesta ya escrita, y no lo que escriben ellos. ¿Los
-# ordena como tú al leerlos?
+# ordena como tú al leerlos? (Si tu base es otra, la del publicado no se compara: sus *tokens* son otros.)
 
 # %% [markdown] lang="en"
 # Both have read the pairs that the profile says. Beside them, the adapter published with the course, which read 448
 # twice, on SmolLM2, in any profile; its answers have `repetition_penalty=1.2`. Above the table stand the losses: a loss
 # measures how well they predict, token by token, an answer already written, not what they write. Does it rank them as
-# you do when you read them?
+# you do when you read them? (If your base is another, the published one's does not compare: its tokens differ.)
 
 # %%
 from copy import deepcopy
@@ -630,15 +631,14 @@ pd.DataFrame(spoken, index=my_questions)
 # ¿Y sumarlos? La suma de las dos actualizaciones es otra vez un adaptador: se ponen las $A$, cada una multiplicada por
 # su $\alpha/r$, una debajo de otra, y las $B$ una al lado de otra. Es lo que `peft` llama `cat`. Sumar las $A$ por su
 # lado y las $B$ por el suyo (`linear`) no es lo mismo, porque $(B_1 + B_2)(A_1 + A_2)$ tiene dos términos de más: la
-# celda imprime el rango de cada uno y cuánto se aparta esta de la suma. Al final guardamos la suma, la cargamos y
-# fusionamos uno de los dos.
+# celda imprime el rango de cada adaptador y cuánto se aparta `linear` de la suma. Al final guardamos la suma y la
+# cargamos, y fusionamos el de don Quijote.
 
 # %% [markdown] lang="en"
 # And can they be added? The sum of the two updates is an adapter again: put the $A$s, each times its $\alpha/r$, one
 # below the other, and the $B$s side by side. That is what `peft` calls `cat`. Adding the $A$s and adding the $B$s
-# (`linear`) is not the same, for $(B_1 + B_2)(A_1 + A_2)$ has two terms too many: the cell prints the rank of each and
-# how far this one is from the sum. At the end we save
-# the sum, load it, and merge one of the two.
+# (`linear`) is not the same, for $(B_1 + B_2)(A_1 + A_2)$ has two terms too many: the cell prints each adapter's rank
+# and how far `linear` is from the sum. At the end we save the sum and load it, and merge Don Quixote's.
 
 # %%
 import tempfile
@@ -707,7 +707,7 @@ Markdown("\n\n".join(parts))
 # | `r` | 4, 8, 16 | tamaño del adaptador | lección 5 |
 # | `lora_alpha` | 16, 32, 64 | multiplica lo que se suma, por $\alpha / r$ | lecciones 3 y 5 |
 # | `target_modules` | consulta y valor, o todas las lineales | dónde se suma | [Hu et al., 2021](https://arxiv.org/abs/2106.09685), 7.1; todas: [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314) |
-# | tasa de aprendizaje | de 1e-4 a 3e-4 en modelos grandes; en el perfil `cpu`, más | tamaño del paso | lección 4 |
+# | tasa de aprendizaje | 1e-4 o 2e-4 en modelos grandes; en el perfil `cpu`, más | tamaño del paso | [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314); lección 4 |
 # | `lora_dropout` | de 0 a 0,1 | apaga entradas al azar | aquí 0, como en `peft` si no dices nada |
 # | `modules_to_save` | la cabeza | qué más se entrena y se guarda | lección 3 |
 #
@@ -715,8 +715,8 @@ Markdown("\n\n".join(parts))
 #
 # - **Sí**, si el entrenamiento completo no cabe, o si vas a tener muchas tareas sobre una base: cada una cuesta un
 #   adaptador, no un modelo.
-# - **Quizá**, si quieres que el modelo olvide menos: en modelos grandes se ha medido que LoRA cambia menos lo que ya
-#   sabía ([Biderman et al., 2024](https://arxiv.org/abs/2405.09673)).
+# - **Quizá**, si quieres que el modelo olvide menos: en modelos grandes se ha medido que con LoRA conservan mejor lo
+#   que ya sabían ([Biderman et al., 2024](https://arxiv.org/abs/2405.09673)).
 # - **No hace falta**, si el modelo es pequeño y cabe.
 # - **Con cuidado**, si la tarea está lejos de lo que el modelo vio (código, matemáticas): ahí, según el mismo artículo,
 #   aprende menos.
@@ -757,7 +757,7 @@ Markdown("\n\n".join(parts))
 # | `r` | 4, 8, 16 | size of the adapter | lesson 5 |
 # | `lora_alpha` | 16, 32, 64 | multiplies what is added, by $\alpha / r$ | lessons 3 and 5 |
 # | `target_modules` | query and value, or all linear layers | where it is added | [Hu et al., 2021](https://arxiv.org/abs/2106.09685), 7.1; all: [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314) |
-# | learning rate | 1e-4 to 3e-4 in large models; in the `cpu` profile, more | size of the step | lesson 4 |
+# | learning rate | 1e-4 or 2e-4 in large models; in the `cpu` profile, more | size of the step | [Dettmers et al., 2023](https://arxiv.org/abs/2305.14314); lesson 4 |
 # | `lora_dropout` | 0 to 0.1 | switches inputs off at random | 0 here, as in `peft` if you say nothing |
 # | `modules_to_save` | the head | what else is trained and kept | lesson 3 |
 #
@@ -765,8 +765,8 @@ Markdown("\n\n".join(parts))
 #
 # - **Yes**, if full training does not fit, or if you are going to have many tasks on one base: each costs an adapter,
 #   not a model.
-# - **Perhaps**, if you want the model to forget less: in large models LoRA has been found to change less of what they
-#   knew ([Biderman et al., 2024](https://arxiv.org/abs/2405.09673)).
+# - **Perhaps**, if you want the model to forget less: large models have been found to keep more of what they knew
+#   with LoRA ([Biderman et al., 2024](https://arxiv.org/abs/2405.09673)).
 # - **No need**, if the model is small and fits.
 # - **With care**, if the task is far from what the model has seen (code, mathematics): there, by the same paper, it
 #   learns less.
@@ -843,8 +843,8 @@ check("four_verdicts", judge)
 # el test. Entrega:
 #
 # - `runs`: el resultado de cada pareja de método y tamaño;
-# - `steps`: los pasos del optimizador con el grande, divididos entre los del pequeño (`loss_by_step` tiene uno por
-#   paso);
+# - `steps`: los pasos del optimizador con el grande, divididos entre los del pequeño (`loss_by_step` tiene una pérdida
+#   por paso);
 # - `times`: para cada método, los segundos de entrenamiento con el grande, divididos entre los del pequeño;
 # - `gain`: para cada método, los dos extremos del intervalo del 95 % de lo que gana la exactitud, por pares y en
 #   puntos;
@@ -864,8 +864,8 @@ check("four_verdicts", judge)
 # validation and test leave. Hand in:
 #
 # - `runs`: the result of each pair of method and size;
-# - `steps`: the optimizer's steps with the large one, divided by those with the small one (`loss_by_step` has one a
-#   step);
+# - `steps`: the optimizer's steps with the large one, divided by those with the small one (`loss_by_step` has one loss
+#   a step);
 # - `times`: for each method, the training seconds with the large one, divided by those with the small one;
 # - `gain`: for each method, both ends of the 95% interval of what accuracy gains, in pairs and in points;
 # - `outcome`: with the large one, the verdict on full fine-tuning minus LoRA, with the profile's margin: one of
