@@ -691,7 +691,7 @@ claims_table([*judge_claims(study), *judge_claims(persona_study)])
 # del completo. Si esa tasa queda en el borde, o el método apenas ha despegado en tres épocas, la tabla no enseña lo que
 # puede dar. La última columna divide lo que tarda un paso entre lo que tarda uno de LoRA, por turnos y en las mismas
 # rondas. Y una desigualdad: de los métodos de esta tabla, solo el completo entrenó el `pooler`. Desde la versión 2 lo
-# entrenan todos menos *prompt* y *prefix tuning*, porque en `peft` no hay cómo pedírselo.
+# entrenan todos menos *prompt* y *prefix tuning*, porque no se lo pedimos a `peft` (con `modules_to_save`).
 
 # %% [markdown] lang="en"
 # ## Other methods
@@ -704,7 +704,7 @@ claims_table([*judge_claims(study), *judge_claims(persona_study)])
 # lies at the edge, or the method has hardly taken off in three epochs, the table does not show what it can do. The last
 # column divides the time of a step by that of one of LoRA's, in turns and in the same rounds. And one inequality: of
 # the methods in this table, only full fine-tuning trained the `pooler`. From version 2 on all do but prompt and prefix
-# tuning, because `peft` has no way to ask them to.
+# tuning, because we did not ask `peft` for it (by `modules_to_save`).
 
 # %%
 other_methods_table(study)

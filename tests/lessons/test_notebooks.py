@@ -10,6 +10,8 @@ import sys
 import nbformat
 import pytest
 from editions import EDITIONS, NOTEBOOKS, build, code_cells, committed, execute
+from peft import LoraConfig, get_peft_model
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from loralab.experiment import RECIPE
 from loralab.messages import message, set_language
@@ -37,6 +39,26 @@ def test_what_is_built_is_what_the_source_says(source, language):
 
 def test_every_lesson_comes_from_one_address():
     assert len({build.named_address(committed(source, language)) for source, language in EDITIONS}) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes"),
+    [
+        ("bert", {"num_hidden_layers": 1, "hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 2}),
+        ("distilbert", {"n_layers": 1, "dim": 8, "hidden_dim": 8, "n_heads": 2}),  # the t4 profile's
+        ("xlm-roberta", {"num_hidden_layers": 1, "hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 2}),
+    ],
+)
+def test_ones_own_classifier_takes_any_encoder_that_the_lesson_names(kind, sizes):
+    code = "\n".join(cell.source for cell in code_cells(committed(SOURCES[7], "es")))
+    (made,) = re.findall(r"^lora = (LoraConfig\(.*?^\))", code, re.MULTILINE | re.DOTALL)
+    config = AutoConfig.for_model(kind, vocab_size=20, num_labels=5, **sizes)
+    model = get_peft_model(
+        AutoModelForSequenceClassification.from_config(config), eval(made, {"LoraConfig": LoraConfig})
+    )
+    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    assert any("lora_A" in name for name in trained) and any("classifier" in name for name in trained)
+    assert not [name for name in trained if "lora_" in name and "classifier" in name]
 
 
 @pytest.mark.parametrize(("source", "language"), EDITIONS)

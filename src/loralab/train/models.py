@@ -199,9 +199,9 @@ def apply_method(model: nn.Module, experiment: Experiment) -> nn.Module:
 def adapter_config(model: nn.Module, experiment: Experiment) -> peft.PeftConfig:
     """The experiment's method in peft's words.
 
-    Prompt and prefix tuning train `classifier` or `score` and nothing else that is fresh, for peft has no word for it
-    there. Raises ValueError for them where that is not the head, and for IA3 on an architecture whose modules are not
-    known.
+    Prompt and prefix tuning train `classifier` or `score` and nothing else that is fresh: so the published results were
+    made, though peft's `modules_to_save` could do more. Raises ValueError for them where that is not the head, and for
+    IA3 on an architecture whose modules are not known.
     """
     method, classifies = experiment.method, experiment.task == "classification"
     kind = peft.TaskType.SEQ_CLS if classifies else peft.TaskType.CAUSAL_LM
