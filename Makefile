@@ -93,7 +93,6 @@ report: setup ## write the report again from the results at hand (PROFILE)
 	LORALAB_PROFILE="$(PROFILE)" "$(BIN)/python" -m loralab report --language es
 
 study: setup ## run or resume the whole study (some hours) and write results/study/report.html
-	test ! -d data/reference/study || { mkdir -p results/runs && cp -rn data/reference/study/runs/. results/runs/; }
 	"$(BIN)/python" notebooks/run_study.py
 
 check-results: setup ## compare your results with the published ones (after make course), and some runs of the study made again; fails if a number differs

@@ -24,7 +24,7 @@ import pandas as pd
 from build import NOTEBOOKS
 
 from loralab.evidence.protocol import STUDY
-from loralab.evidence.study import DIVERGED, REFERENCE, Evidence, at_hand, measured_name, recorded
+from loralab.evidence.study import DIVERGED, Evidence, at_hand, measured_name, recorded
 from loralab.experiment import RECIPE, Experiment, Result
 from loralab.messages import LANGUAGES, message, number, set_language
 from loralab.show.scores import method_name, own_score, score_of
@@ -182,7 +182,7 @@ def publish_study(evidence: Sequence[Evidence], source: Path, folder: Path) -> N
     results = [result for track in evidence for result in track.results]
     keys = {result.experiment.key for result in results}
     notes = [note for note in sorted((source / "runs").glob(f"*/{DIVERGED}")) if note.parent.name not in keys]
-    measured = [Path(evidence[0].track.name) / measured_name(track) for track in evidence]
+    measured = [Path(STUDY) / measured_name(track) for track in evidence]
     publish(results, [*measured, *(note.relative_to(source) for note in notes)], source, folder)
 
 
@@ -196,13 +196,13 @@ def main(arguments: list[str]) -> int:
     try:
         if options.command == "check":
             set_language(options.language)
-            evidence = at_hand(REFERENCE, PUBLISHED)
+            evidence = at_hand(PUBLISHED)
             theirs = [*(r for track in evidence for r in track.results), *lessons_results(PUBLISHED / LESSONS)]
             text, code = check_results(theirs, results_dir(), run_again(evidence))
             print(text)
             return code
         if options.what == STUDY:
-            publish_study(at_hand(REFERENCE, results_dir()), results_dir(), PUBLISHED)
+            publish_study(at_hand(results_dir()), results_dir(), PUBLISHED)
         else:
             of_today = [r for r in lessons_results(results_dir()) if r.provenance["recipe"] == RECIPE]
             if not of_today:

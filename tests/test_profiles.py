@@ -6,11 +6,11 @@ from loralab.profiles import load_profile
 
 
 def test_an_unknown_profile_names_the_choices():
-    with pytest.raises(ValueError, match="smoke, cpu, first-study, t4, large, study"):
+    with pytest.raises(ValueError, match="smoke, cpu, t4, large, study"):
         load_profile("gpu")
 
 
-PROFILES = ["smoke", "cpu", "first-study", "study", "t4", "large"]
+PROFILES = ["smoke", "cpu", "study", "t4", "large"]
 
 
 def tracks(name):

@@ -225,12 +225,10 @@ Markdown("\n".join(f"- {line}" for line in one_by_one))
 #
 # ## «Con más semillas saldría otra cosa»
 #
-# El curso trae un **estudio** ya hecho, con cinco semillas (tres en la tarea de don Quijote). En él, el completo, LoRA
-# y la cabeza empiezan con cinco tasas cada uno, y cada método se queda con la de menor pérdida de **validación**, con
-# una semilla que no se vuelve a usar y sin mirar el test. Si la mejor cae en un extremo, se prueba una tasa más allá, y
-# solo una. La primera figura marca la elegida con un círculo; si sigue en el borde, el título lo dice. El estudio es de
-# la versión 1 del entrenamiento, en la que solo el completo entrenaba el `pooler` de MiniLM: una parte de la diferencia
-# puede venir de ahí, y no del rango. Tus entrenamientos son de la versión 2, en la que lo entrenan todos.
+# El curso trae un **estudio** ya hecho, con cuatro semillas (tres en la tarea de don Quijote). En él, cada método
+# empieza con tres tasas y se queda con la de menor pérdida de **validación**, con una semilla que no se vuelve a usar y
+# sin mirar el test. Si la mejor cae en un extremo, se prueba una tasa más allá, y solo una. La primera figura marca la
+# elegida con un círculo; si sigue en el borde, el título lo dice.
 #
 # La segunda celda empieza por lo que hay que saber antes de mirar una diferencia: la menor diferencia verdadera que un
 # estudio así encontraría el 80 % de las veces, con la suerte que se ha medido. (Encontrarla es que la barra fina deje
@@ -242,12 +240,10 @@ Markdown("\n".join(f"- {line}" for line in one_by_one))
 #
 # ## “More seeds would say something else”
 #
-# The course comes with a **study**, with five seeds (three in Don Quixote's task). In it full fine-tuning, LoRA and the
-# head start from five rates each, and each method keeps the one with the lowest **validation** loss, with a seed that
-# is not used again and without a look at the test. If the best falls at one end, one rate beyond it is tried, and only
-# one. The first figure puts a ring around the one chosen; if it is still at the edge, the title says so. The study is
-# of version 1 of the training, in which full fine-tuning alone trained MiniLM's `pooler`: part of the difference may
-# come from there, and not from the rank. Your runs are of version 2, in which every method trains it.
+# The course comes with a **study**, with four seeds (three in Don Quixote's task). In it each method starts from three
+# rates and keeps the one with the lowest **validation** loss, with a seed that is not used again and without a look at
+# the test. If the best falls at one end, one rate beyond it is tried, and only one. The first figure puts a ring around
+# the one chosen; if it is still at the edge, the title says so.
 #
 # The second cell begins with what one should know before looking at a difference: the smallest true difference that
 # such a study would find 80% of the time, given the luck that was measured. (Finding it means that the thin bar leaves
@@ -286,11 +282,9 @@ ruler(studied, study.track.margin, verdict, study.score)
 #
 # ## «Más rango es mejor»
 #
-# La tabla da la nota de cada rango y su diferencia con $r = 8$ por pares, con un ± del 95 % sin corregir: son varias
-# comparaciones, así que no basta con que una deje fuera el cero. Debajo, lo mismo con LoRA en más matrices, con tres
-# semillas (por eso la fila de consulta y valor no repite la nota de arriba). Con el mismo rango, más módulos son
-# también más parámetros. Todos llevan la tasa que se eligió con $r = 8$ en consulta y valor, y «todas las capas
-# lineales» incluía el `pooler`, que en las demás filas se quedó sin entrenar.
+# En el estudio, cada rango lleva la mejor tasa de su propio barrido. La tabla da la nota de cada uno y su diferencia
+# con $r = 8$ por pares, con un ± del 95 % sin corregir: son varias comparaciones, así que no basta con que una deje
+# fuera el cero. Debajo, lo mismo con LoRA en más matrices: con el mismo rango, más módulos son también más parámetros.
 
 # %% [markdown] lang="en"
 # One may say: what the title says, for the study's models, data and rates, and if the difference is one that it would
@@ -298,11 +292,9 @@ ruler(studied, study.track.margin, verdict, study.score)
 #
 # ## “More rank is better”
 #
-# The table gives each rank's score and its difference from $r = 8$ in pairs, with a ± at 95%, uncorrected: there are
-# several comparisons, so it is not enough for one of them to leave out zero. Below, the same with LoRA on more
-# matrices, with three seeds (so the row of query and value does not repeat the score above). At the same rank, more
-# modules also mean more parameters. All are at the rate chosen at $r = 8$ on query and value, and “all linear layers”
-# included the `pooler`, which in the other rows stayed untrained.
+# In the study each rank is at the best rate of its own sweep. The table gives each one's score and its difference from
+# $r = 8$ in pairs, with a ± at 95%, uncorrected: there are several comparisons, so it is not enough for one of them to
+# leave out zero. Below, the same with LoRA on more matrices: at the same rank, more modules also mean more parameters.
 
 # %%
 from IPython.display import display
@@ -653,8 +645,8 @@ assert not torch.allclose(average, b @ a, rtol=0.1)
 # margen («llega a lo mismo», «olvida menos», «es mejor», «basta») se juzga con el intervalo del 90 %, que es el ± de la
 # tabla; una columna dice qué saldría con un margen menor. Un número positivo favorece a LoRA, o al rango más alto; en
 # la pérdida, es lo que esta baja. «Alrededor del 1 %» es de 0,5 a 2 %, y «unas diez veces», de 5 a 20. Las reglas están
-# en `src/loralab/evidence/protocol.toml` y son de un segundo estudio, que está en marcha: quien las escribió había
-# leído estos resultados, que son del primero.
+# en `src/loralab/evidence/protocol.toml`, que se fijó antes de los entrenamientos que juzga y no se ha tocado desde
+# entonces. Hubo un estudio anterior, con otro examen; lo que se sabía de él al escribirlas está en ese mismo fichero.
 #
 # Los veredictos valen para esos modelos, esos datos y esa máquina: ni un «refutado» cierra la cuestión en otro sitio,
 # ni un «confirmado» la demuestra. Cada afirmación se juzga por separado, sin corregir por cuántas son.
@@ -670,8 +662,9 @@ assert not torch.allclose(average, b @ a, rtol=0.1)
 # (“does as well”, “forgets less”, “is better”, “is enough”) is judged by the 90% interval, which is the ± of the table;
 # a column says what a smaller margin would give. A positive number is in favour of LoRA, or of the higher rank; for a
 # loss, it is by how much LoRA's, or the higher rank's, is lower. “About 1%” is 0.5 to 2%, and “about ten times”, 5 to
-# 20. The rules are in `src/loralab/evidence/protocol.toml` and belong to a second study, which is on its way: whoever
-# wrote them had read these results, which are the first one's.
+# 20. The rules are in `src/loralab/evidence/protocol.toml`, which was fixed before the runs that it judges and has not
+# been touched since. There was an earlier study, with another exam; what was known of it when they were written stands
+# in that same file.
 #
 # The verdicts hold for those models, those data and that machine: “refuted” does not settle the matter elsewhere, nor
 # does “confirmed” prove it. Each claim is judged by itself, with no correction for their number.
@@ -687,11 +680,11 @@ claims_table([*judge_claims(study), *judge_claims(persona_study)])
 # `peft` (sus artículos están en las lecciones 5 y 6); en `loralab` basta con cambiar `method`. Es un solo entrenamiento
 # de cada método, con la misma semilla, así que la tabla sirve para situarlos, **no** para ordenarlos: el ± solo recoge
 # la suerte del examen. Las variantes de LoRA llevan la tasa y la $\alpha$ de LoRA (por eso en *rank-stabilized* el
-# factor $s$ es mayor); los demás, la mejor tasa de un barrido que empezó con tres, y no con cinco como el de LoRA y el
-# del completo. Si esa tasa queda en el borde, o el método apenas ha despegado en tres épocas, la tabla no enseña lo que
-# puede dar. La última columna divide lo que tarda un paso entre lo que tarda uno de LoRA, por turnos y en las mismas
-# rondas. Y una desigualdad: de los métodos de esta tabla, solo el completo entrenó el `pooler`. Desde la versión 2 lo
-# entrenan todos menos *prompt* y *prefix tuning*, porque no se lo pedimos a `peft` (con `modules_to_save`).
+# factor $s$ es mayor); los demás, la mejor tasa de un barrido que también empezó con tres. Si esa tasa queda en el
+# borde, o el método apenas ha despegado en tres épocas, la tabla no enseña lo que puede dar. La última columna divide
+# lo que tarda un paso entre lo que tarda uno de LoRA, por turnos y en las mismas rondas. Y una desigualdad que sigue
+# ahí: *prompt* y *prefix tuning* entrenan con lo suyo la cabeza y nada más; en `peft` no hay cómo decirles que entrenen
+# también el `pooler`.
 
 # %% [markdown] lang="en"
 # ## Other methods
@@ -700,11 +693,10 @@ claims_table([*judge_claims(study), *judge_claims(persona_study)])
 # (their papers are in lessons 5 and 6); in `loralab` it is enough to change `method`. It is a single run of each
 # method, with the same seed, so the table places them and does **not** rank them: the ± covers exam luck alone. LoRA's
 # variants take LoRA's rate and $\alpha$ (so that in the *rank-stabilized* one the factor $s$ is larger); the others,
-# the best rate of a sweep that began with three, and not with five as LoRA's and full fine-tuning's did. If that rate
-# lies at the edge, or the method has hardly taken off in three epochs, the table does not show what it can do. The last
-# column divides the time of a step by that of one of LoRA's, in turns and in the same rounds. And one inequality: of
-# the methods in this table, only full fine-tuning trained the `pooler`. From version 2 on all do but prompt and prefix
-# tuning, because we did not ask `peft` for it (by `modules_to_save`).
+# the best rate of a sweep that began with three as well. If that rate lies at the edge, or the method has hardly taken
+# off in three epochs, the table does not show what it can do. The last column divides the time of a step by that of one
+# of LoRA's, in turns and in the same rounds. And one inequality remains: prompt and prefix tuning train the head beside
+# their own and nothing more; `peft` has no way to tell them to train the `pooler` too.
 
 # %%
 other_methods_table(study)

@@ -78,7 +78,7 @@ def _run(language: str, report: bool) -> int:
     try:
         profile = start(language)
         tracks = (profile, profile.generation)
-        finished = at_hand(STUDY, results_dir()) if profile.name == STUDY else []  # make study runs it
+        finished = at_hand(results_dir()) if profile.name == STUDY else []  # make study runs it
         for track in () if finished else tracks:  # what this machine cannot do is said before anything is trained
             for experiment in every_experiment(track):
                 runnable(experiment)

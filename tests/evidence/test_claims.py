@@ -150,7 +150,6 @@ def test_a_gain_is_paired_by_seed_and_example_and_more_is_better(make):
     assert gain([(1, better), (-1, worse)], "accuracy").exam == pytest.approx((0.05 * 0.95 / 999) ** 0.5, rel=1e-6)
     losses = [[replace(r, test_losses=[loss] * 1000) for r in worse] for loss in (0.4, 0.5)]
     assert gain([(1, losses[0]), (-1, losses[1])], "loss").mean == pytest.approx(0.1)
-    assert gain([(1, [replace(r, test_losses=[]) for r in worse]), (-1, worse)], "loss") is None
     # The seeds that both have, in order, whatever order they come in.
     assert len(gain([(1, better[::-1]), (-1, worse[1:])], "accuracy").by_seed) == 1
 
@@ -161,8 +160,6 @@ def test_forgetting_is_judged_by_the_loss_on_editorials(make_answers):
         return [replace(r, other_nats=[nats * 10 + i % 2 for i in range(40)], other_tokens=[10] * 40) for r in made]
 
     assert gain([(1, runs("lora", 3.4)), (-1, runs("full", 3.6))], "other").mean == pytest.approx(0.2)
-    alone = [[replace(r, other_nats=[], other_tokens=[]) for r in runs(m, 3)] for m in ("lora", "full")]
-    assert gain([(1, alone[0]), (-1, alone[1])], "other").by_seed == (0.0, 0.0, 0.0)
     track = replace(load_profile("study").generation, ranks=(16,), targets={})
     for nats, verdict in ((3.4, "confirmed"), (3.8, "refuted"), (3.555, "undecided")):
         lora = runs("lora", nats)

@@ -129,18 +129,18 @@ def right(run):
 
 
 def of_each(run, by):
-    """What a run has of each example, and the examples' weights; None where the first results did not keep it."""
+    """What a run has of each example, and the examples' weights."""
     if by == "accuracy":
         return right(run), np.ones(len(run["labels"]))
     values = run.get("other_nats") if by == "other" else run["answer_nats"] or run.get("test_losses")
     weights = run.get("other_tokens") if by == "other" else run["answer_tokens"]
-    return (np.array(values), np.array(weights or [1] * len(values), dtype=float)) if values else None
+    return np.array(values), np.array(weights or [1] * len(values), dtype=float)
 
 
 def score(run, by):
-    found, kept = of_each(run, by), run["test"].get({"other": "other_loss"}.get(by, by))
-    value = found[0].sum() / found[1].sum() if found else kept
-    assert value is None or math.isclose(value, kept, abs_tol=1e-9)
+    values, weights = of_each(run, by)
+    value = values.sum() / weights.sum()
+    assert math.isclose(value, run["test"][{"other": "other_loss"}.get(by, by)], abs_tol=1e-9)
     return value
 
 
@@ -159,10 +159,10 @@ def peak(runs):
 class Track:
     """A track's files, sorted by what the profile asks for."""
 
-    def __init__(self, folder, name, task):
-        row = whole_profile(name)
+    def __init__(self, folder, task):
+        row = whole_profile()
         self.row = row["generation"] if task == "generation" else row
-        self.task, self.study, self.rank = task, name == "study", self.row["rank"]
+        self.task, self.rank = task, self.row["rank"]
         runs = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("runs/*/result.json"))]
         runs = [run for run in runs if run["experiment"]["task"] == task]
         runs.sort(key=lambda run: run["experiment"]["seed"])
@@ -170,9 +170,9 @@ class Track:
         self.runs = [run for run in runs if run["experiment"]["examined"]]
         assert not any(run["test"] or run["predictions"] for run in self.swept)
         assert {run["experiment"]["seed"] for run in self.swept} == {max(self.row["seeds"]) + 1}
-        measured = json.loads((folder / name / f"measured-{task}.json").read_text("utf-8"))
+        measured = json.loads((folder / "study" / f"measured-{task}.json").read_text("utf-8"))
         self.seconds, self.timing = measured["timing"]["seconds"], measured["timing"]
-        self.planned = measured.get("planned", [])
+        self.planned = measured["planned"]
         self.by = "accuracy" if task == "classification" else "loss"
         self.factor, self.digits, self.unit = SHOWN[self.by]
         at = {f"r = {rank}": (rank, "default") for rank in sorted(self.row["ranks"])}
@@ -181,7 +181,7 @@ class Track:
         self.own, self.targets = f"r = {self.rank}", list(targets)
         self.places = {place: self.of("lora", place) for place in self.at}
         self.full, self.lora = self.of("full"), self.places[self.own]
-        for group in (self.full, *(self.places[p] for p in self.places if self.study or p not in targets)):
+        for group in (self.full, *self.places.values()):
             assert [run["experiment"]["seed"] for run in group] == self.row["seeds"]
 
     def of(self, method, place=None, runs=None):
@@ -207,13 +207,12 @@ class Track:
             losses = only([*declared, beyond])
         more, best = sorted(tried.keys() - losses), min(losses, key=losses.get)
         assert not more or np.allclose(more, [best / RULES["finer"], best * RULES["finer"]], rtol=1e-3)
-        assert bool(more) == (self.study and method in ("full", "lora") and place in (None, self.own))
+        assert bool(more) == (method in ("full", "lora") and place in (None, self.own))
         return tried if finer else losses, extended
 
     def best(self, method, place=None):
-        """Each method's own best rate; LoRA's variants take LoRA's, and so do places without a sweep of their own."""
-        method, place = "lora" if method in LORAS else method, place if self.study else None
-        losses = self.sweep(method, place)[0]
+        """Each method's own best rate; LoRA's variants take LoRA's."""
+        losses = self.sweep("lora" if method in LORAS else method, place)[0]
         return min(losses, key=losses.get)
 
     def name(self, method):
@@ -381,10 +380,9 @@ class Track:
             rows = {default: ([r for r in self.lora if r["experiment"]["seed"] in seeds], "lora", own)}
             rows |= {place_name(place): (self.places[place], "lora", place) for place in self.targets}
             found["report_targets"] = [self.groups(rows, beside=default)]
-        if self.study:
-            elsewhere = [("lora", None, False), *(("lora", place, False) for place in self.at if place != own)]
-            finer = [(m, None, True) for m in order if m in ("full", "lora")]
-            found["report_rates"] = [self.sweep_table(elsewhere), self.sweep_table(finer)]
+        elsewhere = [("lora", None, False), *(("lora", place, False) for place in self.at if place != own)]
+        finer = [(m, None, True) for m in order if m in ("full", "lora")]
+        found["report_rates"] = [self.sweep_table(elsewhere), self.sweep_table(finer)]
         found["report_time"] = [self.time()]
         if self.row["methods"]:
             found["report_others"] = [self.others()]
@@ -485,7 +483,7 @@ class Track:
     def speed(self):
         names = {place: "lora" if place == self.own else place for place in self.places}
         timed = {place: self.ratios("full", name) for place, name in names.items() if name in self.seconds}
-        assert len(timed) == (len(names) if self.study else 1)
+        assert len(timed) == len(names)
         points = [(place, judge(*ratio(r)[::2], RULES["faster"]), times(r)) for place, r in timed.items()]
         return self.claim("speed", points, said("behind_rounds", count=len(self.seconds["full"])))
 
@@ -493,9 +491,6 @@ class Track:
         saved = {p: [1 - peak([a]) / peak([b]) for a, b in zip(*paired(runs, self.full), strict=True)]
                  for p, runs in self.places.items()}  # fmt: skip
         batch = self.full[0]["experiment"]["batch_size"]
-        if not self.planned:
-            points = [(p, judge(min(s), max(s), RULES["memory"]), from_to(s)) for p, s in saved.items()]
-            return self.claim("memory", points, said("behind_peak", batch=batch))
         grid, least = PROTOCOL["memory"][self.task], RULES["memory"]
         cells = {(c["place"], c["rows"], c["length"]): 1 - c["lora"] / c["full"] for c in self.planned}
         assert set(cells) == {(p, r, n) for p in self.places for r in grid["rows"] for n in grid["lengths"]}
@@ -522,15 +517,8 @@ class Track:
         runs, goodness = paired(*groups.values()), 1 if by == "accuracy" else -1
         weights = [goodness * weight for weight in groups]
         found = [[of_each(run, by) for run in group] for group in runs]
-        if all(pair for group in found for pair in group):
-            values = sum(w * np.array([pair[0] for pair in group]) for w, group in zip(weights, found, strict=True))
-            _, middle, half = interval(values, found[0][0][1], RULES["level"])
-        elif by == "other":  # the first results kept no sentence's loss: the luck of seeds alone
-            by_seed = zip(*([score(run, by) for run in group] for group in runs), strict=True)
-            each = [float(np.dot(weights, one)) for one in by_seed]
-            middle, half = mean(each), student(RULES["level"], len(each) - 1) * stdev(each) / math.sqrt(len(each))
-        else:
-            return None
+        values = sum(w * np.array([pair[0] for pair in group]) for w, group in zip(weights, found, strict=True))
+        _, middle, half = interval(values, found[0][0][1], RULES["level"])
         factor, digits, unit = SHOWN["loss" if by == "other" else by]
         text = f"{sign(middle)}{num(factor * middle, digits)} ± {num(factor * half, digits)} {unit}"
         return middle - half, middle + half, text
@@ -556,7 +544,7 @@ class Track:
             groups = groups if "other_loss" in self.full[0]["test"] else {}
         points, ends, seeds = [], [], set()
         for place, weighted in groups.items():
-            found = {by: gain for by in scores if (gain := self.gain(weighted, by))}
+            found = {by: self.gain(weighted, by) for by in scores}
             judged = {by: rule(*g[:2], margins["loss" if by == "other" else by]) for by, g in found.items()}
             main = judged[scores[0]]
             aside = "".join(f", {said('by_loss', verdict=TEXT[v])}" for v in judged.values() if v != main)
@@ -571,9 +559,8 @@ class Track:
         texts = [f"± {num(factor * part * margin, digits + 1)}: {TEXT[verdict]}" for part, verdict in parts.items()]
         seeds, run = " – ".join(map(str, sorted(seeds))), self.full[0]
         behind = said("behind_examples", seeds=seeds, count=num(len(run["labels"]), 0))
-        if name == "forget":  # the first results kept no sentence's loss
-            sentences = len(run.get("other_nats", ()))
-            behind = said("behind_sentences" if sentences else "behind_seeds", seeds=seeds, count=sentences)
+        if name == "forget":
+            behind = said("behind_sentences", seeds=seeds, count=num(len(run["other_nats"]), 0))
         return [self.claim(name, points, behind, rf"{'; '.join(texts)} \({unit}\)")]
 
     def rate(self):
@@ -583,7 +570,7 @@ class Track:
             beside = [rates[i] for i in (rates.index(best) - 1, rates.index(best) + 1) if 0 <= i < len(rates)]
             return best, max(max(best / rate, rate / best) for rate in beside), len(beside) < 2
 
-        places = [self.own, *(place for place in self.at if place != self.own and self.study)]
+        places = [self.own, *(place for place in self.at if place != self.own)]
         tried = {place: self.sweep("lora", place, finer=place == self.own)[0] for place in places}
         of_full, points = self.sweep("full", finer=True)[0], []
         best, step, edge = known(of_full)
@@ -614,13 +601,13 @@ def paired(*groups):
     return [[run for run in runs if run["experiment"]["seed"] in seeds] for runs in groups]
 
 
-def whole_profile(name):
+def whole_profile():
     def merged(below, row):
         inner = {k: merged(below[k], v) for k, v in row.items() if isinstance(v, dict) and k in below}
         return below | row | inner
 
     table = tomllib.loads((PACKAGE / "profiles.toml").read_text("utf-8"))
-    return merged(table["defaults"], table.get(name) or PROTOCOL["study"])
+    return merged(table["defaults"], PROTOCOL["study"])
 
 
 @cache
@@ -645,9 +632,9 @@ def sections(markdown):
     return found
 
 
-def disagreements(markdown, folder, name):
+def disagreements(markdown, folder):
     """What the page says and the files do not, and what they say and the page does not: a line each."""
-    tracks, told_of, found = [Track(folder, name, task) for task in TRAINED], sections(markdown), []
+    tracks, told_of, found = [Track(folder, task) for task in TRAINED], sections(markdown), []
     expected, lines = {}, markdown.split("\n")
     for track in tracks:
         run = track.full[0]["experiment"]
@@ -778,13 +765,13 @@ def test_students_t_is_that_of_printed_tables():
 
 
 def test_the_published_report_says_what_its_files_bear():
-    found = disagreements(page_of(study.reference()), ROOT / "data" / "reference", study.REFERENCE)
+    found = disagreements(page_of(study.reference()), ROOT / "data" / "reference")
     assert not found, "\n".join(found)
 
 
 def test_so_does_that_of_a_study_made_of_luck(made_up):
     folder, text = made_up
-    found = disagreements(text, folder, "study")
+    found = disagreements(text, folder)
     assert not found, "\n".join(found)
     verdicts = {row[2] for row in sections(text)[TEXT["report_claims"], ""][0]}
     assert verdicts > {TEXT[verdict] for verdict in ("confirmed", "refuted", "undecided", "depends")}

@@ -159,8 +159,8 @@ def test_a_study_published_and_read_again(evidence, tmp_path, made_up, monkeypat
         monkeypatch.setattr("run_study.updates", lambda *_, track=track: track.updates)
         monkeypatch.setattr("run_study.peaks", lambda e, d, rows, length: [1000 + e.rank] * len(rows))
         measure_study(track, source / "study")
-    publish_study(at_hand("study", source), source, published)
-    again = at_hand("study", published)
+    publish_study(at_hand(source), source, published)
+    again = at_hand(published)
     assert [track.results for track in again] == [track.results for track in evidence]
     assert again[0].timing == evidence[0].timing
     text, code = check_results(every(again), source, [])
@@ -168,7 +168,7 @@ def test_a_study_published_and_read_again(evidence, tmp_path, made_up, monkeypat
     key = evidence[0].of("lora")[0].experiment.key
     (published / "runs" / key / "result.json").unlink()
     with pytest.raises(MissingResult, match=key):
-        at_hand("study", published)
+        at_hand(published)
 
 
 def test_one_run_of_each_kind_is_made_again_apart_from_the_results_at_hand(evidence, results, made_up):

@@ -107,24 +107,18 @@ def _claim(name: str, evidence: Evidence, points: Sequence[Point], behind: str) 
 # By a margin.
 
 
-def gain(groups: Weighted, by: str) -> Difference | None:
+def gain(groups: Weighted, by: str) -> Difference:
     """A sum of groups' scores, each times its weight, in pairs by seed and example; more is better, of a loss too.
 
     `by` is "accuracy" (a share), "loss" (nats an example, or a token of the answers), or "other" (nats a token of
-    editorials). None if the results did not keep it. With the weights 1 and -1 it is a difference.
+    editorials). With the weights 1 and -1 it is a difference.
     """
     seeds = set.intersection(*({r.experiment.seed for r in runs} for _, runs in groups))
     chosen = [
         (w, sorted((r for r in g if r.experiment.seed in seeds), key=lambda r: r.experiment.seed)) for w, g in groups
     ]
-    sign, found = 1 if by == "accuracy" else -1, [(weight, kept(runs, by)) for weight, runs in chosen]
-    rows = [sign * weight * values[0] for weight, values in found if values]
-    if len(rows) == len(found):
-        return mean_difference(np.sum(rows, axis=0), next(values[1] for _, values in found if values))
-    if by != "other":
-        return None
-    lost = [[weight * r.test["other_loss"] for r in runs] for weight, runs in chosen]  # the first results': seeds alone
-    return Difference(tuple(-float(total) for total in np.sum(lost, axis=0)), 0.0)
+    sign, found = 1 if by == "accuracy" else -1, [(weight, *kept(runs, by)) for weight, runs in chosen]
+    return mean_difference(np.sum([sign * weight * values for weight, values, _ in found], axis=0), found[0][2])
 
 
 def ends(difference: Difference) -> tuple[float, float]:
@@ -151,8 +145,7 @@ def _by_margin(
     margins, points = MARGINS[evidence.track.task], []
     main = next(iter(scores or margins))
     for place, weighted in groups.items():
-        found = {by: gain(weighted, by) for by in scores or margins}
-        gains = {by: difference for by, difference in found.items() if difference}
+        gains = {by: gain(weighted, by) for by in scores or margins}
         judged = {by: rule(*ends(d), margins["loss" if by == "other" else by]) for by, d in gains.items()}
         texts = [_with_interval(d, "loss" if by == "other" else by) for by, d in gains.items()]
         others = {by: verdict for by, verdict in judged.items() if verdict != judged[main]}
@@ -185,10 +178,9 @@ def _same(evidence: Evidence) -> list[Claim]:
 
 
 def _forget(evidence: Evidence) -> list[Claim]:
-    full = evidence.of("full")[0]
-    if "other_loss" not in full.test:
+    behind = "behind_sentences", len(evidence.of("full")[0].other_nats)
+    if not behind[1]:
         return []
-    behind = ("behind_sentences", len(full.other_nats)) if full.other_nats else ("behind_seeds", 0)
     return _by_margin("forget", evidence, _beside_full(evidence), behind, judge, scores=["other"])
 
 
@@ -262,15 +254,14 @@ def _speed(evidence: Evidence) -> list[Claim]:
 
 
 def _memory(evidence: Evidence) -> list[Claim]:
-    """By plan where the study has one; else the peaks of the runs, each against full fine-tuning's with its seed."""
+    """By plan; the peaks of the runs, each against full fine-tuning's with its seed, are written beside."""
+    if not evidence.planned:
+        return []
     peaks = {r.experiment.seed: peak_bytes(r) for r in evidence.of("full")}
     measured = {
         place: [1 - peak_bytes(r) / peaks[r.experiment.seed] for r in runs] for place, runs in evidence.places.items()
     }
     batch = evidence.of("lora")[0].experiment.batch_size
-    if not evidence.planned:
-        told = [Point(p, judge(min(s), max(s), RULES["memory"]), _from_to(s), {}) for p, s in measured.items()]
-        return [_claim("memory", evidence, told, message("behind_peak", batch=batch))]
     points: list[Point] = []
     groups: dict[str, dict[str, list[tuple[str, float]]]] = {}
     for cell in evidence.planned:

@@ -15,8 +15,6 @@ _TEXT = files("loralab.evidence").joinpath("protocol.toml").read_bytes()
 HASH = hashlib.sha256(_TEXT).hexdigest()[:12]
 _SAID = tomllib.loads(_TEXT.decode())
 MARGINS, RULES, MEMORY = (_SAID[name] for name in ("margins", "rules", "memory"))
-# Seeds of what is beside the main comparisons of the first study.
-FEW = 3
 # Names for the profile's `targets`.
 TARGETS = {
     "attention": "target_attention", "all-linear": "target_all-linear", "query-value": "target_query-value",
@@ -47,7 +45,7 @@ def at_rate(track: Track, method: str, rate: float, **place: Any) -> Experiment:
 def searches(track: Track) -> dict[str, list[Experiment]]:
     """Each sweep's runs by the method's name or, for LoRA elsewhere than at the track's own rank, by the place's."""
     found = {method: [at_rate(track, method, rate) for rate in rates] for method, rates in track.sweep.items()}
-    if track.name == STUDY:
+    if track.sweep:
         others = {name: changes for name, changes in places(track).items() if changes != {"rank": track.rank}}
         for name, changes in others.items():
             found[name] = [at_rate(track, "lora", rate, **changes) for rate in track.sweep["lora"]]
@@ -62,8 +60,7 @@ def beside(best: Experiment) -> list[Experiment]:
 
 def target_comparison(track: Track) -> list[Experiment]:
     """LoRA of the same rank on other modules."""
-    seeds = track.seeds if track.name == STUDY else track.seeds[:FEW]
-    chosen = [(modules, seed) for modules in track.targets.values() for seed in seeds]
+    chosen = [(modules, seed) for modules in track.targets.values() for seed in track.seeds]
     return [track.experiment("lora", target_modules=modules, seed=seed) for modules, seed in chosen]
 
 

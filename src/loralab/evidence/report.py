@@ -123,8 +123,6 @@ def _track(evidence: Evidence) -> list[Block]:
         blocks += _design(evidence)
     blocks += _section("report_comparison", Table(_comparison(evidence, evidence.comparison)))
     notes = ["topics_note"] if generates else ["interval_note", "head_only_note"]
-    if not generates and lora[0].provenance["recipe"] == 1:
-        notes.append("version_1_note")
     blocks += [*(Text(message(note)) for note in notes), Listed(text)]
     blocks.append(comparison_panel(full, lora, compare(full, lora), timing.seconds if timing else None))
     blocks.append(ruler(difference(full, lora), margin, margin_verdict(full, lora, margin), evidence.score))
@@ -183,11 +181,11 @@ def _ranks(evidence: Evidence) -> list[Block]:
         note = Text(message("ranks_note_own" if own else "ranks_note", rank=rank))
         blocks += _section("report_ranks", note, Table(_comparison(evidence, runs)))
         blocks.append(score_against_rank(runs, rank_verdict(runs, rank)))
-        if evidence.sweeps:
+        if own:
             blocks.append(Table(tables.group_table(tables.rank_groups(evidence), beside=f"r = {rank}")))
     if evidence.targets:
         table = Table(tables.group_table(tables.target_groups(evidence), beside=default_name(evidence.track)))
-        note = Text(message("targets_note_own" if own else "targets_note", rank=rank))
+        note = Text(message("targets_note", rank=rank))
         blocks += _section("report_targets", note, table)
     if own:
         places = [next(s for s in evidence.sweeps if s.method == "lora"), *evidence.elsewhere]

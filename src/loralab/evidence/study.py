@@ -18,7 +18,6 @@ from loralab.show.scores import SCORES, Score
 from loralab.train.run import run
 
 T = TypeVar("T", bound=Track)
-REFERENCE = "first-study"  # the profile whose results are in data/reference
 DIVERGED = "diverged.txt"  # what a run of a sweep that diverged leaves in the place of a result
 
 
@@ -96,7 +95,7 @@ def gather(track: Track, each: Each | None = None) -> Evidence:
     def at_own_rates(experiments: Sequence[Experiment]) -> list[Experiment]:
         return [e.but(learning_rate=rates.get(_at(e), e.learning_rate)) for e in experiments]
 
-    finest = [s for s in methods if s.method in ("full", "lora")] if track.name == STUDY else []
+    finest = [s for s in methods if s.method in ("full", "lora")]
     best = [next(r.experiment for r in s.results if r.experiment.learning_rate == s.best) for s in finest]
     lists = {e.method: beside(e) for e in best} | {
         "targets": at_own_rates(target_comparison(track)) if found else [],
@@ -119,10 +118,10 @@ def with_measured(evidence: Evidence, folder: Path) -> Evidence:
     path = folder / measured_name(evidence)
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     of_today = {"recipe": RECIPE, "protocol": HASH}.items() <= content.items()
-    if not content or (evidence.track.name == STUDY and not of_today):
+    if not of_today:
         return evidence
     inside = [Update(**update) for update in content["updates"]]
-    return replace(evidence, timing=Timing(**content["timing"]), updates=inside, planned=content.get("planned", ()))
+    return replace(evidence, timing=Timing(**content["timing"]), updates=inside, planned=content["planned"])
 
 
 def recorded(folder: Path) -> Callable[[Experiment], Result]:
@@ -145,13 +144,13 @@ def recorded(folder: Path) -> Callable[[Experiment], Result]:
     return read
 
 
-def at_hand(name: str, folder: Path) -> list[Evidence]:
-    """A profile's evidence, both tracks, from the results in a folder. Raises what `recorded` and `check_one` raise."""
-    profile = load_profile(name)
+def at_hand(folder: Path) -> list[Evidence]:
+    """The study's evidence, both tracks, from the results in a folder. Raises what `recorded` and `check_one` raise."""
+    profile = load_profile(STUDY)
     tracks = []
     for track in (profile, profile.generation):
-        evidence = with_measured(gather(track, one_by_one(recorded(folder))), folder / name)
-        check_one(evidence.results, HASH if name == STUDY else None)
+        evidence = with_measured(gather(track, one_by_one(recorded(folder))), folder / STUDY)
+        check_one(evidence.results, HASH)
         tracks.append(evidence)
     return tracks
 
@@ -159,7 +158,7 @@ def at_hand(name: str, folder: Path) -> list[Evidence]:
 def reference() -> list[Evidence]:
     """The published study, both tracks (data/reference). Raises what `at_hand` raises."""
     with as_file(files("loralab_data").joinpath("reference")) as folder:
-        return at_hand(REFERENCE, folder)
+        return at_hand(folder)
 
 
 def check_one(results: Sequence[Result], protocol: str | None = None) -> None:

@@ -99,8 +99,8 @@ def _answer_rows(group: Sequence[Result]) -> dict[str, str]:
     }
 
 
-def kept(runs: Sequence[Result], by: str) -> Values | None:
-    """What each run has of each example (seeds × examples), and the examples' weights; None if the results lack it.
+def kept(runs: Sequence[Result], by: str) -> Values:
+    """What each run has of each example (seeds × examples), and the examples' weights.
 
     `by` is "accuracy" (1 where it is right), "loss" (nats, summed over an answer's tokens) or "other" (nats of each
     sentence of editorials).
@@ -112,15 +112,7 @@ def kept(runs: Sequence[Result], by: str) -> Values | None:
         rows, weights = [r.other_nats for r in runs], runs[0].other_tokens
     else:
         rows, weights = [r.answer_nats or r.test_losses for r in runs], runs[0].answer_tokens
-    if not all(rows):
-        return None
     return np.array(rows, dtype=float), np.array(weights or [1] * len(rows[0]), dtype=float)
-
-
-def _by_example(runs: Sequence[Result]) -> Values:
-    values = kept(runs, "accuracy")
-    assert values is not None  # every examined result has its predictions
-    return values
 
 
 def _by_topic(runs: Sequence[Result]) -> Values:
@@ -137,7 +129,7 @@ SCORES = {
         name="accuracy", factor=100, digits=1, unit="unit_points", higher_is_better=True, rows=_accuracy_rows,
         axis="test_accuracy_axis",
         compared=("accuracy_more", "accuracy_less", "accuracy_cannot_tell"),
-        own=_by_example,
+        own=lambda runs: kept(runs, "accuracy"),
     ),
     "generation": Score(
         name="loss", factor=1, digits=3, unit="unit_nats", higher_is_better=False, rows=_answer_rows,
@@ -166,7 +158,6 @@ def difference(a: Sequence[Result], b: Sequence[Result]) -> Difference:
     if unpaired or len(a) != len(b) or any(sat != exam[0] for sat in exam):
         raise ValueError(message("not_paired", a=method_name(a[0]), b=method_name(b[0]), seeds=seeds))
     one, other = (kept(group, score_of(group).name) for group in (a, b))
-    assert one is not None and other is not None
     return mean_difference(one[0] - other[0], one[1])
 
 
