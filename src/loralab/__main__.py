@@ -1,4 +1,4 @@
-"""The command line: python -m loralab doctor | assets | plan | run | report | clinic."""
+"""The command line: python -m loralab doctor | assets | plan | run | report | export | clinic."""
 
 import argparse
 import io
@@ -17,6 +17,7 @@ COMMANDS = {
     "plan": "say what memory training takes and which GPUs it fits: of the profile, or of one experiment (field=value)",
     "run": "run every experiment of the profile (LORALAB_PROFILE); make study runs the study",
     "report": "write results/<profile>/report.html and report.md, running what is missing (but of the study)",
+    "export": "write what a finished run trained into results/export: adapter, merged model, card, script",
     "clinic": "say what ails a PEFT adapter, as far as its files show it",
 }
 
@@ -31,13 +32,16 @@ def main(arguments: list[str] | None = None) -> int:
         if name == "clinic":
             command.add_argument("folder", type=Path, help="what save_pretrained wrote")
             command.add_argument("--json", action="store_true", help="print JSON: name, found, remedy")
+        if name == "export":
+            command.add_argument("key", help="the run's folder in results/runs, such as lora-r8-0123456789ab")
         if name == "plan":
             command.add_argument("pairs", nargs="*", metavar="field=value", help="such as method=full batch_size=8")
     options = parser.parse_args(arguments)
     set_language(options.language)
     if options.command == "doctor":
         return doctor()
-    refused = (AssetError, ValueError) if options.command in ("plan", "clinic") else AssetError
+    careful = options.command in ("plan", "export", "clinic")
+    refused = (AssetError, FileNotFoundError, ValueError) if careful else AssetError
     try:
         if options.command == "assets":
             fetch_all()
@@ -48,6 +52,12 @@ def main(arguments: list[str] | None = None) -> int:
             from loralab.clinic import clinic
 
             return clinic(options.folder, options.json)
+        if options.command == "export":
+            from loralab.train.export import experiment_of, export
+
+            folder = export(experiment_of(options.key))
+            print(message("exported", folder=folder, names=", ".join(sorted(path.name for path in folder.iterdir()))))
+            return 0
         # Of several processes (accelerate launch) the first one talks.
         with redirect_stdout(io.StringIO()) if os.environ.get("RANK", "0") != "0" else nullcontext():
             return _run(options.language, report=options.command == "report")

@@ -168,23 +168,33 @@ def keep(
 def save_for_others(model: nn.Module, result: Result, folder: Path) -> None:
     """Write what was trained, and beside it what others need to use it: label names, tokenizer and card."""
     experiment, about = result.experiment, result.provenance
-    if labels := about.get("labels"):
-        model.config.id2label = dict(enumerate(labels))
-        model.config.label2id = {name: label for label, name in enumerate(labels)}
+    name_labels(model, about)
     if (place := save_trained(model, experiment, folder)) is None:
         return
     load_tokenizer(experiment.model).save_pretrained(place)
-    kind = "SequenceClassification" if labels else "CausalLM"
+    write_atomically(place / "README.md", card(result, USE.get(experiment.method, USE["adapter"])))
+
+
+def name_labels(model: nn.Module, about: Mapping[str, Any]) -> None:
+    """Write the label names of a result's provenance, if it has any, into a model's configuration."""
+    if labels := about.get("labels"):
+        model.config.id2label = dict(enumerate(labels))
+        model.config.label2id = {name: label for label, name in enumerate(labels)}
+
+
+def card(result: Result, use: str) -> str:
+    """The card of what a result's run trained: what it is, its score with interval, its values; `use` is code."""
+    experiment, about = result.experiment, result.provenance
     values = {"experiment": experiment.identity(), **about, "test": result.test}
-    write_atomically(place / "README.md", message(
+    kind = "SequenceClassification" if "labels" in about else "CausalLM"
+    return message(
         "card", experiment=experiment, about=about, score=headline(result) + interval(result),
         data=about.get("own", experiment.dataset), licence=message("card_own") if "own" in about else
         asset("dataset", experiment.dataset)["licence"],
         base=message("card_own_base" if "own" in about["base"] else "card_base", **about["base"]),
         copy=message("card_copy") if "dequantized" in about["base"] else "",
-        use=USE.get(experiment.method, USE["adapter"]).format(kind=kind, **about["base"]),
-        values=json.dumps(values, indent=1, ensure_ascii=False),
-    ))  # fmt: skip
+        use=use.format(kind=kind, **about["base"]), values=json.dumps(values, indent=1, ensure_ascii=False),
+    )  # fmt: skip
 
 
 def interval(result: Result) -> str:
