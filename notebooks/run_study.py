@@ -100,8 +100,8 @@ def measure_study(evidence: Evidence, folder: Path) -> Evidence:
         timed |= {name: e for name, e in at.items() if e.key != timed["lora"].key}
         inside = [u for full, lora in compared(evidence) for u in updates(full, lora, run_folder)]
         content = {
-            "recipe": RECIPE, "protocol": HASH, "timing": asdict(race(timed)), "updates": list(map(asdict, inside)),
-            "planned": planned(timed["full"], at),
+            "recipe": RECIPE, "protocol": HASH, "device": detect().name, "timing": asdict(race(timed)),
+            "updates": list(map(asdict, inside)), "planned": planned(timed["full"], at),
         }  # fmt: skip
         write_atomically(path, json.dumps(content))
     return with_measured(evidence, folder)
@@ -200,9 +200,8 @@ def race(experiments: Mapping[str, Experiment], rounds: int = ROUNDS) -> Timing:
         first = turn % len(names)
         for name in names[first:] + names[:first]:
             seconds[name].append(racers[name].seconds(batch))
-    of = experiments["lora"]
     return Timing(
-        task=of.task, profile=of.profile, device=device.name, seconds=seconds,
+        seconds=seconds,
         tokens=[int(batch["attention_mask"].sum()) for batch in batches],
         expected={method: step_operations(racers[method].model, batches[-1]) for method in METHODS},
     )  # fmt: skip

@@ -41,11 +41,10 @@ guess_width = predict("exam_half_width", None)
 # %%
 import numpy as np
 
-from loralab.lessons import exam_luck
-
 true_accuracy, questions = 0.83, 2000
 exams = np.random.default_rng(0).binomial(questions, true_accuracy, 1000) / questions
-exam_luck(exams, true_accuracy, questions)
+low, high = np.quantile(exams, [0.025, 0.975])
+print(f"{percent(exams.mean())}: {percent(low)} – {percent(high)}")
 
 # %% [markdown] lang="es"
 # (`binomial` cuenta los aciertos de un examen en el que cada frase se acierta con esa probabilidad; `quantile` da la
@@ -63,7 +62,6 @@ exam_luck(exams, true_accuracy, questions)
 # %% tags=["nbval-check-output"]
 from loralab.show import half_width
 
-low, high = np.quantile(exams, [0.025, 0.975])
 formula = half_width(true_accuracy, questions)
 assert abs((high - low) / 2 - formula) < 0.001
 guess_width.compare(100 * formula)

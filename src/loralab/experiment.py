@@ -268,7 +268,7 @@ class Result(Outcome):
         """Read a result. Raises DamagedResult if the file is not a whole one, or not what its experiment can leave."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            if content.pop("seal", None) not in (None, seal(content)):  # the first results have none
+            if content.pop("seal", None) != seal(content):
                 raise ValueError(message("result_edited"))
             result = cls(experiment=Experiment(**content.pop("experiment")), **content)
             result._check()
@@ -287,8 +287,7 @@ class Result(Outcome):
         told = asked * ("model" in run.reads)
         lengths = {"predictions labels": exam, "questions": asked, "answer_nats answer_tokens": told, "epochs": epochs}
         lengths["loss_by_step learning_rate_by_step"] = steps
-        if self.provenance.get("recipe", 1) != 1:  # earlier ones were kept without
-            lengths |= {"answer_chrf": asked, "test_losses": (exam - asked) * run.trains}
+        lengths |= {"answer_chrf": asked, "test_losses": (exam - asked) * run.trains}
         if self.other_nats or self.other_tokens:
             lengths["other_nats other_tokens"] = min(2 * told, 5190)  # there are no more editorials
         for names, length in lengths.items():

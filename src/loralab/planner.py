@@ -49,13 +49,6 @@ def _pair(text: str) -> tuple[str, Any]:
         return name, value.split(",") if "," in value else value
 
 
-def rows_that_fit(planned: Plan) -> int | None:
-    """The largest batch; None where texts are never cut or the device's memory is not known."""
-    experiment, device = planned.experiment, planned.device
-    known = experiment.max_length is not None and device.memory > 0
-    return largest_batch(experiment, device, ROOM * device.memory) if known else None
-
-
 def as_text(experiments: Sequence[Experiment]) -> Iterator[str]:
     """The plans of experiments as tables in GiB, each with what to change for the devices that it does not fit.
 
@@ -78,8 +71,9 @@ def _shown(device: Device, planned: Plan | None) -> dict[str, str]:
     if device.memory:
         texts["of_gib"] = gibibytes(device.memory)
     if planned:
-        most = rows_that_fit(planned)
         texts |= {"precision": planned.experiment.precision, "verdict": fit_text(planned)}
         texts |= dict(zip(PART_NAMES, map(gibibytes, planned.parts.values()), strict=True))
-        texts |= {"peak_gib": gibibytes(planned.peak), "largest_batch": "–" if most is None else number(most, 0)}
+        texts["peak_gib"] = gibibytes(planned.peak)
+        if planned.experiment.max_length and device.memory:
+            texts["largest_batch"] = number(largest_batch(planned.experiment, device, ROOM * device.memory), 0)
     return {message(key): text for key, text in texts.items()}

@@ -61,9 +61,7 @@ def evidence(make):
             elsewhere=[swept("lora", rank_rate or lora_rate, "r = 1", rank=1)],
             comparison=[*runs("full", full), *(r for r in by_rank if r.experiment.rank == 8)],
             ranks=by_rank,
-            timing=Timing(
-                task="classification", profile="study", device="", seconds=seconds, tokens=[1] * 30, expected={}
-            ),
+            timing=Timing(seconds=seconds, tokens=[1] * 30, expected={}),
             planned=planned,
         )  # fmt: skip
 

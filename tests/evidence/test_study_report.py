@@ -21,7 +21,7 @@ from run_study import measure_study
 from loralab.evidence.claims import claims_note
 from loralab.evidence.protocol import HASH
 from loralab.evidence.report import report, to_markdown, write_report
-from loralab.evidence.study import MissingResult, at_hand, check_one, gather, recorded
+from loralab.evidence.study import at_hand, check_one, gather, recorded
 from loralab.evidence.sweeps import one_by_one
 from loralab.evidence.tables import group_table, other_methods_table, rank_groups, target_groups, time_table
 from loralab.evidence.timing import Timing
@@ -76,10 +76,7 @@ def evidence(made_up):
     counts = {"full": 15 * 10**9, "lora": 10 * 10**9}
     found = []
     for track in (study, study.generation):
-        timing = Timing(
-            task=track.task, profile="study", device="", seconds=seconds, tokens=[100] * 30,
-            expected=counts,
-        )  # fmt: skip
+        timing = Timing(seconds=seconds, tokens=[100] * 30, expected=counts)
         values = sorted((10 * random.random(384)).tolist(), reverse=True)
         update = Update(
             layer="l", seed=0, full=values, lora=values[:8], similarity={"full": [0.9] * 16, "lora": [0.5] * 16},
@@ -167,7 +164,7 @@ def test_a_study_published_and_read_again(evidence, tmp_path, made_up, monkeypat
     assert code == 0 and "different: 0." in text
     key = evidence[0].of("lora")[0].experiment.key
     (published / "runs" / key / "result.json").unlink()
-    with pytest.raises(MissingResult, match=key):
+    with pytest.raises(ValueError, match=key):
         at_hand(published)
 
 
@@ -275,16 +272,16 @@ def test_mixed_results_are_refused(evidence, tmp_path):
 
 
 def test_a_missing_seed_is_refused(tmp_path):
-    with pytest.raises(MissingResult, match="make study"):
+    with pytest.raises(ValueError, match="make study"):
         gather(load_profile("study"), one_by_one(recorded(tmp_path)))
 
 
 def test_another_experiments_result_in_its_place_is_refused(evidence, results):
     mine, another = evidence[0].of("lora")[:2]
     another.save(results / "runs" / mine.experiment.key / "result.json")
-    with pytest.raises(MissingResult, match=mine.experiment.key):
+    with pytest.raises(ValueError, match=mine.experiment.key):
         recorded(results)(mine.experiment)
-    with pytest.raises(MissingResult, match=mine.experiment.key):
+    with pytest.raises(ValueError, match=mine.experiment.key):
         check_results(every(evidence), results, [])
 
 

@@ -33,7 +33,6 @@ def every(make, make_answers):
     """Every figure there is, once."""
     ones = [make(seed=0), make(seed=1)]
     return {
-        "exam_luck": diagrams.exam_luck([0.8, 0.81, 0.82], 0.8, 800),
         "accuracy_by_strength": diagrams.accuracy_by_strength(
             [0.1, 3.0, -3.0, 1.2, 0.7, 1.7, 2.2], {"x": [0.5] + [1] * 6}
         ),

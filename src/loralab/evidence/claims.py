@@ -9,10 +9,9 @@ import pandas as pd
 
 from loralab.evidence.protocol import MARGINS, RULES, place_name
 from loralab.evidence.study import Evidence
-from loralab.evidence.sweeps import Sweep
 from loralab.experiment import Result
 from loralab.messages import message, number, percent
-from loralab.show.scores import kept
+from loralab.show.scores import SCORES, kept
 from loralab.show.sentences import times
 from loralab.show.stats import Difference, mean_difference, ratio_interval
 from loralab.show.tables import peak_bytes, too_small
@@ -28,8 +27,8 @@ CLAIMS = {
     "rank": ("claim_rank", "literature_rank"), "rate": ("claim_rate", "literature_rate"),
     "enough": ("claim_enough", "literature_enough"), "small": ("claim_small", "literature_small"),
 }  # fmt: skip
-# What accuracy and loss are shown in: factor, digits and unit.
-SHOWN = {"accuracy": (100, 1, "unit_points"), "loss": (1, 3, "unit_nats")}
+# How accuracy and loss are shown.
+SHOWN = {"accuracy": SCORES["classification"], "loss": SCORES["generation"]}
 
 
 @dataclass(frozen=True)
@@ -127,13 +126,6 @@ def ends(difference: Difference) -> tuple[float, float]:
     return difference.mean - half, difference.mean + half
 
 
-def _with_interval(difference: Difference, by: str) -> str:
-    factor, digits, unit = SHOWN[by]
-    sign = "+" if difference.mean > 0 else ""
-    middle, half = (number(factor * x, digits) for x in (difference.mean, difference.half(RULES["level"])))
-    return f"{sign}{middle} ± {half} {message(unit)}"
-
-
 def _by_margin(
     name: str, evidence: Evidence, groups: Mapping[str, Weighted], behind: tuple[str, int],
     rule: Callable[[float, float, float], str], scores: Sequence[str] = (),
@@ -147,7 +139,8 @@ def _by_margin(
     for place, weighted in groups.items():
         gains = {by: gain(weighted, by) for by in scores or margins}
         judged = {by: rule(*ends(d), margins["loss" if by == "other" else by]) for by, d in gains.items()}
-        texts = [_with_interval(d, "loss" if by == "other" else by) for by, d in gains.items()]
+        shown = {by: SHOWN["loss" if by == "other" else by] for by in gains}
+        texts = [f"{shown[by].signed(d, RULES['level'])} {message(shown[by].unit)}" for by, d in gains.items()]
         others = {by: verdict for by, verdict in judged.items() if verdict != judged[main]}
         said = "".join(f", {message('by_loss', verdict=message(verdict))}" for verdict in others.values())
         points.append(Point(place, judged[main], ", ".join(texts), gains, said))
@@ -157,11 +150,12 @@ def _by_margin(
     verdicts = {
         part: over([rule(*ends(point.gains[main]), part * margin) for point in points]) for part in MARGINS["parts"]
     }
-    factor, digits, unit = SHOWN["accuracy" if main == "accuracy" else "loss"]
-    texts = [f"± {number(factor * p * margin, digits + 1)}: {message(verdict)}" for p, verdict in verdicts.items()]
+    score = SHOWN["accuracy" if main == "accuracy" else "loss"]
+    parts = {part: number(score.factor * part * margin, score.digits + 1) for part in verdicts}
+    texts = [f"± {parts[part]}: {message(verdict)}" for part, verdict in verdicts.items()]
     seeds = " – ".join(map(str, sorted({len(point.gains[main].by_seed) for point in points})))
     told = message(behind[0], seeds=seeds, count=number(behind[1], 0))
-    return [replace(claim, behind=told, margins=f"{'; '.join(texts)} ({message(unit)})")]
+    return [replace(claim, behind=told, margins=f"{'; '.join(texts)} ({message(score.unit)})")]
 
 
 def _tested(evidence: Evidence) -> tuple[str, int]:
@@ -303,12 +297,9 @@ def _rate(evidence: Evidence) -> list[Claim]:
         edge = f" {message('at_edge')}" if full.at_edge or sweep.at_edge else ""
         text, place = message("times_interval", **shown) + edge, sweep.place or f"r = {evidence.track.rank}"
         points.append(Point(place, judge(low, high, *RULES["rate"]), text, {}))
-    behind = message("behind_sweeps", full=len(full.results), lora=_counts(finest["lora"], evidence.elsewhere))
+    counts = sorted({len(sweep.results) for sweep in (finest["lora"], *evidence.elsewhere)})
+    behind = message("behind_sweeps", full=len(full.results), lora=", ".join(map(str, counts)))
     return [_claim("rate", evidence, points, behind)]
-
-
-def _counts(own: Sweep, elsewhere: Sequence[Sweep]) -> str:
-    return ", ".join(map(str, sorted({len(sweep.results) for sweep in (own, *elsewhere)})))
 
 
 def claims_note() -> str:

@@ -21,10 +21,6 @@ T = TypeVar("T", bound=Track)
 DIVERGED = "diverged.txt"  # what a run of a sweep that diverged leaves in the place of a result
 
 
-class MissingResult(ValueError):
-    """A result that should be there and is not."""
-
-
 def tuned(track: T, sweeps: Sequence[Sweep]) -> T:
     """The track with the learning rates that sweeps found."""
     return replace(track, learning_rates=track.learning_rates | {tried.method: tried.best for tried in sweeps})
@@ -117,8 +113,7 @@ def with_measured(evidence: Evidence, folder: Path) -> Evidence:
     """The evidence with what notebooks/run_study.py left in the folder, if it did."""
     path = folder / measured_name(evidence)
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    of_today = {"recipe": RECIPE, "protocol": HASH}.items() <= content.items()
-    if not of_today:
+    if not {"recipe": RECIPE, "protocol": HASH}.items() <= content.items():
         return evidence
     inside = [Update(**update) for update in content["updates"]]
     return replace(evidence, timing=Timing(**content["timing"]), updates=inside, planned=content["planned"])
@@ -127,7 +122,7 @@ def with_measured(evidence: Evidence, folder: Path) -> Evidence:
 def recorded(folder: Path) -> Callable[[Experiment], Result]:
     """A stand-in for `run` that only reads results from a folder, and FloatingPointError where one diverged.
 
-    It raises MissingResult, naming the experiment and its seed, for one in whose place there is none, or another's.
+    It raises ValueError, naming the experiment and its seed, for one in whose place there is none, or another's.
     """
 
     def read(experiment: Experiment) -> Result:
@@ -138,7 +133,7 @@ def recorded(folder: Path) -> Callable[[Experiment], Result]:
         result = Result.load(path) if path.exists() else None
         if result is None or result.experiment.identity() != experiment.identity():
             missing = f"The result of {experiment.key} (seed {experiment.seed}) is missing."
-            raise MissingResult(f"{missing} A study that lacks a seed is not used: run make study.")
+            raise ValueError(f"{missing} A study that lacks a seed is not used: run make study.")
         return result
 
     return read

@@ -112,15 +112,9 @@ def rank_groups(evidence: Evidence) -> dict[str, Sequence[Result]]:
 
 
 def target_groups(evidence: Evidence) -> dict[str, Sequence[Result]]:
-    """LoRA's runs by the modules it is on, with the seeds that all of them have."""
-    seeds = {r.experiment.seed for r in evidence.targets}
-    groups: dict[str, Sequence[Result]] = {
-        default_name(evidence.track): [r for r in evidence.of("lora") if r.experiment.seed in seeds]
-    }
-    for name, modules in evidence.track.targets.items():
-        wanted = modules if isinstance(modules, str) else tuple(modules)
-        groups[place_name(name)] = [r for r in evidence.targets if r.experiment.target_modules == wanted]
-    return groups
+    """LoRA's runs by the modules it is on."""
+    elsewhere = {place_name(name): evidence.places[name] for name in evidence.track.targets}
+    return {default_name(evidence.track): evidence.of("lora"), **elsewhere}
 
 
 def time_table(evidence: Evidence) -> pd.DataFrame:

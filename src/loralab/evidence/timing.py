@@ -19,9 +19,6 @@ class Timing:
     `expected` are full fine-tuning's and LoRA's operations in a step on the last round's batch, by formula.
     """
 
-    task: str
-    profile: str
-    device: str
     seconds: dict[str, list[float]]
     tokens: list[int]
     expected: dict[str, int]

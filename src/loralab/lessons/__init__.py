@@ -9,6 +9,6 @@ from loralab import offer
 
 __getattr__, __dir__, __all__ = offer(__name__, {
     "by_hand": "metric_of padding_waste rater_agreement", "predictions": "predictions_table",
-    "diagrams": "accuracy_by_strength encoder_diagram exam_luck length_histogram lora_diagram "
+    "diagrams": "accuracy_by_strength encoder_diagram length_histogram lora_diagram "
     "padding_bars parameters_against_rank scale_rules token_boxes winners_luck",
 })  # fmt: skip

@@ -21,20 +21,6 @@ RULES = {"fixed": "rule_fixed", "proportional": "rule_proportional", "root": "ru
 
 
 @styled
-def exam_luck(scores: Sequence[float], truth: float, examples: int) -> Picture:
-    """Histogram of the scores (shares) of one model on many tests of so many examples."""
-    low, high = np.quantile(scores, [0.025, 0.975])
-    values = {"low": percent(low), "high": percent(high), "n": number(len(scores), 0), "examples": number(examples, 0)}
-    figure, axes = new_axes(message("exam_title", **values), message("accuracy_axis"), message("exams_axis"))
-    axes.hist(100 * np.asarray(scores), bins=30, color=BLUE, edgecolor="white")
-    for edge in (low, high):
-        axes.axvline(100 * edge, color="black", linestyle="--", label=message("middle") if edge == low else None)
-    axes.axvline(100 * truth, **MARKED, label=message("true_accuracy"))
-    figure.legend(**BELOW)
-    return Picture(figure, message("exam_alt", truth=percent(truth), **values))
-
-
-@styled
 def accuracy_by_strength(strength: ArrayLike, right: Mapping[str, ArrayLike]) -> Picture:
     """Lines: share of right answers against |mean rating|, one a judge (a name and a value from 0 to 1 a text)."""
     labels = [f"{number(a, 1)}–{number(b, 1)}" for a, b in zip(STRENGTHS, (*STRENGTHS[1:-1], 4), strict=False)]

@@ -47,21 +47,11 @@ def plan(
     `attention` is transformers' name of an implementation, such as "eager"; without one it chooses, "sdpa" (fused) if
     the model has it. `experiment.model` may also be the path of a hub's config.json.
 
-    Of P parameters in all and t trained ones, in fp32 (QLoRA's frozen linear weights: 4.127 bits), weights take 4P,
-    gradients 4t, AdamW's two averages 8t; so full fine-tuning 16P, LoRA 4P + 12t.
-
-    Activations are what the forward pass has to keep for the backward one, and what is in work. A layer keeps what its
-    own derivative needs: a linear layer its input, if its weight is trained (frozen, nothing, or in mixed precision a
-    copy of the weight in 16 bits); attention query, key, value and output, and without a fused kernel its weights; LoRA
-    the x that A reads and the xA that B reads, and with dropout before A another x, and a mask, for each layer.
-    Activation checkpointing keeps each block's input, and makes the rest anew in the backward pass.
-    Logits are tokens × vocabulary: themselves, their softmax's logarithm and the gradient. All tokens are taken to be
-    judged; training asks for no logits of what all rows of a batch only read, so that long prompts take less than this.
-
-    None of this is summed by formula: the step is taken on fake tensors, which have a shape, a type and no content, and
-    each is counted while it lives. The peak is the fullest moment of the second step, when the optimizer's states are
-    there. A GPU's context and what its allocator leaves unused come on top; so do, where several processes train
-    together, the buckets in which they exchange gradients.
+    Nothing is summed by formula: the step is taken on fake tensors, which have a shape, a type and no content, and each
+    is counted while it lives (lesson 6 explains what they are). The peak is the fullest moment of the second step, when
+    the optimizer's states are there. All tokens are taken to be judged; training asks for no logits of what all rows of
+    a batch only read, so that long prompts take less than this. A GPU's context and what its allocator leaves unused
+    come on top; so do, where several processes train together, the buckets in which they exchange gradients.
 
     Raises ValueError for a method that trains nothing, for what `hardware.resolve` refuses and for what `step_of` does;
     what `locate` raises if a configuration has to be fetched.

@@ -48,9 +48,9 @@ class Score:
         """The same with its unit: points of accuracy, or nats a token."""
         return f"{self.amount(value)} {message(self.unit)}"
 
-    def signed(self, gap: Difference) -> str:
-        """A difference with its sign and its 95 % interval, without its unit."""
-        return f"{'+' if gap.mean > 0 else ''}{self.amount(gap.mean)} ± {self.amount(gap.half())}"
+    def signed(self, gap: Difference, level: float = 0.95) -> str:
+        """A difference with its sign and its interval, without its unit."""
+        return f"{'+' if gap.mean > 0 else ''}{self.amount(gap.mean)} ± {self.amount(gap.half(level))}"
 
 
 def method_name(result: Result) -> str:

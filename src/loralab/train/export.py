@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from peft import PeftModel
+from transformers import AutoConfig
 
 from loralab.data.assets import assets
 from loralab.data.splits import load_splits
@@ -13,7 +14,7 @@ from loralab.files import is_file, write_atomically
 from loralab.messages import message
 from loralab.train.chat import conversation
 from loralab.train.models import ADAPTER, load_tokenizer, load_trained
-from loralab.train.run import USE, card, name_labels, results_dir, run_folder
+from loralab.train.run import USE, card, results_dir, run_folder
 
 
 def experiment_of(key: str) -> Experiment:
@@ -22,11 +23,10 @@ def experiment_of(key: str) -> Experiment:
     Raises ValueError if there is none (it names those there are), or if it read a file or a model's folder of one's
     own: a result does not keep where these lie, and `export` takes the experiment itself.
     """
-    folder = results_dir() / "runs"
-    there = sorted(path.parent.name for path in folder.glob("*/result.json"))
+    there = {path.parent.name: path for path in sorted(results_dir().glob("runs/*/result.json"))}
     if key not in there:
         raise ValueError(message("export_unknown", given=key, expected=", ".join(there) or "–"))
-    experiment = Result.load(folder / key / "result.json").experiment
+    experiment = Result.load(there[key]).experiment
     if is_file(experiment.dataset) or ("/" not in experiment.model and experiment.model not in assets("model")):
         raise ValueError(message("export_own", given=key))
     return experiment
@@ -47,11 +47,11 @@ def export(experiment: Experiment) -> Path:
     if isinstance(model, PeftModel):
         shutil.copytree(source / ADAPTER, target / ADAPTER)
         model = model.merge_and_unload()
-    result = Result.load(source / "result.json")
-    name_labels(model, result.provenance)
+    named = AutoConfig.from_pretrained(next(source.rglob("config.json")).parent)
+    model.config.id2label, model.config.label2id = named.id2label, named.label2id
     model.save_pretrained(target / "model")
     tokenizer.save_pretrained(target / "model")
-    write_atomically(target / "model" / "README.md", card(result, USE["full"]))
+    write_atomically(target / "model" / "README.md", card(Result.load(source / "result.json"), USE["full"]))
     values = {}
     if experiment.task == "generation":
         instruction = load_splits(experiment).test["instruction"].iloc[0]

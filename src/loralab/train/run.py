@@ -168,18 +168,13 @@ def keep(
 def save_for_others(model: nn.Module, result: Result, folder: Path) -> None:
     """Write what was trained, and beside it what others need to use it: label names, tokenizer and card."""
     experiment, about = result.experiment, result.provenance
-    name_labels(model, about)
+    if labels := about.get("labels"):
+        model.config.id2label = dict(enumerate(labels))
+        model.config.label2id = {name: label for label, name in enumerate(labels)}
     if (place := save_trained(model, experiment, folder)) is None:
         return
     load_tokenizer(experiment.model).save_pretrained(place)
     write_atomically(place / "README.md", card(result, USE.get(experiment.method, USE["adapter"])))
-
-
-def name_labels(model: nn.Module, about: Mapping[str, Any]) -> None:
-    """Write the label names of a result's provenance, if it has any, into a model's configuration."""
-    if labels := about.get("labels"):
-        model.config.id2label = dict(enumerate(labels))
-        model.config.label2id = {name: label for label, name in enumerate(labels)}
 
 
 def card(result: Result, use: str) -> str:
