@@ -13,7 +13,7 @@ from typing import Any
 
 import huggingface_hub  # which loads its parts when they are asked for
 
-from loralab.data.assets import AssetError, assets, cache_dir, folder_name
+from loralab.data.assets import AssetError, assets, cache_dir, damaged_files, folder_name
 from loralab.experiment import Experiment
 from loralab.messages import gibibytes, message, number, percent
 
@@ -47,9 +47,10 @@ def to_download() -> dict[str, dict[str, Any]]:
 
 
 def missing() -> list[str]:
-    """The embedded assets that are not in the course's cache."""
+    """The embedded assets that are not in the course's cache, or not as they were unpacked."""
     rows = {name: row for name, row in (assets("model") | assets("dataset")).items() if "package" in row}
-    return [name for name, row in rows.items() if not (cache_dir() / folder_name(row)).is_dir()]
+    folders = {name: cache_dir() / folder_name(row) for name, row in rows.items()}
+    return [name for name, folder in folders.items() if not folder.is_dir() or damaged_files(folder)]
 
 
 def trained_bytes() -> dict[Experiment, int]:

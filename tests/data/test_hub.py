@@ -252,6 +252,15 @@ def test_a_revision_that_there_is_not(student, add, call, like):
     assert student.fails(f"{call}({row})") == message("hub_unknown", name=row["hub"])
 
 
+@pytest.mark.parametrize("key", [NO_KEY, EXPIRED])
+@pytest.mark.parametrize(("call", "like"), FETCHED)
+def test_another_revision_that_was_fetched_before_is_not_taken_for_it(student, add, call, like, key):
+    row = add(like, f"course/later-{call}-{bool(key)}")
+    student.do(f"{call}({row})")
+    text = student.fails(f"{call}({row | {'revision': '0' * 40}})", key)
+    assert text == message("hub_bad_key" if key else "hub_unknown", name=row["hub"])
+
+
 @pytest.mark.parametrize(("call", "like"), FETCHED)
 def test_without_a_network_only_what_is_cached(hub, student, add, call, like):
     cached, not_cached = (add(like, f"course/{name}-{call}") for name in ("cached", "not-cached"))

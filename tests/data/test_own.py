@@ -1,6 +1,7 @@
 """What somebody brings: files and data sets of the hub in every shape, and the lessons' profile on them."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -226,6 +227,9 @@ def test_a_name_is_not_a_file():
         ("a.csv", 'text,label\n"fine,1\n', r"a\.csv cannot be read as CSV, in line 1"),
         ("a.csv", "text,label\n", "has no rows"),
         ("a.jsonl", '{"text": "a", "label": 1}\n{"text": \n', r"Line 2 of a\.jsonl is not JSON"),
+        ("a.jsonl", '{"text": "\\ud800", "label": 1}\n', r"Line 1 of a\.jsonl is not JSON.*surrogates"),
+        ("a.jsonl", "[" * 100_000, r"Line 1 of a\.jsonl is not JSON.*recursion"),
+        ("a.csv", "text,text,label\na,b,1\n", r"a\.csv has two columns text\."),
         ("a.jsonl", '["a", 1]\n', r"Line 1 of a\.jsonl is not a JSON object"),
         ("a.jsonl", '{"text": "a", "label": 1}\n{"text": 5, "label": 0}\n', r"Row 2 .* column text: it holds int"),
         ("a.jsonl", '{"text": "a", "label": 1}\n{"label": 0}\n', r"Row 2 .* column text: it is empty"),
@@ -246,6 +250,20 @@ def test_a_mistake_in_a_pair_is_named_too(write, row, said):
     rows = [{"question": "Who?", "answer": "I."}, row]
     with pytest.raises(ValueError, match=said):
         read_pairs(write("a.jsonl", "\n".join(map(json.dumps, rows))))
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name in ("folder", "loop", "pipe"):
+        with pytest.raises(ValueError, match=rf"no file {name}\.csv in the folder"):
+            read_labelled(str(tmp_path / f"{name}.csv"))
+
+
+def test_a_text_may_be_as_long_as_it_is(write):
+    long = "word " * 40_000
+    assert list(read_labelled(write("a.csv", f"text,label\n{long},0\nb,1\n"))["text"]) == [long, "b"]
 
 
 def test_files_that_cannot_be_read(write, tmp_path):

@@ -1,5 +1,6 @@
-import json
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -12,6 +13,13 @@ def smoke_profile(monkeypatch):
     monkeypatch.setenv("LORALAB_PROFILE", "smoke")
 
 
+KERNEL = """
+import sys
+from loralab.lessons.predictions import predict
+for _ in range(40):
+    for key in sys.argv[1:]:
+        predict(key, 1).compare(1, mean=1, longest=1, parameters=1, whole=1)
+"""
 VALUES = {"mean": "27", "longest": "49", "mild": "56%", "strong": "99%"}
 
 
@@ -86,10 +94,30 @@ def test_guesses_are_kept_beside_what_was_measured(capsys, results):
     predict("tfidf", None).compare(71.6)  # opened again, left blank: the guess stays
     assert list(predictions_table()["your prediction"]) == ["65.0%", "–"]
     assert list(table["measured"]) == ["71.6%", "0.58 points"]
-    path = results / "smoke" / "predictions.json"
-    assert set(json.loads(path.read_text())) == {"tfidf", "winner_luck"}
-    path.write_text(json.dumps({"of an earlier edition": {"guess": 1, "measured": 2}} | json.loads(path.read_text())))
+    folder = results / "smoke" / "predictions"
+    assert {path.stem for path in folder.iterdir()} == {"tfidf", "winner_luck"}
+    (folder / "of_an_earlier_edition.json").write_text('{"guess": 1, "measured": 2}')
     assert len(predictions_table()) == 2
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"guess": "x", "measured": 1}', '{"guess": [], "measured": 1}'])
+def test_a_damaged_prediction_is_said_and_the_others_stay(capsys, results, content):
+    predict("winner_luck", 1).compare(0.581)
+    predict("tfidf", 60).compare(71.6)
+    path = results / "smoke" / "predictions" / "tfidf.json"
+    path.write_text(content)
+    assert list(predictions_table()["your prediction"]) == ["1.00 points"]
+    assert "tfidf.json" in capsys.readouterr().out and path.with_suffix(".damaged").exists()
+    predict("tfidf", 65).compare(71.6)
+    assert len(predictions_table()) == 2
+
+
+def test_two_kernels_lose_no_prediction(results):
+    keys = ["tfidf", "winner_luck", "padding_512", "saved_size"]
+    command = [sys.executable, "-c", KERNEL]
+    kernels = [subprocess.Popen([*command, *pair], stdout=subprocess.DEVNULL) for pair in (keys[:2], keys[2:])]
+    assert not any(kernel.wait() for kernel in kernels)
+    assert len(predictions_table()) == 4
 
 
 def test_in_spanish(capsys):

@@ -1,6 +1,7 @@
 """The weights and data that the course pins: fetched once, checked, cached outside the checkout."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -13,9 +14,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from loralab.files import file_hashes, write_atomically
 from loralab.messages import message, one_of
 
 ABANDONED_AFTER = 3600  # seconds
+HASHES = "loralab.json"  # in an asset's folder: the hash of each other file
+_WHOLE: set[Path] = set()  # what this process has looked through
 # What pip takes for setuptools: it says what pip has to hear of a package, and runs nothing of it.
 BACKEND = """
 import os, shutil, sys
@@ -64,9 +68,15 @@ def fetch(row: dict[str, Any], cache: Path | None = None) -> Path:
     """
     cache = cache or cache_dir()
     target = cache / folder_name(row)
-    if target.is_dir():
+    if target in _WHOLE:
         return target
     try:
+        if damaged := damaged_files(target):
+            print(message("asset_damaged", package=row["package"], names=", ".join(damaged)))
+            target.rename(cache / f".partial-{target.name}-{time.time_ns()}")
+        elif target.is_dir():
+            _WHOLE.add(target)
+            return target
         cache.mkdir(parents=True, exist_ok=True)
         for left in cache.glob(".partial-*"):  # by a process that was killed
             if time.time() - left.stat().st_mtime > ABANDONED_AFTER:
@@ -78,12 +88,25 @@ def fetch(row: dict[str, Any], cache: Path | None = None) -> Path:
             _extract(row, archive, whole, Path(partial))
             if "gguf" in row:
                 _convert(row, whole)
+            write_atomically(whole / HASHES, json.dumps(file_hashes(whole)))
             whole.replace(target)
     except OSError as error:
         if target.is_dir():  # another process was faster
             return target
         raise AssetError(message("cache_not_written", cache=cache, error=error)) from error
     return target
+
+
+def damaged_files(folder: Path) -> list[str]:
+    """The files in an asset's folder that are not as they were unpacked; of an older course's folder none is known."""
+    kept, path = {}, folder / HASHES
+    if path.exists():
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            return [HASHES]
+    there = file_hashes(folder) if kept else {}
+    return [name for name, value in kept.items() if there.get(name) != value]
 
 
 def _download(row: dict[str, Any], folder: Path) -> Path:

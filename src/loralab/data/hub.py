@@ -19,6 +19,7 @@ from loralab.messages import message
 
 # What to train while a gated model's owner has not let one in.
 UNGATED = "qwen2.5-0.5b"
+SHA = re.compile("[0-9a-f]{40}")
 HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")  # and after the sign a revision
 # Of a model's files; the last of each tells whether they are there.
 CONFIGURATION, WORDS = ("config.json",), ("*.json", "*.jinja", "*.txt", "*.model", "tokenizer*")
@@ -95,7 +96,15 @@ def download_model(row: dict[str, Any], names: tuple[str, ...] = MODEL_FILES) ->
 def load_dataset(row: dict[str, Any]) -> datasets.DatasetDict:
     """A hub data set's splits by name. Raises AssetError, naming the remedy, if it cannot be had."""
     try:
-        return datasets.load_dataset(row["hub"], row.get("config"), revision=row["revision"])
+        loaded = datasets.load_dataset(row["hub"], row.get("config"), revision=row["revision"])
+        kept = {
+            part for split in loaded.values() for file in split.cache_files for part in Path(file["filename"]).parts
+        }
+        if SHA.fullmatch(row["revision"]) and kept and row["revision"] not in kept:
+            # With a key that has expired datasets gives another revision that it has. This raises why.
+            huggingface_hub.HfApi().dataset_info(row["hub"], revision=row["revision"])
+            raise ValueError(f"{row['hub']}: {row['revision']} ∉ {sorted(kept)}")
+        return loaded
     except Exception as error:  # as above
         raise AssetError(_remedy(row["hub"], error)) from error
 

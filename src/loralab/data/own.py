@@ -33,6 +33,7 @@ SHAPES = {
     "generation": (("question", "answer"), ("instruction", "output"), ("messages",)),
 }
 READING = (*HEADINGS, "labels", "config", "test")
+LONGEST = 2**31 - 1  # characters of a CSV's field: as many as there may be
 INSTRUCTION = "Answer the question."
 
 
@@ -50,10 +51,10 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     if path.suffix not in (".csv", ".jsonl"):
         raise ValueError(message("file_kind", path=path.name, conversion=message("conversion", path=path.name)))
+    if not path.is_file():
+        raise ValueError(message("file_missing", path=path.name, folder=path.parent))
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise ValueError(message("file_missing", path=path.name, folder=path.parent)) from error
     except UnicodeDecodeError as error:
         raise ValueError(message("file_encoding", path=path.name, at=error.start)) from error
     rows = _read_csv(path.name, text) if path.suffix == ".csv" else _read_jsonl(path.name, text)
@@ -67,11 +68,15 @@ def _read_csv(name: str, text: str) -> list[dict[str, Any]]:
     header = text.split("\n", 1)[0]
     separator = ";" if header.count(";") > header.count(",") else ","  # a Spanish spreadsheet writes semicolons
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
+    names = reader.fieldnames or ()
+    if twice := [column for column in names if names.count(column) > 1]:
+        raise ValueError(message("file_twice", path=name, column=twice[0]))
     rows: list[dict[str, Any]] = []
+    csv.field_size_limit(LONGEST)
     try:
         for row, fields in enumerate(reader, 1):
             if None in fields:
-                raise ValueError(message("file_too_many", path=name, row=row, columns=len(reader.fieldnames or ())))
+                raise ValueError(message("file_too_many", path=name, row=row, columns=len(names)))
             rows.append(fields)
     except csv.Error as error:
         raise ValueError(message("file_not_csv", path=name, line=reader.line_num, error=error)) from error
@@ -84,7 +89,8 @@ def _read_jsonl(name: str, text: str) -> list[dict[str, Any]]:
         if content.strip():
             try:
                 rows.append(json.loads(content))
-            except json.JSONDecodeError as error:
+                json.dumps(rows[-1], ensure_ascii=False).encode()  # half a character is no text
+            except (ValueError, RecursionError) as error:
                 raise ValueError(message("file_not_json", path=name, line=line, error=error)) from error
             if not isinstance(rows[-1], dict):
                 raise ValueError(message("file_not_object", path=name, line=line))

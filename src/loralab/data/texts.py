@@ -2,15 +2,17 @@
 
 import math
 import re
+import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import chain
 
 import pandas as pd
 
-from loralab.messages import message
+from loralab.messages import message, number
 
 SIMILAR = 0.8
+SILENCE = 10  # seconds
 
 
 def words(text: str) -> list[str]:
@@ -34,8 +36,11 @@ def find_near_duplicates(texts: Sequence[str], threshold: float = SIMILAR) -> li
     sets = [frozenset(words(text)) for text in texts]
     frequency = Counter(chain.from_iterable(sets))
     seen_with: dict[str, list[int]] = defaultdict(list)
-    copies = []
+    copies, told = [], time.monotonic()
     for j, words_j in enumerate(sets):
+        if time.monotonic() - told > SILENCE:
+            told = time.monotonic()
+            print(message("looking_for_copies", done=number(j, 0), all=number(len(sets), 0)))
         rarest = sorted(words_j, key=lambda word: (frequency[word], word))
         prefix = rarest[: len(rarest) - math.ceil(threshold * len(rarest) - 1e-9) + 1]
         candidates = {i for word in prefix for i in seen_with[word]}

@@ -29,10 +29,8 @@ class Prediction:
 
         Without a guess both stand folded in the output, until one asks for them. `values` fill in the explanation.
         """
-        kept = _read()
-        earlier = kept.get(self.key, {}).get("guess")
-        kept[self.key] = {"guess": earlier if self.guess is None else self.guess, "measured": float(measured)}
-        write_atomically(_path(), json.dumps(kept, indent=1))
+        guess = _kept(self.key).get("guess") if self.guess is None else self.guess
+        write_atomically(_path(self.key), json.dumps({"guess": guess, "measured": float(measured)}))
         entry = predictions()[self.key]
         outcome = message("worked_out" if "worked_out" in entry else "measured", value=_with_unit(self.key, measured))
         why = text(entry["why"], **values)
@@ -80,15 +78,14 @@ def predict(key: str, *guess: object) -> Prediction:
 
 def predictions_table() -> pd.DataFrame:
     """Each question of today's lessons answered in this profile: the guess (– if blank) beside what was measured."""
-    kept = _read()
+    answered = {key: kept for key in predictions() if (kept := _kept(key))}
     return pd.DataFrame(
         {
             message("question"): text(predictions()[key]["ask"]),
-            message("your_guess"): _with_unit(key, kept[key]["guess"]),
-            message("what_was_measured"): _with_unit(key, kept[key]["measured"]),
+            message("your_guess"): _with_unit(key, kept["guess"]),
+            message("what_was_measured"): _with_unit(key, kept["measured"]),
         }
-        for key in predictions()
-        if key in kept
+        for key, kept in answered.items()
     )
 
 
@@ -106,10 +103,17 @@ def _with_unit(key: str, value: float | None) -> str:
     return f"{number(value, entry['digits'])} {unit}".strip()
 
 
-def _path() -> Path:
-    return results_dir() / profile_name() / "predictions.json"
+def _path(key: str) -> Path:  # one a question, so that two kernels can keep theirs
+    return results_dir() / profile_name() / "predictions" / f"{key}.json"
 
 
-def _read() -> dict[str, dict[str, float | None]]:
-    path = _path()
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+def _kept(key: str) -> dict[str, float | None]:
+    """What was kept of a question: guess and measured; {} if nothing. A damaged file is said and set aside."""
+    path = _path(key)
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return {name: None if value is None else float(value) for name, value in kept.items()}
+    except (ValueError, TypeError, AttributeError):
+        path.replace(path.with_suffix(".damaged"))
+        print(message("prediction_damaged", path=path.name))
+        return {}

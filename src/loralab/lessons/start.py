@@ -97,7 +97,7 @@ def chosen_profile() -> Profile:
 def _resolved(name: str, folder: Path) -> str:
     """A data set or model of one's own, found from that folder if it is a path."""
     place, *how = name.split("?")
-    return "?".join([str((folder / place).resolve()), *how]) if is_file(name) or (folder / place).exists() else name
+    return "?".join([os.path.abspath(folder / place), *how]) if is_file(name) or (folder / place).exists() else name
 
 
 def check_track(track: Track) -> None:

@@ -22,6 +22,8 @@ from loralab.train.chat import (
 )
 from loralab.train.tokens import Encoded, from_short_to_long
 
+MOST_JUDGED = 4096  # tokens of answers at a time: in fp32 the logits of SmolLM2's vocabulary take 0.8 GB
+
 
 def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Cross-entropy (nats) of each label, rows × (tokens - 1): the logits at a token are judged by the next label.
@@ -47,7 +49,10 @@ def answer_losses(model: nn.Module, tokenizer: Any, encoded: Encoded, batch_size
     """For each encoded row (see `encode_pairs`), the loss (nats) summed over its answer, and its tokens: rows × 2."""
     model.eval()
     collate, losses = PairCollator(tokenizer), np.empty((len(encoded.lengths), 2))
-    for chosen in from_short_to_long(encoded.lengths, batch_size):
+    judged = [len(labels) - labels.count(IGNORED) for labels in encoded.dataset["labels"]]
+    batches = from_short_to_long(encoded.lengths, batch_size)
+    sizes = [max(1, MOST_JUDGED // max(judged[row] for row in batch)) for batch in batches]
+    for chosen in [b[i : i + n] for b, n in zip(batches, sizes, strict=True) for i in range(0, len(b), n)]:
         batch = send_to_device(from_first_judged(collate([encoded.dataset[i] for i in chosen])), model.device)
         labels = batch.pop("labels")
         output = model(**batch)

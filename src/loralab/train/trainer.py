@@ -2,7 +2,6 @@
 
 import datetime
 import gc
-import hashlib
 import json
 import math
 import os
@@ -23,7 +22,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from loralab.data.splits import Splits
 from loralab.experiment import Experiment, Outcome, seal
-from loralab.files import sync, write_atomically
+from loralab.files import file_hashes, sync, write_atomically
 from loralab.messages import clock, message, scientific
 from loralab.train.chat import IGNORED
 from loralab.train.hardware import Device
@@ -184,15 +183,6 @@ def largest_step(lengths: list[int], experiment: Experiment) -> int:
 def from_main(make: Callable[[], T]) -> T:
     """What `make` returns on the main process, which alone calls it, on all processes."""
     return broadcast_object_list([make() if PartialState().is_main_process else None])[0]
-
-
-def file_hashes(checkpoint: Path) -> dict[str, str]:
-    """The SHA-256 of each file of a checkpoint but its stamp, by path."""
-    hashes = {}
-    for path in (p for p in checkpoint.rglob("*") if p.is_file() and p.name != STAMP):
-        with path.open("rb") as stream:
-            hashes[str(path.relative_to(checkpoint))] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return hashes
 
 
 def checkpoint_folder(folder: Path, provenance: dict[str, Any]) -> Path:
