@@ -98,7 +98,7 @@ guess_width.compare(100 * formula)
 from loralab.show import Difference, difference, margin_verdict, ruler, seed_factor
 
 for k in (2, 3, 5, 10):
-    print(f"k = {k:2}: ±", number(seed_factor(k), 2), "×")
+    print(f"k = {k:2}: ±", number(seed_factor(k), 2), "S")
 runs = np.random.default_rng(1).normal(80, 0.5, size=(2000, 3))
 off, spread = np.abs(runs.mean(axis=1) - 80), runs.std(axis=1, ddof=1)
 caught = (off < seed_factor(3) * spread).mean()
@@ -108,7 +108,7 @@ print(percent(caught), "·", percent(naive))
 
 # %% [markdown] lang="es"
 # Se puede decir: el factor de Student cumple lo que promete, y tomar $S$ por conocida no. Tres semillas bastan para dar
-# un intervalo; que sea estrecho depende de la suerte.
+# un intervalo, pero ancho: el factor baja deprisa con cada semilla más.
 #
 # ## «Las semillas ya lo cuentan todo»
 #
@@ -122,7 +122,7 @@ print(percent(caught), "·", percent(naive))
 
 # %% [markdown] lang="en"
 # One may say: Student's factor keeps its promise, and taking $S$ as known does not. Three seeds are enough to give an
-# interval; whether it is narrow is luck.
+# interval, but a wide one: the factor falls fast with each further seed.
 #
 # ## “The seeds count everything already”
 #
@@ -187,6 +187,7 @@ full_right, lora_right = (np.equal(r.predictions, truth) for r in (full[0], lora
 
 # %%
 d = (full_right != lora_right).mean()
+print("d =", percent(d))
 for n in sorted({500, 2000, len(truth), 25_000}):
     reach = 1.645 * (d / n) ** 0.5
     sign = "<" if reach < margin else "≥"
@@ -275,8 +276,8 @@ verdict = margin_verdict(study.of("full"), study.of("lora"), study.track.margin)
 ruler(studied, study.track.margin, verdict, study.score)
 
 # %% [markdown] lang="es"
-# Se puede decir: lo que dice el título, para los modelos, los datos y las tasas del estudio, y si la diferencia es de
-# las que encontraría.
+# Se puede decir: lo que dice el título, para los modelos, los datos y las tasas del estudio. El número de arriba es lo
+# que el estudio podía ver: una diferencia menor puede pasarle inadvertida, y aun así se sabe si cabe en el margen.
 #
 # ## «Más rango es mejor»
 #
@@ -285,8 +286,8 @@ ruler(studied, study.track.margin, verdict, study.score)
 # fuera el cero. Debajo, lo mismo con LoRA en más matrices: con el mismo rango, más módulos son también más parámetros.
 
 # %% [markdown] lang="en"
-# One may say: what the title says, for the study's models, data and rates, and if the difference is one that it would
-# find.
+# One may say: what the title says, for the study's models, data and rates. The number above is what the study could
+# see: a smaller difference may escape it, and even so one knows whether it fits the margin.
 #
 # ## “More rank is better”
 #
@@ -302,8 +303,8 @@ display(group_table(rank_groups(study), beside=f"r = {theirs.rank}"))
 group_table(target_groups(study), beside=message("target_default"))
 
 # %% [markdown] lang="es"
-# Se puede decir: de cada rango y de cada elección de matrices, su fila. Si la nota y la pérdida no dicen lo mismo, se
-# ve más abajo, en el juicio.
+# Se puede decir: de cada rango y de cada elección de matrices, si su diferencia se distingue de cero, con esa cautela.
+# Lo que dice la pérdida se ve más abajo, en el juicio.
 #
 # ## «LoRA hace lo mismo que el completo, con menos números»
 #
@@ -319,8 +320,8 @@ group_table(target_groups(study), beside=message("target_default"))
 # matrices de consulta y de valor de todos los bloques y de todas las semillas.
 
 # %% [markdown] lang="en"
-# One may say: of each rank and each choice of matrices, its row. Where score and loss do not say the same, it is seen
-# below, at the trial.
+# One may say: of each rank and each choice of matrices, whether its difference can be told from zero, with that
+# caution. What the loss says is seen below, at the trial.
 #
 # ## “LoRA does what full fine-tuning does, with fewer numbers”
 #
@@ -395,20 +396,22 @@ intruders(study.updates)
 
 # %% [markdown] lang="es"
 # ¿Qué se puede decir? Si el completo y LoRA cambian estas matrices en las mismas direcciones o en otras. No dice cuál
-# acierta más: eso es la lección 6. Y es un modelo pequeño: seis bloques, y dos matrices en cada uno. El artículo
-# relaciona las intrusas con el olvido; aquí no lo hemos medido.
+# acierta más: eso es la lección 6. Ni dice por qué: LoRA se entrenó con una tasa mucho mayor, y no hemos separado lo
+# que viene de la tasa de lo que viene del método. Y es un modelo pequeño: seis bloques, y dos matrices en cada uno. El
+# artículo relaciona las intrusas con el olvido; aquí no lo hemos medido.
 
 # %% [markdown] lang="en"
 # What can be said? Whether full fine-tuning and LoRA change these matrices in the same directions or in others. It does
-# not say which scores better: that is lesson 6. And it is a small model: six blocks, and two matrices in each. The
-# paper links intruders to forgetting; here we have not measured that.
+# not say which scores better: that is lesson 6. Nor does it say why: LoRA was trained at a much higher rate, and we
+# have not separated what comes from the rate from what comes from the method. And it is a small model: six blocks, and
+# two matrices in each. The paper links intruders to forgetting; here we have not measured that.
 
 # %% [markdown] lang="es"
 # ## «LoRA entrena varias veces más deprisa»
 #
 # El estudio midió el tiempo de un paso por turnos, con un lote distinto en cada ronda, de los más cortos a los más
 # largos. La tabla da además el tiempo por *token* de verdad (sin el relleno), el tiempo hasta llegar a una misma
-# pérdida de entrenamiento (los pasos que hicieron falta, multiplicados por lo que dura un paso, en mediana) y las
+# pérdida de entrenamiento (los pasos que hicieron falta, por la mediana de lo que dura uno) y las
 # operaciones de ida y vuelta en el lote más largo, por la fórmula de la lección 6, con los productos de la atención
 # añadidos. Entre paréntesis, un intervalo del 95 %: entre rondas en la primera fila, y entre semillas en la tercera,
 # que deja fuera la suerte de medir el tiempo. El cociente de la segunda es el de los tiempos totales, en el que pesan
@@ -441,7 +444,8 @@ time_table(study)
 # ## «Los fallos son del modelo»
 #
 # En la lección 1 vimos que las personas casi no se ponen de acuerdo en las frases tibias. ¿Fallan ahí también los
-# modelos? (Solo con las críticas que traen la valoración de cada persona.)
+# modelos? (Solo con las críticas que traen la valoración de cada persona.) La celda imprime qué parte de los fallos del
+# completo está en las más tibias, de −0,5 a 0,5.
 
 # %% [markdown] lang="en"
 # One may say: how much shorter a step is here, with these batches. On another machine the ratio will be another.
@@ -449,7 +453,8 @@ time_table(study)
 # ## “The mistakes are the model's”
 #
 # In lesson 1 we saw that people hardly agree on mild sentences. Do the models fail there too? (Only for the reviews
-# that come with each person's rating.)
+# that come with each person's rating.) The cell prints which share of full fine-tuning's mistakes lies in the mildest,
+# from −0.5 to 0.5.
 
 # %%
 from loralab.data import film_reviews
@@ -469,11 +474,13 @@ if lora[0].experiment.dataset == "film-reviews":
         message("lora"): lora_right,
     }
     picture = accuracy_by_strength(rated["rating"], judges)
+    mild = (rated["rating"].abs() < 0.5).to_numpy()
+    print(percent(mild[~full_right].mean()))
 picture
 
 # %% [markdown] lang="es"
-# Se puede decir: donde las personas no coinciden no hay una respuesta segura que acertar, y una parte de los fallos
-# viene de ahí.
+# Se puede decir: donde las personas no coinciden no hay una respuesta segura que acertar, y cuántos fallos caen ahí.
+# Los demás son del modelo: fallan donde las personas aciertan.
 #
 # ## «La receta original también servía»
 #
@@ -483,7 +490,8 @@ picture
 # son respuesta.
 
 # %% [markdown] lang="en"
-# One may say: where people do not agree there is no sure answer to get right, and part of the mistakes come from there.
+# One may say: where people do not agree there is no sure answer to get right, and how many mistakes fall there. The
+# rest are the model's: it fails where people are right.
 #
 # ## “The original recipe would do as well”
 #
@@ -524,14 +532,14 @@ pd.DataFrame(counts, index=[message(name) for name in columns]).T
 # %% [markdown] lang="es"
 # El experimento `original` rellena todo hasta su `max_length` y entrena con todo. ¿Por cuánto se multiplica el tiempo
 # de un paso, con los mismos ejemplos? Medimos por turnos la pasada hacia delante y hacia atrás de dos ejemplos, sin el
-# optimizador ni precisión mixta. Las demás diferencias están en la tabla. Solo hemos medido dos: esta y los *tokens*
-# que se juzgan (lección 2). De su tasa, su *dropout* y sus épocas no afirmamos nada.
+# optimizador ni precisión mixta. Las demás diferencias están en la tabla. Solo hemos medido dos cosas: el tiempo, aquí,
+# y los *tokens* que se juzgan (lección 2). De su tasa, su *dropout* y sus épocas no afirmamos nada.
 
 # %% [markdown] lang="en"
 # The experiment `original` pads everything to its `max_length` and trains on everything. How many times as long as a
 # step of ours will one of its steps take, on the same examples? We time in turns the forward and backward pass of two
-# examples, without the optimizer or mixed precision. The other differences are in the table. We have measured only two:
-# this one and the tokens judged (lesson 2). About its rate, its dropout and its epochs we claim nothing.
+# examples, without the optimizer or mixed precision. The other differences are in the table. We have measured only two
+# things: the time, here, and the tokens judged (lesson 2). About its rate, its dropout and its epochs we claim nothing.
 
 # %%
 guess_cost = predict("original_cost", None)
@@ -627,10 +635,10 @@ average = (b + b @ m) / 2 @ ((a + m.inverse() @ a) / 2)
 assert not torch.allclose(average, b @ a, rtol=0.1)
 
 # %% [markdown] lang="es"
-# Se puede decir: promediar las $A$ y las $B$ de dos entrenamientos no es promediar lo que aprendieron.
+# Se puede decir: promediar las $A$ por un lado y las $B$ por otro no es promediar los productos $BA$.
 
 # %% [markdown] lang="en"
-# One may say: averaging the $A$s and $B$s of two training runs is not averaging what they learnt.
+# One may say: averaging the $A$s by themselves and the $B$s by themselves is not averaging the products $BA$.
 
 # %% [markdown] lang="es"
 # ## Lo que se dice de LoRA, a juicio
@@ -639,10 +647,13 @@ assert not torch.allclose(average, b @ a, rtol=0.1)
 # medido el estudio en las dos tareas. Cada afirmación se juzga en todos los sitios en que se midió: con cada rango y,
 # con el rango del curso, también en otros módulos. En cada sitio el veredicto sale de los números: **confirmado** si el
 # intervalo cae entero dentro de lo que se afirma, **refutado** si cae fuera, y **sin decidir** si queda parte dentro y
-# parte fuera. Si en un sitio se confirma y en otro se refuta, **depende**, y se nombran los sitios. Lo que depende del
-# margen («llega a lo mismo», «olvida menos», «es mejor», «basta») se juzga con el intervalo del 90 %, que es el ± de la
-# tabla; una columna dice qué saldría con un margen menor. Un número positivo favorece a LoRA, o al rango más alto; en
-# la pérdida, es lo que esta baja. «Alrededor del 1 %» es de 0,5 a 2 %, y «unas diez veces», de 5 a 20. Las reglas están
+# parte fuera. Si en un sitio se confirma y en otro se refuta, **depende**, y se nombran los sitios; si no hay más que
+# sitios de una clase y otros sin decidir, queda sin decidir. Lo que depende del margen («llega a lo mismo», «olvida
+# menos», «es mejor», «basta») se juzga con el intervalo del 90 %, que es el ± de la tabla, y «mejor» o «menos» es por
+# más que el margen: 1 punto de exactitud, 0,02 nats por frase o, en la tarea de don Quijote, 0,05 nats por *token*. Una
+# columna dice qué saldría con un margen menor. Un número positivo favorece a LoRA (arriba era al revés: el completo
+# menos LoRA), o al rango más alto; en la pérdida, es lo que esta baja. «Alrededor del 1 %» es de 0,5 a 2 %, y «unas
+# diez veces», de 5 a 20; la mejor tasa de un barrido se conoce con medio escalón a cada lado. Las reglas están
 # en `src/loralab/evidence/protocol.toml`, que se fijó antes de los entrenamientos que juzga y no se ha tocado desde
 # entonces. Hubo un estudio anterior, con otro examen; lo que se sabía de él al escribirlas está en ese mismo fichero.
 #
@@ -656,13 +667,15 @@ assert not torch.allclose(average, b @ a, rtol=0.1)
 # measured in both tasks. Each claim is judged at every place where it was measured: at each rank and, at the course's
 # own, on other modules too. At each place the verdict follows from the numbers: **confirmed** if the whole interval
 # lies within what is claimed, **refuted** if it lies outside, and **undecided** if it has a part on each side. If it is
-# confirmed at one place and refuted at another, **it depends**, and the places are named. What depends on the margin
-# (“does as well”, “forgets less”, “is better”, “is enough”) is judged by the 90% interval, which is the ± of the table;
-# a column says what a smaller margin would give. A positive number is in favour of LoRA, or of the higher rank; for a
-# loss, it is by how much LoRA's, or the higher rank's, is lower. “About 1%” is 0.5 to 2%, and “about ten times”, 5 to
-# 20. The rules are in `src/loralab/evidence/protocol.toml`, which was fixed before the runs that it judges and has not
-# been touched since. There was an earlier study, with another exam; what was known of it when they were written stands
-# in that same file.
+# confirmed at one place and refuted at another, **it depends**, and the places are named; if there are only places of
+# one kind and undecided ones, it stays undecided. What depends on the margin (“does as well”, “forgets less”, “is
+# better”, “is enough”) is judged by the 90% interval, which is the ± of the table, and “better” or “less” means by more
+# than the margin: 1 point of accuracy, 0.02 nats a sentence or, in Don Quixote's task, 0.05 nats a token. A column says
+# what a smaller margin would give. A positive number is in favour of LoRA (above it was the other way round: full minus
+# LoRA), or of the higher rank; for a loss, it is by how much LoRA's, or the higher rank's, is lower. “About 1%” is 0.5
+# to 2%, and “about ten times”, 5 to 20; a sweep's best rate is known to half a step either way. The rules are in
+# `src/loralab/evidence/protocol.toml`, which was fixed before the runs that it judges and has not been touched since.
+# There was an earlier study, with another exam; what was known of it when they were written stands in that same file.
 #
 # The verdicts hold for those models, those data and that machine: “refuted” does not settle the matter elsewhere, nor
 # does “confirmed” prove it. Each claim is judged by itself, with no correction for their number.
