@@ -277,7 +277,7 @@ ruler(studied, study.track.margin, verdict, study.score)
 
 # %% [markdown] lang="es"
 # Se puede decir: lo que dice el título, para los modelos, los datos y las tasas del estudio. El número de arriba es lo
-# que el estudio podía ver: una diferencia menor puede pasarle inadvertida, y aun así se sabe si cabe en el margen.
+# que el estudio podía ver: una diferencia menor puede pasar inadvertida, y aun así se sabe si cabe en el margen.
 #
 # ## «Más rango es mejor»
 #

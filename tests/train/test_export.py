@@ -113,7 +113,7 @@ def test_a_gguf_file_made_of_it_gives_the_same_logits(smoke, results, monkeypatc
 
 
 def test_what_cannot_be_exported_says_why(smoke, results, tmp_path, capsys):
-    assert main(["export", "lora-r8-none"]) == 1 and "lora-r8-none in results/runs" in capsys.readouterr().err
+    assert main(["export", "lora-r8-none"]) == 1 and "lora-r8-none in `results/runs`" in capsys.readouterr().err
     prompt = smoke.experiment("prompt", **SIZES)
     run(prompt)
     with pytest.raises(ValueError, match="no part of the model's weights"):
@@ -125,7 +125,7 @@ def test_what_cannot_be_exported_says_why(smoke, results, tmp_path, capsys):
     experiment = smoke.on(str(own)).experiment("lora", **SIZES)
     run(experiment)
     capsys.readouterr()
-    assert main(["export", experiment.key]) == 1 and "Call export(experiment)" in capsys.readouterr().err
+    assert main(["export", experiment.key]) == 1 and "Call `export(experiment)`" in capsys.readouterr().err
     assert set(asked(export(experiment), "text number 1 is not good")) > set("label")
     with pytest.raises(FileNotFoundError, match="no saved model"):
         export(smoke.experiment("lora", **SIZES, seed=9))
