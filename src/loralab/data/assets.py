@@ -18,7 +18,7 @@ from loralab.files import file_hashes, write_atomically
 from loralab.messages import message, one_of
 
 ABANDONED_AFTER = 3600  # seconds
-HASHES = "loralab.json"  # in an asset's folder: the hash of each other file
+HASHES = ".hashes"  # in an asset's folder: the hash of each other file
 _WHOLE: set[Path] = set()  # what this process has looked through
 # What pip takes for setuptools: it says what pip has to hear of a package, and runs nothing of it.
 BACKEND = """
