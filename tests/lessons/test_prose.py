@@ -22,8 +22,8 @@ TELLING = {
 }
 # What code may print as it stands: names from code, and letters of formulae.
 PRINTED = (
-    "α r k n s d B S MB MiB GiB CUDA HF_TOKEN ln bf fp W ΔW base LoRA SmolLM quixote full Wrapped PeftModel label_names "
-    "float bitsandbytes KeyboardInterrupt"
+    "α r k n s d B S MB MiB GiB CUDA HF_TOKEN ln bf fp W ΔW base LoRA SmolLM quixote full Wrapped PeftModel "
+    "label_names float bitsandbytes KeyboardInterrupt"
 )
 
 
