@@ -5,7 +5,6 @@ import json
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from loralab.files import content_name, write_atomically
@@ -51,14 +50,13 @@ _GENERATION = _TRAINING | _DECODING | {"weights", "loss_on", "padding", "activat
 class Task:
     """What can be run of a task: for each method the fields that it reads, and so what can change its outcome.
 
-    `baselines` and `trained` are the methods that the course compares, and `always` is a score that every result has.
+    `baselines` and `trained` are the methods that the course compares.
     How it is trained and judged is in loralab.train.objectives, how results are compared in loralab.show.scores.
     """
 
     methods: dict[str, set[str]]
     baselines: tuple[str, ...]
     trained: tuple[str, ...]
-    always: str
 
 
 TASKS = {
@@ -69,7 +67,6 @@ TASKS = {
         | {method: _TRAINING | added for method, added in _ADDED.items()},
         baselines=("majority", "tfidf", "frozen"),
         trained=("head", "full", "lora"),
-        always="accuracy",
     ),
     "generation": Task(
         methods={"retrieval": _DATA}
@@ -78,7 +75,6 @@ TASKS = {
         | {method: _GENERATION | added for method, added in _ADDED.items()},
         baselines=("retrieval", "base", "few-shot"),
         trained=("full", "lora"),
-        always="chrf",
     ),
 }
 CHOICES = {
@@ -265,48 +261,14 @@ class Result(Outcome):
 
     @classmethod
     def load(cls, path: Path) -> "Result":
-        """Read a result. Raises DamagedResult if the file is not a whole one, or not what its experiment can leave."""
+        """Read a result. Raises DamagedResult if the file is not a whole one, or not what was saved."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             if content.pop("seal", None) != seal(content):
                 raise ValueError(message("result_edited"))
-            result = cls(experiment=Experiment(**content.pop("experiment")), **content)
-            result._check()
-        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+            return cls(experiment=Experiment(**content.pop("experiment")), **content)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DamagedResult(message("damaged_result", path=path.name, error=error)) from error
-        return result
-
-    def _check(self) -> None:
-        """Raises ValueError, naming it, for a length or a main score that the experiment cannot have left."""
-        run, steps = self.experiment, len(self.loss_by_step)
-        exam, epochs = run.test_size * run.examined, run.epochs * run.trains
-        if run.train_size != ALL:  # else the data alone says how many steps there are
-            batches = math.ceil((int(run.train_size) - self.tokens.get("left_out", 0)) / run.batch_size)
-            steps = epochs * math.ceil(batches / run.gradient_accumulation_steps)
-        asked = exam * (run.task == "generation")
-        told = asked * ("model" in run.reads)
-        lengths = {"predictions labels": exam, "questions": asked, "answer_nats answer_tokens": told, "epochs": epochs}
-        lengths["loss_by_step learning_rate_by_step"] = steps
-        lengths |= {"answer_chrf": asked, "test_losses": (exam - asked) * run.trains}
-        if self.other_nats or self.other_tokens:
-            lengths["other_nats other_tokens"] = min(2 * told, 5190)  # there are no more editorials
-        for names, length in lengths.items():
-            for name in names.split():
-                if len(getattr(self, name)) != length:
-                    raise ValueError(f"{name}: {len(getattr(self, name))} ≠ {length}")
-        if exam:
-            name = "loss" if told else TASKS[run.task].always
-            value = self.test[name]
-            if told:
-                value = sum(self.answer_nats) / sum(self.answer_tokens)
-            elif not asked:
-                value = sum(a == b for a, b in zip(self.predictions, self.labels, strict=True)) / exam
-            if self.test_losses and abs(self.test["loss"] - fmean(self.test_losses)) > 1e-9:
-                name, value = "loss", fmean(self.test_losses)
-            if self.other_nats and abs(self.test["other_loss"] - sum(self.other_nats) / sum(self.other_tokens)) > 1e-9:
-                name, value = "other_loss", sum(self.other_nats) / sum(self.other_tokens)
-            if abs(self.test[name] - value) > 1e-9:
-                raise ValueError(f"{name}: {self.test[name]} ≠ {value}")
 
 
 def seal(content: Any) -> str:

@@ -9,6 +9,7 @@ from run_study import race, run_study
 from loralab.evidence.protocol import HASH, STUDY
 from loralab.evidence.study import DIVERGED, check_one, gather, recorded, with_measured
 from loralab.evidence.sweeps import one_by_one
+from loralab.experiment import seal
 from loralab.profiles import load_profile
 from loralab.train.run import run, run_folder
 
@@ -67,6 +68,6 @@ def test_it_is_run_resumed_and_read_again(small, results, monkeypatch, capsys):
     content = json.loads(path.read_text())
     content["provenance"]["protocol"] = "another"
     del content["seal"]
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content | {"seal": seal(content)}))
     run(answers.of("lora")[0].experiment, notes={"protocol": HASH})
     assert "the study's protocol" in capsys.readouterr().out.replace("’", "'")

@@ -85,7 +85,7 @@ def numbers(result):
     found = {f"training loss {step}": loss for step, loss in enumerate(result.loss_by_step, 1)}
     found |= {f"validation loss {epoch}": scores["loss"] for epoch, scores in enumerate(result.epochs, 1)}
     found |= {f"test {name}": result.test[name] for name in ("loss", "other_loss") if name in result.test}
-    always = TASKS[result.experiment.task].always
+    always = {"classification": "accuracy", "generation": "chrf"}[result.experiment.task]
     found = found or {f"test {always}": result.test[always]}
     counts = {f"{kind} {name}": n for kind in ("parameters", "tokens") for name, n in getattr(result, kind).items()}
     return {name: float(f"{value:.8g}") for name, value in found.items()} | counts
