@@ -1,9 +1,13 @@
 """What `run` refuses, and what it says when memory runs out."""
 
 import os
+import resource
 import shlex
 import subprocess
 import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -109,3 +113,51 @@ def test_memory_that_runs_out_names_the_command_and_another_error_is_passed_on(s
     monkeypatch.setattr(runner, "train", fail)
     with pytest.raises(seen, match=says):
         run(smoke.experiment("lora", seed=3))
+
+
+@contextmanager
+def no_file_above(size):
+    """As on a full disk: no file may grow beyond so many bytes."""
+    usual, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (usual, most))
+
+
+SLOW = [pytest.param(size, marks=pytest.mark.slow) for size in (100, 250_000)]
+
+
+@pytest.mark.parametrize("size", [20_000, *SLOW])
+def test_a_full_disk_is_named_and_once_there_is_room_the_run_ends_the_same(smoke, results, tmp_path, monkeypatch, size):
+    experiment = smoke.experiment("lora", train_size=32, validation_size=8, test_size=16, epochs=2)
+    with no_file_above(size), pytest.raises(OSError, match=r"cannot be written.*Free some space"):
+        run(experiment)
+    assert not (run_folder(experiment) / "result.json").exists()
+    ended = run(experiment)
+    monkeypatch.setenv("LORALAB_RESULTS", str(tmp_path / "undisturbed"))
+    undisturbed = run(experiment)
+    assert (ended.test, ended.loss_by_step) == (undisturbed.test, undisturbed.loss_by_step)
+
+
+def test_a_place_that_cannot_be_written_is_named_before_anything_is_trained(smoke, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LORALAB_RESULTS", str(tmp_path / "file" / "results"))
+    with pytest.raises(OSError, match=r"cannot be written into .*LORALAB_RESULTS"):
+        run(smoke.experiment("majority"))
+
+
+def test_results_may_lie_on_another_disk(smoke, results, capsys):
+    other = Path("/dev/shm")
+    if not other.is_dir() or other.stat().st_dev == results.parent.stat().st_dev:
+        pytest.skip("there is one disk")
+    with tempfile.TemporaryDirectory(dir=other) as folder:
+        results.mkdir(exist_ok=True)
+        (results / "runs").symlink_to(folder)
+        experiment = smoke.experiment("majority")
+        whole = run(experiment)
+        (run_folder(experiment) / "result.json").write_text("{")
+        assert run(experiment).test == whole.test
+        (aside,) = (results / "aside").iterdir()
+        assert (aside / "result.json").read_text() == "{"

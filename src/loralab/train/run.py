@@ -1,6 +1,7 @@
 """run(experiment): load the result, or resume, or train. Nothing is trained twice, and nothing computed is lost."""
 
 import datetime
+import errno
 import json
 import math
 import os
@@ -16,6 +17,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from safetensors import SafetensorError
 from scipy.stats import bootstrap
 from torch import nn
 from transformers import TrainerCallback
@@ -41,6 +43,7 @@ SIZED = (
 )  # fmt: skip
 # How long processes wait for the main one, which alone runs baselines: torch's 10 minutes do not do for a large model.
 PATIENCE = datetime.timedelta(hours=12)
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 USE = tomllib.loads(Path(__file__).with_name("use.toml").read_text(encoding="utf-8"))
 
 
@@ -108,8 +111,9 @@ def run(
     Where several processes were launched all of them call this: they train together, the main one alone prints and
     writes, and each gets the same result. On several machines the results folder has to be a shared one. `callbacks`
     are handed to Trainer. Raises ValueError for an experiment that this machine, the data or the number of processes
-    rule out, AssetError if data or weights cannot be had, MemoryError if memory runs out on the way, and
-    FloatingPointError at a loss that is no number: no result is written, and the last whole checkpoint is kept.
+    rule out, AssetError if data or weights cannot be had, MemoryError if memory runs out on the way, OSError if the
+    disk is full or cannot be written, and FloatingPointError at a loss that is no number: no result is written, and the
+    last whole checkpoint is kept.
     """
     device, experiment = detect(), runnable(experiment)  # before anything is fetched
     # Where a file or folder of one's own lies is not kept, and it may change meanwhile.
@@ -134,16 +138,27 @@ def run(
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
     }
-    if not experiment.trains:
-        outcome = from_main(lambda: run_baseline(experiment, splits, device))
-        return from_main(lambda: keep(experiment, names, outcome, None, folder, about))
     try:
+        folder.mkdir(parents=True, exist_ok=True)  # where nothing can be written it is said before anything is trained
+        if not experiment.trains:
+            outcome = from_main(lambda: run_baseline(experiment, splits, device))
+            return from_main(lambda: keep(experiment, names, outcome, None, folder, about))
         model, outcome = train(experiment, splits, device, folder, provenance, callbacks)
-    except (MemoryError, RuntimeError) as error:  # torch raises a RuntimeError, of a kind of its own on a GPU alone
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
-            raise
-        raise MemoryError(message("out_of_memory", command=plan_command(experiment))) from error
-    return from_main(lambda: keep(experiment, names, outcome, model, folder, about))
+        return from_main(lambda: keep(experiment, names, outcome, model, folder, about))
+    except (MemoryError, RuntimeError, OSError, SafetensorError) as error:
+        if told := _what_ran_out(error, experiment):
+            raise told from error
+        raise
+
+
+def _what_ran_out(error: Exception, experiment: Experiment) -> Exception | None:
+    """The error to raise in place of this one if memory ran out, or a disk cannot be written; None if neither."""
+    text = str(error)  # torch's own may be a RuntimeError that says no more than this
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in text:
+        return MemoryError(message("out_of_memory", command=plan_command(experiment)))
+    if getattr(error, "errno", None) in UNWRITABLE or "os error" in text or "PytorchStreamWriter" in text:
+        return OSError(message("results_not_written", folder=results_dir(), error=text.partition("\n")[0]))
+    return None
 
 
 def keep(
@@ -151,7 +166,6 @@ def keep(
     provenance: dict[str, Any],
 ) -> Result:  # fmt: skip
     """Write the result, under `names` for data and model, and what was trained, and remove the checkpoints."""
-    folder.mkdir(parents=True, exist_ok=True)
     result = Result(experiment=experiment, provenance=provenance, **vars(outcome))
     if model is not None:
         save_for_others(model, result, folder)

@@ -241,7 +241,7 @@ def move_aside(path: Path, folder: Path) -> str:
     name = "-".join(dict.fromkeys((folder.name, path.name)))
     aside = f"aside/{name}-{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S-%f}"
     (folder.parent.parent / "aside").mkdir(parents=True, exist_ok=True)
-    path.rename(folder.parent.parent / aside)
+    shutil.move(path, folder.parent.parent / aside)  # which may be on another disk
     return aside
 
 
