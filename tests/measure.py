@@ -49,18 +49,18 @@ class Watch(TrainerCallback):
         self.seconds.append(time.perf_counter() - self._started)
 
 
-def measure(experiment: Experiment, rows: int, length: int, attention: str | None = None) -> Size:
+def measure(experiment: Experiment, rows: int, length: int) -> Size:
     """Plan a training step, and take it: Trainer's, with the course's loss, on texts of random tokens.
 
     The base's values are drawn anew, so that nothing has to be fetched; its size is what counts. One text is a token
     shorter, so that there is a mask, as with texts. On a CPU to be called in a process that has done nothing else.
     """
     device = detect()
-    planned = plan(experiment, device, rows, length, attention)
+    planned = plan(experiment, device, rows, length)
     experiment, length = planned.experiment, planned.length
     set_seed(0)
     with torch.device(device.kind):
-        base = load_for(experiment) if experiment.weights == "nf4" else empty_base(experiment, attention)
+        base = load_for(experiment) if experiment.weights == "nf4" else empty_base(experiment)
     model = apply_method(base, experiment)
     count = rows * experiment.gradient_accumulation_steps
     ids = torch.randint(5, model.config.get_text_config().vocab_size, (count, length))
@@ -84,12 +84,12 @@ def measure(experiment: Experiment, rows: int, length: int, attention: str | Non
     return Size(plan=named, peak=result["peak_bytes"], static=watch.static, method=result["method"], seconds=seconds)
 
 
-def measure_apart(experiment: Experiment, rows: int, length: int, attention: str | None = None) -> Size:
+def measure_apart(experiment: Experiment, rows: int, length: int) -> Size:
     """`measure` in a process of its own, so that nothing that was there before counts.
 
     Raises ValueError with what the process said if it ends in an error.
     """
-    given = json.dumps({"experiment": asdict(experiment), "rows": rows, "length": length, "attention": attention})
+    given = json.dumps({"experiment": asdict(experiment), "rows": rows, "length": length})
     command = [sys.executable, __file__, given]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode:

@@ -20,6 +20,6 @@ if __name__ == "__main__":
     for was in published():
         experiment, written = was.plan.experiment, DATA / f"{was.plan.experiment.model}.json"
         asked = experiment.but(model=str(written)) if written.is_file() else experiment
-        sizes.append(size := measure_apart(asked, was.plan.rows, was.plan.length, was.plan.attention))
+        sizes.append(size := measure_apart(asked, was.plan.rows, was.plan.length))
         print(f"{size_name(size)}: plan over measurement {size.ratio:.3f}", flush=True)
     write_atomically(DATA / SIZES, json.dumps([asdict(size) for size in sizes], indent=1) + "\n")

@@ -145,9 +145,7 @@ def test_a_model_without_fused_attention_is_planned(tmp_path):
     path = tmp_path / "deberta.json"
     sizes = {"vocab_size": 100, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
     path.write_text(json.dumps({"model_type": "deberta-v2", **sizes}))
-    chosen, eager = (plan(load_profile("cpu").experiment("full", model=str(path)), T4, attention=kind)
-                     for kind in (None, "eager"))  # fmt: skip
-    assert chosen.parts == eager.parts
+    assert plan(load_profile("cpu").experiment("full", model=str(path)), T4).parts["activations"] > 0
 
 
 def test_an_experiment_is_named_by_its_fields(smoke):

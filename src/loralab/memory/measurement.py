@@ -1,7 +1,7 @@
 """Training steps as they were taken for real, beside what was planned: what `make sizes` and `make gpu-check` found."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -34,7 +34,7 @@ class Size:
 
 def size_name(size: Size) -> str:
     """What a size is of, in a line: the method, and what differs from the usual."""
-    experiment, attention = size.plan.experiment, size.plan.attention
+    experiment = size.plan.experiment
     modules, dropout, steps = experiment.target_modules, experiment.dropout, experiment.gradient_accumulation_steps
     parts = {
         experiment.method: True,
@@ -42,7 +42,6 @@ def size_name(size: Size) -> str:
         message("with_dropout", dropout=number(dropout, 1)): dropout and "dropout" in experiment.reads,
         message("with_checkpointing"): experiment.activation_checkpointing,
         message("with_accumulation", steps=steps): steps > 1,
-        message("with_attention", attention=attention): attention,
     }
     told = ", ".join(part for part, there in parts.items() if there)
     return f"{experiment.model}, {size.plan.rows} × {size.plan.length}: {told}"
@@ -50,7 +49,7 @@ def size_name(size: Size) -> str:
 
 def loaded(row: dict[str, Any]) -> Size:
     """A size from its row in a file."""
-    planned = {field.name: row["plan"][field.name] for field in fields(Plan)}  # older files have more
+    planned = row["plan"]
     made = {"experiment": Experiment(**planned["experiment"]), "device": Device(**planned["device"])}
     return Size(**(row | {"plan": Plan(**(planned | made))}))
 

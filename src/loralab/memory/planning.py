@@ -17,15 +17,13 @@ class Plan:
     """What a training step is going to take, in bytes.
 
     `parts` says where the peak goes, `static` what weights, gradients and optimizer states take when all of them are
-    there: after the backward pass. `rows` and `length` (tokens) are those of the batch, `attention` names the
-    implementation.
+    there: after the backward pass. `rows` and `length` (tokens) are those of the batch.
     """
 
     experiment: Experiment
     device: Device
     rows: int
     length: int
-    attention: str | None
     parts: dict[str, int]
     static: dict[str, int]
 
@@ -35,17 +33,13 @@ class Plan:
         return sum(self.parts.values())
 
 
-def plan(
-    experiment: Experiment, device: Device, rows: int | None = None, length: int | None = None,
-    attention: str | None = None,
-) -> Plan:  # fmt: skip
+def plan(experiment: Experiment, device: Device, rows: int | None = None, length: int | None = None) -> Plan:
     """The peak memory of the experiment's training on a device, and where it goes.
 
     From the configuration alone. `rows` and `length` are those of the largest batch: if not given, `batch_size` texts,
     or all there are to train on, that reach `max_length` tokens, or what the model takes, if that is less. Where texts
     are never cut a length has to be given to know the peak: without one it is a lower bound, of texts of one token.
-    `attention` is transformers' name of an implementation, such as "eager"; without one it chooses, "sdpa" (fused) if
-    the model has it. `experiment.model` may also be the path of a hub's config.json.
+    `experiment.model` may also be the path of a hub's config.json.
 
     Nothing is summed by formula: the step is taken on fake tensors, which have a shape, a type and no content, and each
     is counted while it lives (lesson 6 explains what they are). The peak is the fullest moment of the second step, when
@@ -58,10 +52,10 @@ def plan(
     """
     experiment, length = _settled(experiment, device, length)
     rows = rows or experiment.batch_size
-    moments = step_of(experiment, device, rows, length, attention)
+    moments = step_of(experiment, device, rows, length)
     parts = dict(zip(PARTS, map(int, moments[moments.sum(axis=1).argmax()]), strict=True))
     static = {part: int(moments[:, place].max()) for place, part in enumerate(STATIC)}
-    return Plan(experiment, device, rows, length, attention, parts, static)
+    return Plan(experiment, device, rows, length, parts, static)
 
 
 def _settled(experiment: Experiment, device: Device, length: int | None) -> tuple[Experiment, int]:

@@ -30,13 +30,12 @@ STATIC = PARTS[:3]
 NF4_BITS = 4.127
 
 
-def step_of(experiment: Experiment, device: Device, rows: int, length: int, attention: str | None = None) -> np.ndarray:
+def step_of(experiment: Experiment, device: Device, rows: int, length: int) -> np.ndarray:
     """The experiment's training step with a batch of that size; its precision is not "auto".
 
     In bytes: a row for each moment, whenever something was made, and a column for each of PARTS.
     Raises ValueError for a step that cannot be taken on fake tensors, because the model chooses by their content, or
-    could not take it at all, and for an implementation of attention that the model does not have; and what
-    `configuration` and `apply_method` raise.
+    could not take it at all; and what `configuration` and `apply_method` raise.
     """
     # PiSSA is LoRA from another start. DoRA over 4 bits is counted as LoRA, a little low: it unpacks weights once more.
     as_lora = experiment.method == "pissa" or (experiment.method == "dora" and experiment.weights == "nf4")
@@ -48,15 +47,15 @@ def step_of(experiment: Experiment, device: Device, rows: int, length: int, atte
         gradient_accumulation_steps=min(2, experiment.gradient_accumulation_steps),
         precision="fp32" if experiment.precision == "fp32" else "bf16",  # fp16 takes as many bytes
     )  # fmt: skip
-    return take_step(shape, device.kind, rows, length, attention)
+    return take_step(shape, device.kind, rows, length)
 
 
 @lru_cache(maxsize=64)
-def take_step(experiment: Experiment, kind: str, rows: int, length: int, attention: str | None) -> np.ndarray:
+def take_step(experiment: Experiment, kind: str, rows: int, length: int) -> np.ndarray:
     """`step_of` for a kind of device, "cpu" or "cuda"."""
     mixed = experiment.precision == "bf16"
     with torch.device("meta"):
-        model = apply_method(empty_base(experiment, attention), experiment).train()
+        model = apply_method(empty_base(experiment), experiment).train()
     if experiment.activation_checkpointing:
         # A second forward pass, in the middle of the backward one, has to be told again what it computes with.
         again = {"use_reentrant": False, "context_fn": lambda: (nullcontext(), Kernels(kind, mixed))}
@@ -114,9 +113,9 @@ def _counted(model: nn.Module, experiment: Experiment, kernels: "Kernels", rows:
     return np.array(counter.moments)
 
 
-def empty_base(experiment: Experiment, attention: str | None = None) -> nn.Module:
+def empty_base(experiment: Experiment) -> nn.Module:
     """`untrained_model`, whose linear layers are packed where the experiment's weights are of 4 bits."""
-    model = untrained_model(experiment, attention)
+    model = untrained_model(experiment)
     if experiment.weights == "nf4":
         head = model.get_output_embeddings()
         for module in list(model.modules()):

@@ -133,11 +133,10 @@ def configuration(model: str) -> Any:
     return transformers.AutoConfig.from_pretrained(locate_part(model, CONFIGURATION), trust_remote_code=False)
 
 
-def untrained_model(experiment: Experiment, attention: str | None = None) -> nn.Module:
+def untrained_model(experiment: Experiment) -> nn.Module:
     """What `load_for` loads, from its configuration: in the experiment's type (4 bits: fp32), its values at random.
 
-    `attention` is transformers' name of an implementation, such as "eager"; without one it chooses. Raises what
-    `configuration` raises, and ValueError for an implementation that the model does not have.
+    Raises what `configuration` raises.
     """
     config = configuration(experiment.model)
     kind: Any = transformers.AutoModelForCausalLM
@@ -146,7 +145,7 @@ def untrained_model(experiment: Experiment, attention: str | None = None) -> nn.
     elif config.model_type == "gemma3":
         kind = transformers.AutoModelForImageTextToText
     dtype = DTYPES[experiment.weights if "weights" in experiment.reads else "fp32"]
-    return with_fresh(kind.from_config(config, dtype=dtype, attn_implementation=attention), experiment.model)
+    return with_fresh(kind.from_config(config, dtype=dtype), experiment.model)
 
 
 def empty_model(experiment: Experiment) -> nn.Module:
