@@ -15,7 +15,7 @@ from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from loralab.data.assets import asset, fetch
 from loralab.data.hub import load_dataset
 from loralab.data.own import label_names, read_labelled, read_pairs
-from loralab.data.texts import check_rows, check_texts, find_duplicates, find_near_duplicates, words
+from loralab.data.texts import find_duplicates, find_near_duplicates, words
 from loralab.experiment import ALL, Experiment
 from loralab.files import content_name, is_file, is_own
 from loralab.messages import message
@@ -184,9 +184,7 @@ def load_rows(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
     if is_own(dataset):
         frame = read_labelled(dataset)
         return frame, {"rows": len(frame), "zero_rating": 0}
-    frame, report = _load_known(dataset)
-    check_rows(frame, len(label_names(dataset)))
-    return frame, report
+    return _load_known(dataset)
 
 
 @lru_cache(maxsize=2)
@@ -278,7 +276,6 @@ def _load(dataset: str, content: str) -> tuple[pd.DataFrame, dict[str, float]]:
         frame["topic"] = frame["input"].fillna("").map(lambda question: " ".join(words(str(question))))
     frame[COLUMNS] = frame[COLUMNS].fillna("")
     for name in COLUMNS:
-        check_texts(frame[name])
         frame[name] = frame[name].map(str.strip)
     frame = frame[[*COLUMNS, *(["history"] if "history" in frame else [])]]
     incomplete = (frame["input"] == "") | frame["output"].str.fullmatch(r"(https?://\S+\s*)*")

@@ -56,20 +56,11 @@ def find_near_duplicates(texts: Sequence[str], threshold: float = SIMILAR) -> li
     return copies
 
 
-def check_texts(texts: pd.Series) -> None:
-    """Raises ValueError, naming the row, if a value is no text."""
-    for row, text in texts.items():
-        if not isinstance(text, str):
-            raise ValueError(message("row_not_text", row=row, given=type(text).__name__))
-
-
-def check_rows(frame: pd.DataFrame, classes: int | None = None) -> None:
+def check_rows(frame: pd.DataFrame) -> None:
     """Raises ValueError, naming the row, if a text is empty or no text, or a label is no class's number."""
-    for name in ("text", "text_pair"):
-        if name in frame:
-            check_texts(frame[name])
-            for row in frame.index[frame[name].str.strip() == ""]:
-                raise ValueError(message("row_empty", row=row))
+    for row, text in (pair for name in ("text", "text_pair") if name in frame for pair in frame[name].items()):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(message("row_not_text", row=row, given=text))
     for row, label in frame["label"].items():
-        if label not in range(classes or 10**6):
-            raise ValueError(message("row_bad_label", row=row, given=label, classes=classes or "–"))
+        if label not in range(10**6):
+            raise ValueError(message("row_bad_label", row=row, given=label))

@@ -129,19 +129,16 @@ def time_table(evidence: Evidence) -> pd.DataFrame:
     a_token = {method: float(taken.sum() / tokens.sum()) for method, taken in seconds.items()}
     pairs = zip(steps["full"], steps["lora"], strict=True)
     to_loss = times([full * a_step["full"] / (lora * a_step["lora"]) for full, lora in pairs])
+    over = [number(values["full"] / values["lora"], 2) for values in (a_token, timing.expected)]
     rows = {
         "time_step": (lambda m: f"{number(1000 * a_step[m], 0)} ms", times(timing.ratios)),
-        "time_token": (lambda m: f"{number(1e6 * a_token[m], 0)} µs", _over(a_token)),
+        "time_token": (lambda m: f"{number(1e6 * a_token[m], 0)} µs", over[0]),
         "time_to_loss": (lambda m: f"{number(mean(steps[m]), 0)} · {number(mean(steps[m]) * a_step[m], 0)} s", to_loss),
-        "operations_expected": (lambda m: f"{number(timing.expected[m] / 1e9, 1)} G", _over(timing.expected)),
+        "operations_expected": (lambda m: f"{number(timing.expected[m] / 1e9, 1)} G", over[1]),
     }
     table = {message(name): [*map(cell, METHODS), ratio] for name, (cell, ratio) in rows.items()}
     columns = [*map(short_name, METHODS), message("ratio")]
     return pd.DataFrame.from_dict(table, orient="index", columns=columns)
-
-
-def _over(values: Mapping[str, float]) -> str:
-    return number(values["full"] / values["lora"], 2)
 
 
 def _steps_to_target(evidence: Evidence) -> dict[str, list[int]]:

@@ -49,12 +49,9 @@ def hand_over(profile: Profile) -> tuple[str, str, dict[str, int]]:
     encoder, chat = profile.experiment("lora"), profile.generation.experiment("lora")
     sizes = {"texts": encoder.train_size, "pairs": chat.train_size, "answer": chat.max_new_tokens}
     counts = {name: 10**9 if size == ALL else int(size) for name, size in sizes.items()}
-    return _place(encoder.model), _place(chat.model), counts
-
-
-def _place(model: str) -> str:
-    row = model_row(model)
-    return str(locate(model)) if {"package", "place"} & set(row) else str(row["hub"])
+    rows = {name: model_row(name) for name in (encoder.model, chat.model)}
+    places = {name: locate(name) if {"package", "place"} & set(row) else row["hub"] for name, row in rows.items()}
+    return str(places[encoder.model]), str(places[chat.model]), counts
 
 
 def profile_name() -> str:
