@@ -219,8 +219,8 @@ one_by_one = [compare([f], [p]) for f, p in zip(full, lora, strict=True)]
 Markdown("\n".join(f"- {line}" for line in one_by_one))
 
 # %% [markdown] lang="es"
-# Se puede decir: lo que un examen puede demostrar se sabe antes de hacerlo; y una sola semilla contesta de estos dos
-# modelos, no de los dos métodos.
+# Se puede decir: lo que un examen puede demostrar se calcula con $d$ y $n$, sin mirar quién gana; y una sola semilla
+# habla de estos dos modelos, no de los dos métodos.
 #
 # ## «Con más semillas saldría otra cosa»
 #
@@ -234,8 +234,8 @@ Markdown("\n".join(f"- {line}" for line in one_by_one))
 # fuera el cero.) Luego pone el intervalo del estudio sobre la misma regla graduada que el tuyo.
 
 # %% [markdown] lang="en"
-# One may say: what an exam can show is known before it is sat; and a single seed answers for these two models, not for
-# the two methods.
+# One may say: what an exam can show follows from $d$ and $n$, without a look at who wins; and a single seed speaks of
+# these two models, not of the two methods.
 #
 # ## “More seeds would say something else”
 #
@@ -277,7 +277,7 @@ ruler(studied, study.track.margin, verdict, study.score)
 
 # %% [markdown] lang="es"
 # Se puede decir: lo que dice el título, para los modelos, los datos y las tasas del estudio. El número de arriba es lo
-# que el estudio podía ver: una diferencia menor puede pasar inadvertida, y aun así se sabe si cabe en el margen.
+# que el estudio podía ver: una diferencia menor puede pasar inadvertida, y aun así puede saberse si cabe en el margen.
 #
 # ## «Más rango es mejor»
 #
@@ -287,7 +287,7 @@ ruler(studied, study.track.margin, verdict, study.score)
 
 # %% [markdown] lang="en"
 # One may say: what the title says, for the study's models, data and rates. The number above is what the study could
-# see: a smaller difference may escape it, and even so one knows whether it fits the margin.
+# see: a smaller difference may escape it, and even so one may know whether it fits the margin.
 #
 # ## “More rank is better”
 #
@@ -377,19 +377,19 @@ print(percent(shared), "·", percent(by_chance))
 
 # %% [markdown] lang="es"
 # Una pregunta más: ¿aparecen direcciones nuevas entre las principales de la matriz entera, y no solo en su cambio? Se
-# toman las 16 primeras de la matriz **ya entrenada** y cada una se compara con todas las de la base. El coseno con la
-# más parecida es 1 si son la misma, y menor cuanto menos se parecen; la banda va del 10 al 90 % de las matrices. A las
-# que no se parecen a ninguna, [Shuttleworth et al. (2024)](https://arxiv.org/abs/2410.21228) las llaman **intrusas**;
-# las encontraron en modelos mayores ajustados con LoRA, y apenas con el completo. La raya, en 0,6, es una elección
-# nuestra: mira las curvas enteras y no solo la cuenta del título.
+# toman las 16 primeras direcciones de la matriz **ya entrenada** y cada una se compara con todas las de la base. El
+# coseno con la más parecida es 1 si son la misma, y menor cuanto menos se parecen; la banda va del percentil 10 al 90
+# de las matrices. A las que no se parecen a ninguna, [Shuttleworth et al. (2024)](https://arxiv.org/abs/2410.21228) las
+# llaman **intrusas**; las encontraron en modelos mayores ajustados con LoRA, y apenas con el completo. La raya, en 0,6,
+# es una elección nuestra: mira las curvas enteras y no solo la cuenta del título.
 
 # %% [markdown] lang="en"
 # One more question: do new directions appear among the main ones of the whole matrix, and not only in its update? We
-# take the first 16 of the matrix **as trained** and compare each with all of the base's. The cosine with the most
-# similar is 1 if they are the same, and smaller the less alike they are; the band goes from 10 to 90% of the matrices.
-# Those that resemble none are called **intruders** by [Shuttleworth et al. (2024)](https://arxiv.org/abs/2410.21228),
-# who found them in larger models tuned with LoRA, and hardly any with full fine-tuning. The line, at 0.6, is our
-# choice: look at the whole curves, and not only at the count in the title.
+# take the first 16 directions of the matrix **as trained** and compare each with all of the base's. The cosine with the
+# most similar is 1 if they are the same, and smaller the less alike they are; the band goes from percentile 10 to 90 of
+# the matrices. Those that resemble none are called **intruders** by [Shuttleworth et al.
+# (2024)](https://arxiv.org/abs/2410.21228), who found them in larger models tuned with LoRA, and hardly any with full
+# fine-tuning. The line, at 0.6, is our choice: look at the whole curves, and not only at the count in the title.
 
 # %%
 intruders(study.updates)
@@ -411,11 +411,11 @@ intruders(study.updates)
 #
 # El estudio midió el tiempo de un paso por turnos, con un lote distinto en cada ronda, de los más cortos a los más
 # largos. La tabla da además el tiempo por *token* de verdad (sin el relleno), el tiempo hasta llegar a una misma
-# pérdida de entrenamiento (los pasos que hicieron falta, por la mediana de lo que dura uno) y las
-# operaciones de ida y vuelta en el lote más largo, por la fórmula de la lección 6, con los productos de la atención
-# añadidos. Entre paréntesis, un intervalo del 95 %: entre rondas en la primera fila, y entre semillas en la tercera,
-# que deja fuera la suerte de medir el tiempo. El cociente de la segunda es el de los tiempos totales, en el que pesan
-# más los lotes largos; el de la primera es la media de las rondas, que pesan todas igual.
+# pérdida de entrenamiento (los pasos que hicieron falta, multiplicados por la mediana de lo que dura uno) y las
+# operaciones de las pasadas hacia delante y hacia atrás en el lote más largo, por la fórmula de la lección 6, con los
+# productos de la atención añadidos. Entre paréntesis, un intervalo del 95 %: entre rondas en la primera fila, y entre
+# semillas en la tercera, que deja fuera la suerte de medir el tiempo. El cociente de la segunda es el de los tiempos
+# totales, en el que pesan más los lotes largos; el de la primera es la media de las rondas, que pesan todas igual.
 #
 # Si el cociente de los tiempos no es el de las operaciones, es que estas no lo explican todo: la cuenta no incluye el
 # optimizador ni el tráfico de memoria, y los productos pequeños del adaptador pueden aprovechar peor la máquina. Cuánto
@@ -439,7 +439,8 @@ intruders(study.updates)
 time_table(study)
 
 # %% [markdown] lang="es"
-# Se puede decir: cuánto menos dura aquí un paso, con estos lotes. En otra máquina, el cociente será otro.
+# Se puede decir: cuántas veces lo que un paso de LoRA dura aquí uno del completo, con estos lotes. En otra máquina, el
+# cociente será otro.
 #
 # ## «Los fallos son del modelo»
 #
@@ -448,7 +449,8 @@ time_table(study)
 # completo está en las más tibias, de −0,5 a 0,5.
 
 # %% [markdown] lang="en"
-# One may say: how much shorter a step is here, with these batches. On another machine the ratio will be another.
+# One may say: how many times as long as a step of LoRA a step of full fine-tuning takes here, with these batches. On
+# another machine the ratio will be another.
 #
 # ## “The mistakes are the model's”
 #
@@ -480,7 +482,7 @@ picture
 
 # %% [markdown] lang="es"
 # Se puede decir: donde las personas no coinciden no hay una respuesta segura que acertar, y cuántos fallos caen ahí.
-# Los demás son del modelo: fallan donde las personas aciertan.
+# Los demás son del modelo, que falla donde las personas suelen coincidir.
 #
 # ## «La receta original también servía»
 #
@@ -491,7 +493,7 @@ picture
 
 # %% [markdown] lang="en"
 # One may say: where people do not agree there is no sure answer to get right, and how many mistakes fall there. The
-# rest are the model's: it fails where people are right.
+# rest are the model's, which fails where people mostly agree.
 #
 # ## “The original recipe would do as well”
 #
@@ -532,14 +534,15 @@ pd.DataFrame(counts, index=[message(name) for name in columns]).T
 # %% [markdown] lang="es"
 # El experimento `original` rellena todo hasta su `max_length` y entrena con todo. ¿Por cuánto se multiplica el tiempo
 # de un paso, con los mismos ejemplos? Medimos por turnos la pasada hacia delante y hacia atrás de dos ejemplos, sin el
-# optimizador ni precisión mixta. Las demás diferencias están en la tabla. Solo hemos medido dos cosas: el tiempo, aquí,
-# y los *tokens* que se juzgan (lección 2). De su tasa, su *dropout* y sus épocas no afirmamos nada.
+# optimizador y sin pasar a 16 bits. Las demás diferencias están en la tabla. Solo hemos medido dos cosas: el tiempo,
+# aquí, y los *tokens* que se juzgan, en la tabla de arriba. De su tasa, su *dropout* y sus épocas no afirmamos nada.
 
 # %% [markdown] lang="en"
 # The experiment `original` pads everything to its `max_length` and trains on everything. How many times as long as a
 # step of ours will one of its steps take, on the same examples? We time in turns the forward and backward pass of two
-# examples, without the optimizer or mixed precision. The other differences are in the table. We have measured only two
-# things: the time, here, and the tokens judged (lesson 2). About its rate, its dropout and its epochs we claim nothing.
+# examples, without the optimizer and without going to 16 bits. The other differences are in the table. We have measured
+# only two things: the time, here, and the tokens judged, in the table above. About its rate, its dropout and its epochs
+# we claim nothing.
 
 # %%
 guess_cost = predict("original_cost", None)
@@ -587,8 +590,8 @@ pd.DataFrame(recipes).loc[fields].astype(str)
 # 2,5; la media por *tokens*, 1,27. ¿Cuál es la pérdida? La segunda: en la primera, una respuesta corta pesa como una
 # larga. Y la media de las medias de cada lote depende de cómo se formen los lotes. Lo mismo pasa si un paso reúne los
 # gradientes de varios lotes (*gradient accumulation*), y por eso `run` divide entre los *tokens* del paso entero. La
-# celda entrena la persona, si no lo hicieron las lecciones 5 o 6, y hace las dos medias con el test: por filas y, tras
-# la flecha, por *tokens*, que es la de la tabla.
+# celda entrena a don Quijote con LoRA, si no lo hicieron las lecciones 5 o 6, y hace las dos medias con el test: por
+# filas y, tras la flecha, por *tokens*, que es la de la tabla.
 
 # %% [markdown] lang="en"
 # One may say: what it costs on top, here and with these examples. Not that it learns worse.
@@ -598,9 +601,9 @@ pd.DataFrame(recipes).loc[fields].astype(str)
 # Two answers: one of 2 tokens, with mean loss 4.0, and one of 20, with mean loss 1.0. The mean over rows is 2.5; the
 # mean over tokens, 1.27. Which is the loss? The second: in the first, a short answer weighs as much as a long one. And
 # the mean of each batch's own mean depends on how batches are made. The same happens if one step gathers the gradients
-# of several batches (gradient accumulation), and so `run` divides by the tokens of the whole step. The cell trains the
-# persona, if lessons 5 or 6 have not, and takes both means on the test: over rows and, after the arrow, over tokens,
-# which is the one in the table.
+# of several batches (gradient accumulation), and so `run` divides by the tokens of the whole step. The cell trains Don
+# Quixote with LoRA, if lessons 5 or 6 have not, and takes both means on the test: over rows and, after the arrow, over
+# tokens, which is the one in the table.
 
 # %%
 import math
@@ -652,10 +655,11 @@ assert not torch.allclose(average, b @ a, rtol=0.1)
 # menos», «es mejor», «basta») se juzga con el intervalo del 90 %, que es el ± de la tabla, y «mejor» o «menos» es por
 # más que el margen: 1 punto de exactitud, 0,02 nats por frase o, en la tarea de don Quijote, 0,05 nats por *token*. Una
 # columna dice qué saldría con un margen menor. Un número positivo favorece a LoRA (arriba era al revés: el completo
-# menos LoRA), o al rango más alto; en la pérdida, es lo que esta baja. «Alrededor del 1 %» es de 0,5 a 2 %, y «unas
-# diez veces», de 5 a 20; la mejor tasa de un barrido se conoce con medio escalón a cada lado. Las reglas están
-# en `src/loralab/evidence/protocol.toml`, que se fijó antes de los entrenamientos que juzga y no se ha tocado desde
-# entonces. Hubo un estudio anterior, con otro examen; lo que se sabía de él al escribirlas está en ese mismo fichero.
+# menos LoRA), o al rango más alto; en la pérdida, es cuánto menor es la de LoRA, o la del rango más alto. «Alrededor
+# del 1 %» es de 0,5 a 2 %, y «unas diez veces», de 5 a 20; la mejor tasa de un barrido se conoce con medio escalón a
+# cada lado. Las reglas están en `src/loralab/evidence/protocol.toml`, que se fijó antes de los entrenamientos que juzga
+# y no se ha tocado desde entonces. Hubo un estudio anterior, con otro examen, y otro con este mismo, que se perdió tras
+# 85 entrenamientos; lo que se sabía de ambos al escribirlas está en ese mismo fichero.
 #
 # Los veredictos valen para esos modelos, esos datos y esa máquina: ni un «refutado» cierra la cuestión en otro sitio,
 # ni un «confirmado» la demuestra. Cada afirmación se juzga por separado, sin corregir por cuántas son.
@@ -675,7 +679,8 @@ assert not torch.allclose(average, b @ a, rtol=0.1)
 # LoRA), or of the higher rank; for a loss, it is by how much LoRA's, or the higher rank's, is lower. “About 1%” is 0.5
 # to 2%, and “about ten times”, 5 to 20; a sweep's best rate is known to half a step either way. The rules are in
 # `src/loralab/evidence/protocol.toml`, which was fixed before the runs that it judges and has not been touched since.
-# There was an earlier study, with another exam; what was known of it when they were written stands in that same file.
+# There was an earlier study, with another exam, and one with this same exam that was lost after 85 runs; what was known
+# of both when they were written stands in that same file.
 #
 # The verdicts hold for those models, those data and that machine: “refuted” does not settle the matter elsewhere, nor
 # does “confirmed” prove it. Each claim is judged by itself, with no correction for their number.
@@ -693,9 +698,9 @@ claims_table([*judge_claims(study), *judge_claims(persona_study)])
 # la suerte del examen. Las variantes de LoRA llevan la tasa y la $\alpha$ de LoRA (por eso en *rank-stabilized* el
 # factor $s$ es mayor); los demás, la mejor tasa de un barrido que también empezó con tres. Si esa tasa queda en el
 # borde, o el método apenas ha despegado en tres épocas, la tabla no enseña lo que puede dar. La última columna divide
-# lo que tarda un paso entre lo que tarda uno de LoRA, por turnos y en las mismas rondas. Y una desigualdad que sigue
-# ahí: *prompt* y *prefix tuning* entrenan con lo suyo la cabeza y nada más; en `peft` no hay cómo decirles que entrenen
-# también el `pooler`.
+# lo que tarda un paso entre lo que tarda uno de LoRA, por turnos y en las mismas rondas. Y hay una desigualdad:
+# *prompt* y *prefix tuning* entrenan con lo suyo la cabeza y nada más; el estudio no le pidió a `peft`, con
+# `modules_to_save`, que entrenaran también el `pooler`.
 
 # %% [markdown] lang="en"
 # ## Other methods
@@ -706,8 +711,8 @@ claims_table([*judge_claims(study), *judge_claims(persona_study)])
 # variants take LoRA's rate and $\alpha$ (so that in the *rank-stabilized* one the factor $s$ is larger); the others,
 # the best rate of a sweep that began with three as well. If that rate lies at the edge, or the method has hardly taken
 # off in three epochs, the table does not show what it can do. The last column divides the time of a step by that of one
-# of LoRA's, in turns and in the same rounds. And one inequality remains: prompt and prefix tuning train the head beside
-# their own and nothing more; `peft` has no way to tell them to train the `pooler` too.
+# of LoRA's, in turns and in the same rounds. And there is one inequality: prompt and prefix tuning train the head
+# beside their own and nothing more; the study did not ask `peft`, by `modules_to_save`, to train the `pooler` too.
 
 # %%
 other_methods_table(study)
