@@ -101,6 +101,7 @@ def built_there(folder):
     return {path.relative_to(folder).as_posix(): nbformat.read(path, as_version=4) for path in paths}
 
 
+@pytest.mark.slow
 def test_a_fork_is_built_for_its_address_once_and_again_when_the_package_has_changed(clone):
     folder, changed = clone
     assert changed() == []  # a folder is no address

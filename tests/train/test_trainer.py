@@ -230,7 +230,7 @@ def test_of_a_long_training_the_newest_is_kept_where_results_are_if_it_fits(
     assert not list(results.rglob("checkpoint-*")) and list(machine.rglob("checkpoint-4"))
 
 
-@pytest.mark.parametrize("task", ["classification", "generation"])
+@pytest.mark.parametrize("task", ["classification", pytest.param("generation", marks=pytest.mark.slow)])
 def test_so_it_is_with_full_fine_tuning_and_no_warning(smoke, monkeypatch, tmp_path, capsys, task):
     few_layers(monkeypatch)
     warned = []
