@@ -152,7 +152,7 @@ def test_alike_questions_without_topics_are_kept_apart_and_counted(write):
     assert len(set.union(*asked)) == sum(map(len, asked))
     assert splits.report["alike"] == 150 - sum(map(len, parts_of(place, 0))) > 20
     few = write("b.jsonl", jsonl(*(row | {"topic": "ab"[i % 2]} for i, row in enumerate(rows))))
-    with pytest.raises(ValueError, match="There are 2 topics"):
+    with pytest.raises(ValueError, match="too few topics: 2"):
         parts_of(few, 0)
 
 

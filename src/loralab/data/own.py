@@ -9,6 +9,7 @@ by "&".
 import csv
 import io
 import json
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise ValueError(message("file_missing", path=path.name, folder=path.parent))
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")  # ends of lines in a text stay as they are
     except UnicodeDecodeError as error:
         raise ValueError(message("file_encoding", path=path.name, at=error.start)) from error
     rows = _read_csv(path.name, text) if path.suffix == ".csv" else _read_jsonl(path.name, text)
@@ -65,7 +66,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(name: str, text: str) -> list[dict[str, Any]]:
-    header = text.split("\n", 1)[0]
+    header = re.split("[\r\n]", text, maxsplit=1)[0]
     separator = ";" if header.count(";") > header.count(",") else ","  # a Spanish spreadsheet writes semicolons
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
     names = reader.fieldnames or ()

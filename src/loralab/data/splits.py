@@ -14,7 +14,7 @@ from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from loralab.data.assets import asset, fetch
 from loralab.data.hub import load_dataset
-from loralab.data.own import label_names, read_labelled, read_pairs
+from loralab.data.own import label_names, name_of, read_labelled, read_pairs
 from loralab.data.texts import find_duplicates, find_near_duplicates, words
 from loralab.experiment import ALL, Experiment
 from loralab.files import content_name, is_file, is_own
@@ -310,7 +310,7 @@ def parts_of(dataset: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.Da
 def _parts_of(dataset: str, content: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     frame, _ = load_pairs(dataset)
     if (topics := frame["topic"].nunique()) < 3:
-        raise ValueError(message("too_few_topics", given=topics))
+        raise ValueError(message("too_few_topics", path=name_of(dataset), given=topics))
     rest, test = _part(frame, TEST_SHARE, seed)
     train, validation = _part(rest, VALIDATION_SHARE / (1 - TEST_SHARE), seed)
     if not frame.attrs["topics"]:

@@ -128,7 +128,7 @@ def own_profile(path: Path) -> Profile:
     """
     try:
         row = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(message("profile_not_toml", path=path.name, error=error)) from error
     known = profiles()
     if path.stem in known:
