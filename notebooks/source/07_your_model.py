@@ -703,6 +703,9 @@ for name in ("adapter", "clinic-0"):
 #   nada de `loralab` en el entrenamiento.
 # - Lo guardado funciona en otro proceso, y dice de qué base es y qué se midió.
 # - Un modelo que suena bien no es un modelo que sabe: pregúntale lo que no ha leído.
+#
+# Lo que entrenaste en las demás lecciones te lo llevas con `python -m loralab export CLAVE`: el nombre de su carpeta en
+# `results/runs`.
 
 # %% [markdown] lang="en"
 # ## What you may now claim, and on what evidence
@@ -711,3 +714,6 @@ for name in ("adapter", "clinic-0"):
 #   of `loralab` in the training.
 # - What was saved works in another process, and says which base it is for and what was measured.
 # - A model that sounds right is not a model that knows: ask it what it has not read.
+#
+# What you trained in the other lessons you take along with `python -m loralab export KEY`: the name of its folder in
+# `results/runs`.
