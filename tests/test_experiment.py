@@ -224,6 +224,32 @@ CHANGES = [
 ]  # fmt: skip
 
 
+def altered(value):
+    """Each way in which one value, somewhere in it, is another."""
+    if isinstance(value, dict):
+        yield from (value | {key: other} for key, each in value.items() for other in altered(each))
+    elif isinstance(value, list):
+        yield from ([*value[:i], other, *value[i + 1 :]] for i, each in enumerate(value) for other in altered(each))
+    elif isinstance(value, str):
+        yield value + " "
+    elif value is None:
+        yield 0
+    else:
+        yield not value if isinstance(value, bool) else value + 1
+
+
+@pytest.mark.parametrize("made", [result, answers])
+def test_no_value_of_a_result_can_be_another(tmp_path, made):
+    path = tmp_path / "result.json"
+    made().save(path)
+    contents = list(altered(json.loads(path.read_text())))
+    assert len(contents) > 40
+    for content in contents:
+        path.write_text(json.dumps(content))
+        with pytest.raises(DamagedResult):
+            Result.load(path)
+
+
 @pytest.mark.parametrize(("made", "change"), CHANGES)
 def test_an_edited_result_is_damaged(tmp_path, made, change):
     path = tmp_path / "result.json"

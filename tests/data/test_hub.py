@@ -333,15 +333,18 @@ def test_the_report_of_a_t4_from_the_hub_to_the_page(hub, tmp_path):
     written = []
     for language in ("es", "en"):
         command = [sys.executable, "-m", "loralab", "report", "--language", language]
-        ours = environment(hub, tmp_path) | {"LORALAB_PROFILE": str(path)}
+        ours = environment(hub, tmp_path) | {"LORALAB_PROFILE": str(path), "HF_TOKEN": WITH_ACCESS}
         done = subprocess.run(command, env=ours, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
+        assert WITH_ACCESS not in done.stdout + done.stderr
         page = (tmp_path / "results" / "small" / "report.html").read_text(encoding="utf-8")
         results = {file.parent.name: file.stat().st_mtime_ns for file in tmp_path.glob("results/runs/*/result.json")}
         assert set(results) == {resolve(run, device).key for run in wanted}
         assert f'<html lang="{language}">' in page and all(name in page for name in results)
         written.append(results)
     assert written[0] == written[1]  # the second language trained nothing again
+    left = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert left and not [file for file in left if WITH_ACCESS.encode() in file.read_bytes()]  # the key is kept nowhere
 
 
 @pytest.mark.slow

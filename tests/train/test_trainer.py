@@ -283,7 +283,11 @@ def swap(path, another):
     shutil.copy(another / path.name, path)
 
 
-DAMAGES = (cut, flip, lose, swap)
+def empty(path, another):
+    path.write_bytes(b"")
+
+
+DAMAGES = (cut, flip, lose, swap, empty)
 
 
 @pytest.fixture
