@@ -25,12 +25,16 @@ bounded = settings(max_examples=60, deadline=None, derandomize=True, database=No
 SECONDS = 60
 
 
+class Late(BaseException):
+    """Nobody's handler for an error takes it."""
+
+
 @contextmanager
 def in_time():
     """Fails what takes longer than SECONDS."""
 
     def late(*_):
-        raise TimeoutError(f"it hangs: {SECONDS} s")
+        raise Late(f"it hangs: {SECONDS} s")
 
     before = signal.signal(signal.SIGALRM, late)
     signal.alarm(SECONDS)
@@ -111,6 +115,8 @@ FILES = {
     "empty.csv": "",
     "twice.csv": table(TEXTS).replace("text,label", "text,text", 1),
     "unnamed.csv": table(TEXTS).replace("text,label", ",", 1),
+    "open header.csv": '"text,label\n' + table(TEXTS),
+    "commas at the end.csv": table(TEXTS).replace("text,label", "text,label,,", 1),
     "open.csv": table(TEXTS) + '"fine,no\n',
     "too many.csv": table(TEXTS) + "a,b,c\n",
     "too few.csv": table(TEXTS) + "a\n",
@@ -118,6 +124,14 @@ FILES = {
     "wide.csv": "text,label" + ",x" * 5000 + "\n" + "a,no" + ",1" * 5000 + "\n",
     "long.csv": table(with_row({"text": "word " * 40_000, "label": "no"})),
 }
+
+REFUSED = {
+    "half a character", "no number", "without end", "numbers of 5,000 digits", "deep", "deep object", "no object",
+    "cut", "empty", "blank", "one topic", "turns that are none", "no answer", "a turn without a role", "turns in turns",
+    "same", "one class", "a class each", "tabs", "header", "twice", "unnamed", "open", "open header", "too many",
+    "too few", "wide", "label: null", "label: empty", "label: blank", "label: a fraction", "label: a list",
+    "label: an object", "label: no-break",
+}  # fmt: skip
 
 
 def brought(path, monkeypatch):
@@ -128,7 +142,7 @@ def brought(path, monkeypatch):
         try:
             return chosen_profile()
         except ValueError as error:
-            assert path.name in str(error) or path.stem in str(error), error
+            assert path.name in str(error), error
             return str(error)
 
 
@@ -139,6 +153,7 @@ def test_a_file_works_or_is_refused_by_name(name, tmp_path, monkeypatch):
     path.write_text(FILES[name], encoding="utf-8", newline="")
     said = brought(path, monkeypatch)
     field, _, kind = path.stem.partition(": ")
+    assert isinstance(said, str) or path.stem not in REFUSED
     if field in ("text", "answer") and kind in VALUES:
         assert isinstance(said, str) != (kind in FINE), said
         assert kind in FINE or ("Row 11 " in said and f"column {field}" in said)
@@ -207,6 +222,10 @@ WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 )
 
 
+ANY = st.one_of(WORDS, WORDS, WORDS, SCALARS)
+PAIR = st.fixed_dictionaries({"question": ANY, "answer": ANY}, optional={"topic": ANY})
+
+
 @bounded
 @given(st.lists(st.tuples(WORDS, st.sampled_from(["no", "yes", "sí"])), min_size=2, max_size=8), st.sampled_from(",;"))
 def test_what_is_written_is_read(tmp_path_factory, pairs, separator):
@@ -221,9 +240,7 @@ def test_what_is_written_is_read(tmp_path_factory, pairs, separator):
 
 
 @bounded
-@given(
-    st.lists(st.dictionaries(st.sampled_from(["question", "answer", "topic", "x"]), SCALARS), min_size=1, max_size=4)
-)
+@given(st.lists(PAIR, min_size=1, max_size=3))
 def test_pairs_are_pairs_or_are_refused_by_their_files_name(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("pairs") / "mine.jsonl"
     path.write_text(lines(rows), encoding="utf-8")
@@ -232,7 +249,7 @@ def test_pairs_are_pairs_or_are_refused_by_their_files_name(tmp_path_factory, ro
     except ValueError as error:
         assert "mine.jsonl" in str(error)
     else:
-        assert all(text.strip() for column in ("question", "answer") for text in frame[column])
+        assert all(text.strip() for column in ("input", "output") for text in frame[column])
 
 
 @bounded

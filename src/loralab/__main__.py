@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "doctor":
         return doctor()
     careful = options.command in ("plan", "export", "clinic")
-    refused = (AssetError, FileNotFoundError, ValueError) if careful else AssetError
+    refused = (AssetError, OSError, MemoryError, *([ValueError] if careful else []))
     try:
         if options.command == "assets":
             fetch_all()

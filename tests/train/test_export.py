@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -84,7 +85,7 @@ def test_an_answering_model_answers_elsewhere(smoke, results, monkeypatch):
         assert torch.allclose(adapted, model(prompt).logits, atol=1e-5)
     lines = (folder / "Modelfile").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "FROM ./model" and (folder / "model" / "model.safetensors").exists()
-    assert lines[-1] == f"SYSTEM {json.dumps(instruction)}"
+    assert lines[-1] == f'SYSTEM """{instruction}"""'
     again = load_file(folder / "model" / "model.safetensors")
     export(experiment)  # in place of what is there
     assert all(
@@ -126,6 +127,6 @@ def test_what_cannot_be_exported_says_why(smoke, results, tmp_path, capsys):
     run(experiment)
     capsys.readouterr()
     assert main(["export", experiment.key]) == 1 and "Call `export(experiment)`" in capsys.readouterr().err
-    assert set(asked(export(experiment), "text number 1 is not good")) > set("label")
+    assert re.search("'label': '(no|yes)'", asked(export(experiment), "text number 1 is not good"))
     with pytest.raises(FileNotFoundError, match="no saved model"):
         export(smoke.experiment("lora", **SIZES, seed=9))

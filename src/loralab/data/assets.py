@@ -71,7 +71,11 @@ def fetch(row: dict[str, Any], cache: Path | None = None) -> Path:
     if target in _WHOLE:
         return target
     try:
-        if damaged := damaged_files(target):
+        damaged = damaged_files(target)
+    except OSError as error:  # what cannot be read is damaged too
+        damaged = [str(error)]
+    try:
+        if damaged:
             print(message("asset_damaged", package=row["package"], names=", ".join(damaged)))
             target.rename(cache / f".partial-{target.name}-{time.time_ns()}")
         elif target.is_dir():
@@ -91,7 +95,7 @@ def fetch(row: dict[str, Any], cache: Path | None = None) -> Path:
             write_atomically(whole / HASHES, json.dumps(file_hashes(whole)))
             whole.replace(target)
     except OSError as error:
-        if target.is_dir():  # another process was faster
+        if target.is_dir() and not (damaged and damaged_files(target)):  # another process was faster
             return target
         raise AssetError(message("cache_not_written", cache=cache, error=error)) from error
     return target
@@ -104,6 +108,8 @@ def damaged_files(folder: Path) -> list[str]:
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
+            return [HASHES]
+        if not isinstance(kept, dict):
             return [HASHES]
     there = file_hashes(folder) if kept else {}
     return [name for name, value in kept.items() if there.get(name) != value]

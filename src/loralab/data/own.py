@@ -69,12 +69,12 @@ def _read_csv(name: str, text: str) -> list[dict[str, Any]]:
     header = re.split("[\r\n]", text, maxsplit=1)[0]
     separator = ";" if header.count(";") > header.count(",") else ","  # a Spanish spreadsheet writes semicolons
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
-    names = reader.fieldnames or ()
-    if twice := [column for column in names if names.count(column) > 1]:
-        raise ValueError(message("file_twice", path=name, column=twice[0]))
     rows: list[dict[str, Any]] = []
     csv.field_size_limit(LONGEST)
     try:
+        names = reader.fieldnames or ()
+        if twice := [column for column in names if column.strip() and names.count(column) > 1]:
+            raise ValueError(message("file_twice", path=name, column=twice[0]))
         for row, fields in enumerate(reader, 1):
             if None in fields:
                 raise ValueError(message("file_too_many", path=name, row=row, columns=len(names)))

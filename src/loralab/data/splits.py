@@ -139,7 +139,8 @@ def _clean(
     for label, name in enumerate(label_names(dataset)):
         there = min(int((rows["label"] == label).sum()) for _, rows in frame.groupby("part"))
         if there < ROWS_OF_A_CLASS:
-            raise ValueError(message("class_too_small", name=name, rows=there, least=ROWS_OF_A_CLASS))
+            given = {"path": name_of(dataset), "name": name[:80], "rows": there, "least": ROWS_OF_A_CLASS}
+            raise ValueError(message("class_too_small", **given))
     if test is not None and (frame["part"] == "test").any():
         parts = []
         for name, size in (("train", train), ("test", test)):
@@ -276,6 +277,10 @@ def _load(dataset: str, content: str) -> tuple[pd.DataFrame, dict[str, float]]:
         frame["topic"] = frame["input"].fillna("").map(lambda question: " ".join(words(str(question))))
     frame[COLUMNS] = frame[COLUMNS].fillna("")
     for name in COLUMNS:
+        for row, value in frame[name].items():
+            if not isinstance(value, str):
+                given = type(value).__name__
+                raise ValueError(message("file_value_kind", path=name_of(dataset), row=row, field=name, given=given))
         frame[name] = frame[name].map(str.strip)
     frame = frame[[*COLUMNS, *(["history"] if "history" in frame else [])]]
     incomplete = (frame["input"] == "") | frame["output"].str.fullmatch(r"(https?://\S+\s*)*")

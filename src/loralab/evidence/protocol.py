@@ -45,7 +45,7 @@ def at_rate(track: Track, method: str, rate: float, **place: Any) -> Experiment:
 def searches(track: Track) -> dict[str, list[Experiment]]:
     """Each sweep's runs by the method's name or, for LoRA elsewhere than at the track's own rank, by the place's."""
     found = {method: [at_rate(track, method, rate) for rate in rates] for method, rates in track.sweep.items()}
-    if track.sweep:
+    if "lora" in track.sweep:
         others = {name: changes for name, changes in places(track).items() if changes != {"rank": track.rank}}
         for name, changes in others.items():
             found[name] = [at_rate(track, "lora", rate, **changes) for rate in track.sweep["lora"]]

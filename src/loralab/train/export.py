@@ -1,6 +1,5 @@
 """export(experiment): what a run trained, in a folder that others can use without the course."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from loralab.data.splits import load_splits
 from loralab.experiment import Experiment, Result
 from loralab.files import is_file, write_atomically
 from loralab.messages import message
-from loralab.train.chat import conversation
+from loralab.train.chat import conversation, end_of_turn
 from loralab.train.models import ADAPTER, load_tokenizer, load_trained
 from loralab.train.run import USE, card, results_dir, run_folder
 
@@ -39,28 +38,33 @@ def export(experiment: Experiment) -> Path:
     both; `use.py`, which loads the model and asks it; and for a model that answers a Modelfile for Ollama. Raises
     FileNotFoundError if nothing was kept, ValueError if what was trained is no part of the weights (a learned prompt).
     """
-    source, target = run_folder(experiment), results_dir() / "export" / experiment.key
+    source = results_dir() / "runs" / experiment.key  # as a GPU ran it, which this machine perhaps has not
+    source = source if source.exists() else run_folder(experiment)
+    target = results_dir() / "export" / source.name
     if experiment.method in ("prompt", "prefix"):
         raise ValueError(message("export_prompt", given=experiment.method, folder=f"runs/{source.name}/{ADAPTER}"))
-    model, tokenizer = load_trained(experiment, source), load_tokenizer(experiment.model)
-    shutil.rmtree(target, ignore_errors=True)
+    whole = {"weights": "bf16"} if experiment.weights == "nf4" else {}  # what is merged is not packed
+    model, tokenizer = load_trained(experiment.but(**whole), source), load_tokenizer(experiment.model)
+    made = target.with_name(f".{target.name}")  # takes its place when it is whole
+    shutil.rmtree(made, ignore_errors=True)
     if isinstance(model, PeftModel):
-        shutil.copytree(source / ADAPTER, target / ADAPTER)
+        shutil.copytree(source / ADAPTER, made / ADAPTER)
         model = model.merge_and_unload()
     named = AutoConfig.from_pretrained(next(source.rglob("config.json")).parent)
     model.config.id2label, model.config.label2id = named.id2label, named.label2id
-    model.save_pretrained(target / "model")
-    tokenizer.save_pretrained(target / "model")
-    write_atomically(target / "model" / "README.md", card(Result.load(source / "result.json"), USE["full"]))
-    values = {}
+    test, values, kind = load_splits(experiment).test, {}, str(experiment.task)
     if experiment.task == "generation":
-        instruction = load_splits(experiment).test["instruction"].iloc[0]
-        turns = conversation(tokenizer, instruction, "")
-        values = {
-            "turns": json.dumps(turns),
-            "most": experiment.max_new_tokens,
-            "penalty": experiment.repetition_penalty,
-        }
-        write_atomically(target / "Modelfile", USE["modelfile"].format(instruction=json.dumps(instruction), **values))
-    write_atomically(target / "use.py", USE[experiment.task].format(**values))
-    return target
+        model.generation_config.eos_token_id = end_of_turn(tokenizer)
+        instruction = test["instruction"].iloc[0]
+        values = {"most": experiment.max_new_tokens, "penalty": experiment.repetition_penalty}
+        write_atomically(made / "Modelfile", USE["modelfile"].format(instruction=instruction, **values))
+        values["turns"] = repr(conversation(tokenizer, instruction, ""))
+    else:
+        tokenizer.model_max_length = experiment.max_length or tokenizer.model_max_length
+        kind = "pairs" if "text_pair" in test else kind
+    model.save_pretrained(made / "model")
+    tokenizer.save_pretrained(made / "model")
+    write_atomically(made / "model" / "README.md", card(Result.load(source / "result.json"), USE["full"]))
+    write_atomically(made / "use.py", USE[kind].format(**values))
+    shutil.rmtree(target, ignore_errors=True)
+    return made.rename(target)

@@ -156,8 +156,10 @@ def _what_ran_out(error: Exception, experiment: Experiment) -> Exception | None:
     text = str(error)  # torch's own may be a RuntimeError that says no more than this
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in text:
         return MemoryError(message("out_of_memory", command=plan_command(experiment)))
-    if getattr(error, "errno", None) in UNWRITABLE or "os error" in text or "PytorchStreamWriter" in text:
-        return OSError(message("results_not_written", folder=results_dir(), error=text.partition("\n")[0]))
+    by_rust = any(f"(os error {number})" in text for number in UNWRITABLE)
+    if getattr(error, "errno", None) in UNWRITABLE or by_rust or "PytorchStreamWriter" in text:
+        places = [str(results_dir()), *filter(None, [os.environ.get("LORALAB_CHECKPOINTS")])]
+        return OSError(message("results_not_written", folder=" / ".join(places), error=text.partition("\n")[0]))
     return None
 
 
