@@ -704,7 +704,7 @@ for name in ("adapter", "clinic-0"):
 # - Lo guardado funciona en otro proceso, y dice de qué base es y qué se midió.
 # - Un modelo que suena bien no es un modelo que sabe: pregúntale lo que no ha leído.
 #
-# Lo que entrenaste en las demás lecciones te lo llevas con `python -m loralab export CLAVE`: el nombre de su carpeta en
+# Lo que entrenaste en las demás lecciones te lo llevas con `python -m loralab export` y el nombre de su carpeta en
 # `results/runs`.
 
 # %% [markdown] lang="en"
@@ -715,5 +715,5 @@ for name in ("adapter", "clinic-0"):
 # - What was saved works in another process, and says which base it is for and what was measured.
 # - A model that sounds right is not a model that knows: ask it what it has not read.
 #
-# What you trained in the other lessons you take along with `python -m loralab export KEY`: the name of its folder in
+# What you trained in the other lessons you take along with `python -m loralab export` and the name of its folder in
 # `results/runs`.

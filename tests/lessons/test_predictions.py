@@ -112,6 +112,7 @@ def test_a_damaged_prediction_is_said_and_the_others_stay(capsys, results, conte
     assert len(predictions_table()) == 2
 
 
+@pytest.mark.slow
 def test_two_kernels_lose_no_prediction(results):
     keys = ["tfidf", "winner_luck", "padding_512", "saved_size"]
     command = [sys.executable, "-c", KERNEL]

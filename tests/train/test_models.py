@@ -232,7 +232,7 @@ def test_nothing_saved_says_so(lora, tmp_path):
 
 def test_a_text_of_ones_own_that_does_not_fit_is_named(tokenizer):
     model = load_base("minilm-l6", 0)
-    with pytest.raises(ValueError, match="row 1 is empty"):
+    with pytest.raises(ValueError, match="Row 1 holds '', not a text"):
         predict_texts(model, tokenizer, ["good", ""])
     with pytest.raises(ValueError, match="Row 0 has 602 tokens"):
         predict_texts(model, tokenizer, ["good " * 600])

@@ -77,7 +77,7 @@ def test_more_than_the_model_takes(tokenizer):
 
 
 def test_a_bad_row_is_named_here_too(tokenizer):
-    with pytest.raises(ValueError, match="text of row 11 is empty"):
+    with pytest.raises(ValueError, match="Row 11 holds ' ', not a text"):
         encode(frame("good", " "), tokenizer, max_length=8)
 
 
@@ -101,5 +101,5 @@ def test_of_two_texts_the_longer_one_is_cut_first(tokenizer):
 
 
 def test_an_empty_second_text_is_named(tokenizer):
-    with pytest.raises(ValueError, match="row 11 is empty"):
+    with pytest.raises(ValueError, match="Row 11 holds ' ', not a text"):
         encode(frame("one", "two").assign(text_pair=["three", " "]), tokenizer, 64)

@@ -100,7 +100,7 @@ def load_dataset(row: dict[str, Any]) -> datasets.DatasetDict:
         kept = {
             part for split in loaded.values() for file in split.cache_files for part in Path(file["filename"]).parts
         }
-        if SHA.fullmatch(row["revision"]) and kept and row["revision"] not in kept:
+        if SHA.fullmatch(row["revision"] or "") and kept and row["revision"] not in kept:
             # With a key that has expired datasets gives another revision that it has. This raises why.
             huggingface_hub.HfApi().dataset_info(row["hub"], revision=row["revision"])
             raise ValueError(f"{row['hub']}: {row['revision']} ∉ {sorted(kept)}")
