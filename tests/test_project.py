@@ -220,3 +220,13 @@ def test_ci_runs_the_same_command_everywhere():
     workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text()
     assert "run: make test" in workflow
     assert all(f'"{version}"' in workflow for version in ("3.11", "3.12", "3.13"))
+
+
+def test_actions_are_pinned_by_their_commits():
+    used = [
+        line.split("uses:")[1].strip()
+        for path in (ROOT / ".github" / "workflows").glob("*.yml")
+        for line in path.read_text().splitlines()
+        if "uses:" in line
+    ]
+    assert used and all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", action) for action in used), used
