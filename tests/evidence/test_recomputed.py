@@ -743,9 +743,8 @@ def made_up(make, make_answers, tmp_path_factory):
         names = ["full", "lora", *track.methods, *(place for place in found.places if place != f"r = {track.rank}")]
         seconds = {name: (1 + (name == "full") + 0.1 * random.random(30)).tolist() for name in names}
         seconds["r = 1"] = (0.7 + 0.1 * random.random(30)).tolist()
-        timing = {"task": track.task, "profile": "study", "device": "", "seconds": seconds}
-        timing["tokens"] = list(range(100, 130))
-        timing["expected"] = {"full": 15 * 10**9, "lora": 10**10}
+        operations = {"full": 15 * 10**9, "lora": 10**10}
+        timing = {"seconds": seconds, "tokens": list(range(100, 130)), "expected": operations}
         grid = PROTOCOL["memory"][track.task]
         cells = [(p, r, n) for n in grid["lengths"] for p in found.places for r in grid["rows"]]
         planned = [{"place": p, "rows": r, "length": n, "full": 1000} for p, r, n in cells]

@@ -19,7 +19,8 @@ def loss_against_rate(sweeps: Sequence[Sweep]) -> Picture:
     edges = [f" {message('at_edge')}" if sweep.at_edge else "" for sweep in sweeps]
     best = [f"{name}, {scientific(s.best)}{edge}" for name, s, edge in zip(names, sweeps, edges, strict=True)]
     title, texts = message("sweep_title", best="; ".join(best)), []
-    figure, axes = new_axes(title, message("rate_axis_log"), message("validation_loss_axis"), height=4.4)
+    height = 4.4 + 0.5 * max(0, len(sweeps) - 3)  # title and legend grow with them
+    figure, axes = new_axes(title, message("rate_axis_log"), message("validation_loss_axis"), height=height)
     chosen = looks([sweep.place or sweep.method for sweep in sweeps])
     for name, sweep, (marker, line, colour) in zip(names, sweeps, chosen, strict=True):
         losses = sweep.losses

@@ -29,7 +29,8 @@ HALO = withStroke(linewidth=7, foreground="white")
 MARKED: dict[str, Any] = {"color": ORANGE, "linewidth": 3, "path_effects": [HALO]}
 LINES: tuple[tuple[str, Any, str], ...] = (
     ("o", "-", BLUE), ("s", "--", ORANGE), ("^", ":", GREEN), ("D", "-.", "black"),
-    ("v", (0, (6, 1, 1, 1, 1, 1)), "#CC79A7"),
+    ("v", (0, (6, 1, 1, 1, 1, 1)), "#CC79A7"), ("P", (0, (1, 3)), "#56B4E9"), ("X", (0, (8, 3)), "#D55E00"),
+    ("*", (0, (3, 1, 1, 1)), "#777777"),
 )  # fmt: skip
 LOOKS = {"full": LINES[1], "lora": LINES[0]}
 
