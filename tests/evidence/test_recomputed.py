@@ -785,4 +785,4 @@ def test_a_digit_that_is_not_the_files_is_noticed(made_up, seed):
     tables = [row.span() for row in re.finditer(r"^\|.*$", covered, re.MULTILINE) if row.start() not in samples]
     digits = [at for span in tables for at in range(*span) if covered[at].isdigit()]
     at = digits[np.random.default_rng(seed).integers(len(digits))]
-    assert disagreements(f"{text[:at]}{(int(text[at]) + 1) % 10}{text[at + 1 :]}", folder, "study")
+    assert disagreements(f"{text[:at]}{(int(text[at]) + 1) % 10}{text[at + 1 :]}", folder)
