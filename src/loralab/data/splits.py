@@ -279,8 +279,8 @@ def _load(dataset: str, content: str) -> tuple[pd.DataFrame, dict[str, float]]:
     for name in COLUMNS:
         for row, value in frame[name].items():
             if not isinstance(value, str):
-                given = type(value).__name__
-                raise ValueError(message("file_value_kind", path=name_of(dataset), row=row, field=name, given=given))
+                about = {"path": name_of(dataset), "row": row, "field": name, "given": type(value).__name__}
+                raise ValueError(message("file_value_kind", **about))
         frame[name] = frame[name].map(str.strip)
     frame = frame[[*COLUMNS, *(["history"] if "history" in frame else [])]]
     incomplete = (frame["input"] == "") | frame["output"].str.fullmatch(r"(https?://\S+\s*)*")

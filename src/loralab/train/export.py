@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from peft import PeftModel
 from transformers import AutoConfig
@@ -52,7 +53,8 @@ def export(experiment: Experiment) -> Path:
         model = model.merge_and_unload()
     named = AutoConfig.from_pretrained(next(source.rglob("config.json")).parent)
     model.config.id2label, model.config.label2id = named.id2label, named.label2id
-    test, values, kind = load_splits(experiment).test, {}, str(experiment.task)
+    test, kind = load_splits(experiment).test, str(experiment.task)
+    values: dict[str, Any] = {}
     if experiment.task == "generation":
         model.generation_config.eos_token_id = end_of_turn(tokenizer)
         instruction = test["instruction"].iloc[0]
