@@ -70,10 +70,7 @@ def fetch(row: dict[str, Any], cache: Path | None = None) -> Path:
     target = cache / folder_name(row)
     if target in _WHOLE:
         return target
-    try:
-        damaged = damaged_files(target)
-    except OSError as error:  # what cannot be read is damaged too
-        damaged = [str(error)]
+    damaged = damaged_files(target)
     try:
         if damaged:
             print(message("asset_damaged", package=row["package"], names=", ".join(damaged)))
@@ -103,16 +100,14 @@ def fetch(row: dict[str, Any], cache: Path | None = None) -> Path:
 
 def damaged_files(folder: Path) -> list[str]:
     """The files in an asset's folder that are not as they were unpacked; of an older course's folder none is known."""
-    kept, path = {}, folder / HASHES
-    if path.exists():
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            return [HASHES]
-        if not isinstance(kept, dict):
-            return [HASHES]
-    there = file_hashes(folder) if kept else {}
-    return [name for name, value in kept.items() if there.get(name) != value]
+    try:
+        kept = json.loads((folder / HASHES).read_text(encoding="utf-8"))
+        there = file_hashes(folder)
+        return [name for name, value in kept.items() if there.get(name) != value]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, AttributeError):  # what cannot be read is damaged too
+        return [HASHES]
 
 
 def _download(row: dict[str, Any], folder: Path) -> Path:

@@ -97,9 +97,8 @@ def load_dataset(row: dict[str, Any]) -> datasets.DatasetDict:
     """A hub data set's splits by name. Raises AssetError, naming the remedy, if it cannot be had."""
     try:
         loaded = datasets.load_dataset(row["hub"], row.get("config"), revision=row["revision"])
-        kept = {
-            part for split in loaded.values() for file in split.cache_files for part in Path(file["filename"]).parts
-        }
+        files = [Path(file["filename"]) for split in loaded.values() for file in split.cache_files]
+        kept = {part for file in files for part in file.parts}
         if SHA.fullmatch(row["revision"] or "") and kept and row["revision"] not in kept:
             # With a key that has expired datasets gives another revision that it has. This raises why.
             huggingface_hub.HfApi().dataset_info(row["hub"], revision=row["revision"])

@@ -194,8 +194,7 @@ def label_names(dataset: str) -> list[str]:
     """The names of the classes of a classification data set, in the order of their numbers.
 
     Of one's own: that of `labels` after the question mark; of a hub's own names; of labels that are themselves 0, 1, …;
-    else that in which they first appear. Raises ValueError if there are fewer than two, or `labels` are not those that
-    are there.
+    else that in which they first appear. Raises ValueError for fewer than two, or if `labels` are not those there.
     """
     return _classes_of(dataset) if is_own(dataset) else list(asset("dataset", dataset)["labels"])
 

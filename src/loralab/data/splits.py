@@ -170,8 +170,7 @@ def remove_duplicates(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, floa
     frame = frame.sort_values("part", key=lambda part: part != "test", kind="stable")
     exact = find_duplicates(whole_texts(frame))
     without = frame.drop(index=frame.index[[copy for _, copy in exact]])
-    near = find_near_duplicates(whole_texts(without))
-    copies = sorted({j for _, j, _ in near})
+    copies = sorted({j for _, j, _ in find_near_duplicates(whole_texts(without))})
     return without.drop(index=without.index[copies]), {"duplicates": len(exact), "near_duplicates": len(copies)}
 
 
@@ -179,13 +178,11 @@ def load_rows(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
     """Every usable row of a classification data set, as `Splits` has them, with the `part` that it comes from.
 
     `part` is "train" or "test" where the data set has such a border, else "all"; where it stays outside of a study, the
-    split that may draw the row, or "seen". Raises ValueError for a data set of another kind, AssetError if it cannot be
-    had.
+    split that may draw the row, or "seen". Raises ValueError for data of another kind, AssetError if it cannot be had.
     """
-    if is_own(dataset):
-        frame = read_labelled(dataset)
-        return frame, {"rows": len(frame), "zero_rating": 0}
-    return _load_known(dataset)
+    if not is_own(dataset):
+        return _load_known(dataset)
+    return (frame := read_labelled(dataset)), {"rows": len(frame), "zero_rating": 0}
 
 
 @lru_cache(maxsize=2)
@@ -197,15 +194,13 @@ def _load_known(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
             loaded[split].to_pandas()[[*names, "label"]].rename(columns=names).assign(part=part)
             for part, split in (("train", "train"), ("test", row.get("test", "test")))
         ]
-        frame = pd.concat(parts, ignore_index=True)
-        return frame, {"rows": len(frame), "zero_rating": 0}
+        return (frame := pd.concat(parts, ignore_index=True)), {"rows": len(frame), "zero_rating": 0}
     if "rated" not in row:
         raise ValueError(message("no_labels", given=dataset))
     folder = fetch(asset("dataset", "film-reviews"))
     reviews = _read_tabs(folder / row["rated"], ["id", "rating", "text"])
     if row.get("pairs"):
-        frame = film_pairs().assign(part="all")
-        return frame, {"rows": len(reviews) // 2, "zero_rating": 0}
+        return film_pairs().assign(part="all"), {"rows": len(reviews) // 2, "zero_rating": 0}
     rated = reviews[reviews["rating"] != 0]
     frame = pd.DataFrame({"text": rated["text"], "label": (rated["rating"] > 0).astype(int), "part": "all"})
     if "outside" in row:
@@ -237,8 +232,7 @@ def question_answer_splits(
     A fifth of the topics is the test's, a tenth validation's; the seed says which. The first k rows of a split spread
     over its topics as evenly as can be, for any k. A training size of "all" takes all there is. The report counts rows
     read, incomplete ones and copies left out, `alike` ones kept out of training and validation (see `parts_of`), and
-    the rows and topics of each split. Raises ValueError if a size exceeds what there is, AssetError if the data set
-    cannot be had.
+    the rows and topics of each split. Raises ValueError if a size exceeds that, AssetError if the data cannot be had.
     """
     frame, report = load_pairs(dataset)
     parts, drawn = parts_of(dataset, seed), []
@@ -276,12 +270,10 @@ def _load(dataset: str, content: str) -> tuple[pd.DataFrame, dict[str, float]]:
     if not given:
         frame["topic"] = frame["input"].fillna("").map(lambda question: " ".join(words(str(question))))
     frame[COLUMNS] = frame[COLUMNS].fillna("")
-    for name in COLUMNS:
-        for row, value in frame[name].items():
-            if not isinstance(value, str):
-                about = {"path": name_of(dataset), "row": row, "field": name, "given": type(value).__name__}
-                raise ValueError(message("file_value_kind", **about))
-        frame[name] = frame[name].map(str.strip)
+    for row, value in (pair for name in COLUMNS for pair in frame[name].items()):
+        if not isinstance(value, str):
+            raise ValueError(message("row_not_text", row=row, given=value))
+    frame[COLUMNS] = frame[COLUMNS].map(str.strip)
     frame = frame[[*COLUMNS, *(["history"] if "history" in frame else [])]]
     incomplete = (frame["input"] == "") | frame["output"].str.fullmatch(r"(https?://\S+\s*)*")
     kept = frame[~incomplete]

@@ -1,6 +1,5 @@
 """Tables of the study: design, sweeps, the main difference, ranks, modules, other methods, time."""
 
-import math
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 
@@ -26,7 +25,7 @@ def sweep_table(sweeps: Sequence[Sweep]) -> pd.DataFrame:
         {
             message("method"): sweep.title,
             message("rates_and_losses"): " · ".join(
-                f"{scientific(rate)}: {number(loss, 3)}" for rate, loss in sweep.losses.items()
+                f"{scientific(x)}: {number(y, 3)}" for x, y in sweep.losses.items()
             ),
             message("best_rate"): scientific(sweep.best),
             message("extended"): message("yes" if sweep.extended else "no"),
@@ -40,11 +39,9 @@ def spread(runs: Sequence[Result]) -> dict[str, str]:
     """A group's score: mean, standard deviation, 95 % interval with both kinds of luck in it, and each seed's."""
     score = score_of(runs)
     values = [r.test[score.name] for r in runs]
-    several = len(values) > 1
-    deviation = stdev(values) if several else math.nan
     return {
         message("average"): score.amount(mean(values)),
-        message("deviation"): number(score.factor * deviation, score.digits + 1) if several else DASH,
+        message("deviation"): number(score.factor * stdev(values), score.digits + 1) if len(values) > 1 else DASH,
         message("interval_of_both"): f"± {score.amount(own_score(runs).half())}",
         message("by_seed"): " · ".join(map(score.amount, values)),
     }
@@ -85,8 +82,7 @@ def other_methods_table(evidence: Evidence) -> pd.DataFrame:
     at_edge = {sweep.method for sweep in evidence.sweeps if sweep.at_edge}
     rows = {}
     for runs in (full, lora, *([other] for other in evidence.others)):
-        method = runs[0].experiment.method
-        own = own_score(runs)
+        method, own = runs[0].experiment.method, own_score(runs)
         row = {
             message(evidence.score.name): evidence.score.amount(own.mean),
             message("interval_of_exam"): f"± {evidence.score.amount(own.half())}",
@@ -122,11 +118,9 @@ def time_table(evidence: Evidence) -> pd.DataFrame:
     timing = evidence.timing
     if timing is None:
         raise ValueError(message("not_timed"))
-    seconds = {method: np.array(timing.seconds[method]) for method in METHODS}
-    tokens = np.array(timing.tokens)
-    steps = _steps_to_target(evidence)
+    seconds, steps = {m: np.array(timing.seconds[m]) for m in METHODS}, _steps_to_target(evidence)
     a_step = {method: float(np.median(taken)) for method, taken in seconds.items()}
-    a_token = {method: float(taken.sum() / tokens.sum()) for method, taken in seconds.items()}
+    a_token = {method: float(taken.sum() / sum(timing.tokens)) for method, taken in seconds.items()}
     pairs = zip(steps["full"], steps["lora"], strict=True)
     to_loss = times([full * a_step["full"] / (lora * a_step["lora"]) for full, lora in pairs])
     over = [number(values["full"] / values["lora"], 2) for values in (a_token, timing.expected)]

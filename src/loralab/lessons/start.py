@@ -213,8 +213,7 @@ def start(language: str, data: str = "", drive: bool = False) -> Profile:
     log.addFilter(lambda record: "use_return_dict" not in record.getMessage())
     # A run of seconds saves two checkpoints within one; Trainer then orders them by number, which is right, and warns.
     logging.getLogger("transformers.trainer_utils").addFilter(lambda record: "mtime" not in record.getMessage())
-    device = detect()
-    profile = chosen_profile()
+    device, profile = detect(), chosen_profile()
     python, version = platform.python_version(), torch.__version__
     tracks = [t.experiment("lora") for t in (profile, profile.generation)]
     about = ", ".join(message("start_track", data=name_of(e.dataset), model=Path(e.model).name) for e in tracks)

@@ -40,8 +40,7 @@ def marked(text: str, results: Sequence[Result]) -> str:
 def comparison_table(results: Sequence[Result]) -> pd.DataFrame:
     """What each method reached and cost: one column a method, means over its seeds, text ready to read.
 
-    The results are of one task. Speed-up and memory saved are against full fine-tuning. Rows that no method fills are
-    left out.
+    The results are of one task. Speed-up and memory saved are against full fine-tuning. Rows that no method fills go.
     """
     groups = grouped(results, method_name)
     full = next((group for group in groups.values() if group[0].experiment.method == "full"), None)

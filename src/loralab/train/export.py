@@ -39,8 +39,8 @@ def export(experiment: Experiment) -> Path:
     both; `use.py`, which loads the model and asks it; and for a model that answers a Modelfile for Ollama. Raises
     FileNotFoundError if nothing was kept, ValueError if what was trained is no part of the weights (a learned prompt).
     """
-    source = results_dir() / "runs" / experiment.key  # as a GPU ran it, which this machine perhaps has not
-    source = source if source.exists() else run_folder(experiment)
+    kept = results_dir() / "runs" / experiment.key  # as a GPU ran it, which this machine perhaps has not
+    source = kept if kept.exists() else run_folder(experiment)
     target = results_dir() / "export" / source.name
     if experiment.method in ("prompt", "prefix"):
         raise ValueError(message("export_prompt", given=experiment.method, folder=f"runs/{source.name}/{ADAPTER}"))
