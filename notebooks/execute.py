@@ -1,14 +1,18 @@
-"""Run the lessons in order, saving after every cell.
+"""Train what the lessons compare, then run the lessons, saving after every cell.
 
     python notebooks/execute.py es            run the Spanish lessons, into results/<profile>/notebooks/es
     python notebooks/execute.py --in-place    run every edition where it stands
 
-The profile is LORALAB_PROFILE's, else what suits the machine. A cell that fails is named with its error, what ran
-before it stays saved, and the exit code is 1.
+The profile is LORALAB_PROFILE's, else what suits the machine. On a CPU two trainings, and then two lessons, run at a
+time. A cell that fails is named with its error, what ran before it stays saved, and the exit code is 1.
 """
 
 import argparse
+import os
+import re
 import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 
 import nbformat
@@ -17,10 +21,16 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
+from loralab.evidence.protocol import every_experiment
 from loralab.files import write_atomically
 from loralab.lessons.start import profile_name
-from loralab.messages import LANGUAGES
-from loralab.train.run import results_dir
+from loralab.messages import LANGUAGES, set_language
+from loralab.profiles import load_profile
+from loralab.train.hardware import detect
+from loralab.train.run import results_dir, run
+
+# At a time on a CPU, each on its share of the cores: threads that wait for each other's take longer.
+AT_ONCE = 2
 
 
 def first_line(cell: NotebookNode) -> str:
@@ -72,10 +82,23 @@ def execute(notebook: NotebookNode, path: Path) -> str | None:
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
-    """The notebook without what its run adds to the metadata: the interpreter's exact version."""
+    """The notebook without the interpreter's exact version, which its run notes, and without overwritten lines."""
     copy = nbformat.from_dict(notebook)
     copy.metadata["language_info"] = {"name": "python"}
+    for cell in (cell for cell in copy.cells if cell.cell_type == "code"):
+        for output in (output for output in cell.outputs if "text" in output):
+            output.text = re.sub(r".*\r(?!\n)", "", output.text)
+        cell.outputs = [output for output in cell.outputs if output.get("text", "shown")]
     return copy
+
+
+def train_ahead(language: str) -> None:
+    """Run, or load, what the lessons and the report compare; messages are in `language`."""
+    profile = load_profile(profile_name())
+    wanted = {e.key: e for track in (profile, profile.generation) for e in every_experiment(track)}
+    spawned = get_context("spawn")
+    with ProcessPoolExecutor(AT_ONCE, spawned, initializer=set_language, initargs=(language,)) as pool:
+        list(pool.map(run, wanted.values()))
 
 
 def main() -> int:
@@ -84,13 +107,24 @@ def main() -> int:
     parser.add_argument("language", nargs="?", choices=LANGUAGES)
     parser.add_argument("--in-place", action="store_true")
     options = parser.parse_args()
-    for language in [options.language] if options.language else LANGUAGES:
-        folder = results_dir() / profile_name() / "notebooks" / language
-        for source in sources():
-            path = target(source, language) if options.in_place else folder / f"{source.stem}.ipynb"
-            failed = execute(build(source, language, published()), path)
-            if failed:
+    languages = [options.language] if options.language else LANGUAGES
+    at_once = AT_ONCE if detect().kind == "cpu" else 1
+    if at_once > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // at_once)))
+        train_ahead(languages[0])
+    results = results_dir() / profile_name() / "notebooks"
+
+    def lesson(source: Path, language: str) -> str | None:
+        path = target(source, language) if options.in_place else results / language / f"{source.stem}.ipynb"
+        return execute(build(source, language, published()), path)
+
+    with ThreadPoolExecutor(at_once) as pool:
+        # The long ones first, so that none is left alone at the end.
+        asked = [(source, language) for language in languages for source in reversed(sources())]
+        for done in as_completed([pool.submit(lesson, *each) for each in asked]):
+            if failed := done.result():
                 print(failed)
+                pool.shutdown(cancel_futures=True)
                 return 1
     return 0
 

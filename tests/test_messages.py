@@ -1,5 +1,6 @@
 import ast
 import re
+import time
 import tomllib
 from pathlib import Path
 from string import Formatter
@@ -8,7 +9,7 @@ import pytest
 
 from loralab import messages
 from loralab.lessons.catalogue import exercises, predictions, texts
-from loralab.messages import LANGUAGES, MESSAGES, clock, message, number, percent, set_language
+from loralab.messages import LANGUAGES, MESSAGES, at_work, clock, message, number, percent, set_language
 
 SOURCE = Path(messages.__file__).parent
 LESSONS = Path(__file__).parents[1] / "notebooks" / "source"
@@ -59,3 +60,16 @@ def test_an_unknown_language_names_the_choices():
     with pytest.raises(ValueError, match="es, en"):
         set_language("fr")
     assert "LoRA" in message("lora")
+
+
+def test_what_takes_long_says_so_and_clears_the_line(monkeypatch, capsys):
+    monkeypatch.setattr(messages, "SILENCE", 0.02)
+    with pytest.raises(OSError), at_work("lora-r8"):
+        time.sleep(0.2)
+        raise OSError
+    told = capsys.readouterr().out.split("\r")
+    assert told[1].startswith("lora-r8: at work for 0 s") and len(told) > 4
+    assert told[-2:] == [" " * 78, ""]
+    with at_work("lora-r8"):
+        pass
+    assert capsys.readouterr().out == ""

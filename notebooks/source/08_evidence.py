@@ -471,9 +471,9 @@ picture = None
 if lora[0].experiment.dataset == "film-reviews":
     rated = film_reviews().loc[test.index]
     judges = {
-        message("a_person"): rated["ratings"].map(rater_agreement),
-        message("short_full"): full_right,
         message("lora"): lora_right,
+        message("short_full"): full_right,
+        message("a_person"): rated["ratings"].map(rater_agreement),
     }
     picture = accuracy_by_strength(rated["rating"], judges)
     mild = (rated["rating"].abs() < 0.5).to_numpy()

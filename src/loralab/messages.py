@@ -1,10 +1,13 @@
 """What the package says: each room's es.toml and en.toml (a third language is a file more in each); and numbers."""
 
+import threading
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 LANGUAGES = ("es", "en")
+SILENCE = 10  # seconds at most, in what takes longer
 
 _language = "en"
 
@@ -63,6 +66,28 @@ def scientific(value: float) -> str:
 def clock(seconds: float) -> str:
     """A duration in words: seconds below two minutes, else minutes."""
     return f"{number(seconds, 0)} s" if seconds < 120 else f"{number(seconds / 60, 1)} min"
+
+
+@contextmanager
+def at_work(name: str) -> Iterator[None]:
+    """While the block runs, say so every SILENCE seconds, on one line that is cleared at the end."""
+    over = threading.Event()
+
+    def tell() -> None:
+        seconds = 0
+        while not over.wait(SILENCE):
+            seconds += SILENCE
+            print(f"\r{message('at_work', name=name, elapsed=clock(seconds)):<78}", end="", flush=True)
+        if seconds:
+            print(f"\r{'':<78}\r", end="", flush=True)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
 
 
 def _read() -> dict[str, dict[str, str]]:

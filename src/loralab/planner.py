@@ -50,10 +50,7 @@ def _pair(text: str) -> tuple[str, Any]:
 
 
 def as_text(experiments: Sequence[Experiment]) -> Iterator[str]:
-    """The plans of experiments as tables in GiB, each with what to change for the devices that it does not fit.
-
-    One after another, as each is made: a large model's takes a minute.
-    """
+    """The plans of experiments as tables in GiB, as each is made, with what to change where one does not fit."""
     for experiment in experiments:
         plans = {d: plan(experiment, d) if supports(experiment, d) else None for d in (detect(), *GPUS)}
         table = pd.DataFrame([_shown(*each) for each in plans.items()]).to_string(index=False)

@@ -6,10 +6,12 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import nbformat
 import pytest
 from editions import EDITIONS, NOTEBOOKS, build, code_cells, committed, execute
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -126,9 +128,34 @@ def test_a_code_change_takes_the_outputs_from_there_on(tmp_path):
 def test_every_language_is_run_where_none_is_named(monkeypatch, asked, ran):
     monkeypatch.setattr(sys, "argv", ["execute.py", *asked])
     monkeypatch.setattr(execute, "sources", lambda: SOURCES[:1])
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     languages = []
+    monkeypatch.setattr(execute, "train_ahead", languages.append)
     monkeypatch.setattr(execute, "execute", lambda notebook, path: languages.append(path.parent.name))
-    assert execute.main() == 0 and languages == ran
+    assert execute.main() == 0
+    assert languages[0] == ran[0] and sorted(languages[1:]) == sorted(ran)
+
+
+def test_of_a_line_that_is_written_over_the_last_words_are_kept():
+    streams = [new_output("stream", text=text) for text in ("step 1\rstep 2\r      \r", "0 %\r100 %\ndone\n")]
+    kept = execute.clean(new_notebook(cells=[new_code_cell("1", outputs=streams)])).cells[0].outputs
+    assert [output.text for output in kept] == ["100 %\ndone\n"]
+
+
+def test_a_lesson_that_fails_is_named_and_the_rest_is_left(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["execute.py", "es"])
+    monkeypatch.setattr(execute, "train_ahead", lambda language: None)
+    monkeypatch.setattr(execute, "AT_ONCE", 1)
+    ran = []
+
+    def fail(notebook, path):
+        ran.append(path.stem)
+        time.sleep(0.2)
+        return f"{path.stem}: failed"
+
+    monkeypatch.setattr(execute, "execute", fail)
+    assert execute.main() == 1
+    assert capsys.readouterr().out == f"{SOURCES[-1].stem}: failed\n" and len(ran) <= 2
 
 
 def test_cell_ids_stay():

@@ -86,7 +86,7 @@ def test_a_smaller_batch_is_the_largest_that_fits(tiny):
 
 def test_a_batch_is_no_larger_than_the_data(tiny):
     small = tiny.but(batch_size=4096)
-    assert plan(small, CPU).rows == 192 and plan(small.but(train_size=2), CPU).peak == plan(tiny, CPU, 2).peak
+    assert plan(small, CPU).rows == 96 and plan(small.but(train_size=2), CPU).peak == plan(tiny, CPU, 2).peak
 
 
 def test_where_memory_or_length_is_not_known(tiny):

@@ -79,12 +79,10 @@ def judge_claims(evidence: Evidence) -> list[Claim]:
     """Every claim that a track's evidence has something to say about, judged. Results of too small a test are not."""
     claims = [_share(evidence), *_speed(evidence), *_memory(evidence), *_same(evidence), *_forget(evidence)]
     claims += [*_rank(evidence), *_rate(evidence), *_enough(evidence), _small(evidence)]
-    return list(map(_unjudged, claims)) if too_small(evidence.comparison) else claims
-
-
-def _unjudged(claim: Claim) -> Claim:
-    points = [replace(point, aside="") for point in claim.points]
-    return replace(claim, judged=NOT_JUDGED, measured=_told(points), margins="–")
+    if not too_small(evidence.comparison):
+        return claims
+    plain = [_told([replace(point, aside="") for point in claim.points]) for claim in claims]
+    return [replace(c, judged=NOT_JUDGED, measured=m, margins="–") for c, m in zip(claims, plain, strict=True)]
 
 
 def _told(points: Sequence[Point]) -> str:

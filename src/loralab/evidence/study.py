@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,7 +44,7 @@ class Evidence:
     others: Sequence[Result] = ()
     timing: Timing | None = None
     updates: Sequence[Update] = ()
-    planned: Sequence[Mapping[str, Any]] = field(default=())
+    planned: Sequence[Mapping[str, Any]] = ()
 
     @property
     def score(self) -> Score:

@@ -82,24 +82,20 @@ def other_methods_table(evidence: Evidence) -> pd.DataFrame:
     at_edge = {sweep.method for sweep in evidence.sweeps if sweep.at_edge}
     rows = {}
     for runs in (full, lora, *([other] for other in evidence.others)):
-        method, own = runs[0].experiment.method, own_score(runs)
+        one, own = runs[0].experiment, own_score(runs)
         row = {
             message(evidence.score.name): evidence.score.amount(own.mean),
             message("interval_of_exam"): f"± {evidence.score.amount(own.half())}",
             **minus(runs, method_name(lora[0]), lora),
             **costs(runs),
         }
-        if ("lora" if method in LORA_METHODS else method) in at_edge:
+        if ("lora" if one.method in LORA_METHODS else one.method) in at_edge:
             row[message("learning_rate")] += f" {message('at_edge')}"
         if timing:
-            row[message("step_over_lora")] = DASH if runs is lora else times(timing.over(method, "lora"))
-        rows[_name_with_scale(runs[0])] = row
+            row[message("step_over_lora")] = DASH if runs is lora else times(timing.over(one.method, "lora"))
+        scaled = f", s = {number(one.scale, 2)}" if one.method in LORA_METHODS else ""
+        rows[method_name(runs[0]) + scaled] = row
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def _name_with_scale(result: Result) -> str:
-    scaled = result.experiment.method in LORA_METHODS
-    return f"{method_name(result)}, s = {number(result.experiment.scale, 2)}" if scaled else method_name(result)
 
 
 def rank_groups(evidence: Evidence) -> dict[str, Sequence[Result]]:

@@ -65,13 +65,11 @@ def changed(result: Result, wanted: Experiment) -> set[str]:
 
     Precision aside, which the machine decides; and the default modules may be named.
     """
-    own, asked = (_named(experiment.identity()) for experiment in (result.experiment, wanted))
+    own, asked = (experiment.identity() for experiment in (result.experiment, wanted))
+    for fields in (own, asked):
+        if set(fields.get("target_modules", ())) in DEFAULTS:
+            fields["target_modules"] = "default"
     return {name for name in own.keys() | asked.keys() if own.get(name) != asked.get(name)} - {"precision"}
-
-
-def _named(identity: dict[str, Any]) -> dict[str, Any]:
-    names = identity.get("target_modules")
-    return {**identity, "target_modules": "default"} if names and set(names) in DEFAULTS else identity
 
 
 def agree(given: Any, wanted: Any, tolerance: float = 0.01, least: float = 0.0) -> bool:

@@ -23,7 +23,7 @@ from loralab.lessons.by_hand import metric_of
 from loralab.lessons.catalogue import exercises
 from loralab.profiles import Profile, load_profile
 from loralab.show.scores import difference
-from loralab.show.stats import Difference, half_width, verdict
+from loralab.show.stats import half_width, verdict
 from loralab.show.tables import peak_bytes, training_seconds
 from loralab.train.models import empty_model
 
@@ -42,12 +42,10 @@ def gemma_pattern(answer: Any) -> Mistake:
     modules = {name: module for name, module in gemma.named_modules() if name}
     linear = {name for name, module in modules.items() if isinstance(module, nn.Linear)}
     config = LoraConfig(target_modules=answer if isinstance(answer, str) else list(answer))
-    adapted = {name for name in modules if check_target_module_exists(config, name)}
-    if answer == "all-linear":
-        adapted = linear
+    matched = {name for name in modules if check_target_module_exists(config, name)}
+    adapted = linear if answer == "all-linear" else matched
     wanted = {name for name in linear if "language_model" in name and name.endswith(ATTENTION)}
-    in_vision = [name for name in adapted if "vision_tower" in name]
-    if in_vision:
+    if in_vision := [name for name in adapted if "vision_tower" in name]:
         return "vision", {"found": len(adapted), "vision": len(in_vision)}
     if not adapted <= linear:
         return "not_linear", {"name": min(adapted - linear)}
@@ -208,14 +206,10 @@ def modules_study(profile: Profile, few: Any, many: Any, gap: Any, outcome: Any)
         return "dense"
     if large != small:
         return OTHER
-    return gain_of(difference(groups[1], groups[0]), gap, outcome)
-
-
-def gain_of(difference: Difference, gap: Any, outcome: Any) -> Mistake:
-    """What is wrong with an interval and the verdict on it, if anything."""
-    if code(outcome) != side(difference):
-        return "means" if code(outcome) == ("better" if difference.mean > 0 else "worse") else OTHER
-    return None if agree(gap, interval(difference), 0.01, 0.06) else OTHER
+    gained = difference(groups[1], groups[0])
+    if code(outcome) != side(gained):
+        return "means" if code(outcome) == ("better" if gained.mean > 0 else "worse") else OTHER
+    return None if agree(gap, interval(gained), 0.01, 0.06) else OTHER
 
 
 def more_data(profile: Profile, sizes: Any, runs: Any, steps: Any, times: Any, gain: Any, outcome: Any) -> Mistake:
@@ -229,8 +223,7 @@ def more_data(profile: Profile, sizes: Any, runs: Any, steps: Any, times: Any, g
         if len(results) != 1:
             return OTHER
         single[method, size] = results[0]
-        other = changed(results[0], profile.experiment(method, train_size=sizes[size]))
-        if other:
+        if other := changed(results[0], profile.experiment(method, train_size=sizes[size])):
             return CHANGES.get(min(other), OTHER) if len(other) == 1 else OTHER
     if not agree(steps, _ratio(single, "lora", lambda result: len(result.loss_by_step)), 0.02):
         return "steps" if agree(steps, 1) else OTHER

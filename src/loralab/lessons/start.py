@@ -138,8 +138,7 @@ def own_profile(path: Path) -> Profile:
     if not isinstance(generation := row.get("generation", {}), dict):
         raise ValueError(message("profile_table", name="generation", given=generation))
     for track in (row, generation):
-        unknown = set(track) - FIELDS - ({"base", "generation"} if track is row else set())
-        if unknown:
+        if unknown := set(track) - FIELDS - ({"base", "generation"} if track is row else set()):
             listed, choices = ", ".join(sorted(unknown)), ", ".join(sorted(FIELDS))
             raise ValueError(message("profile_field", path=path.name, given=listed, choices=choices))
         for name in {"dataset", "model"} & set(track):

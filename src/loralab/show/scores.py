@@ -20,10 +20,8 @@ SHORTER = {"full": "short_full", "head": "short_head", "rslora": "short_rslora"}
 class Score:
     """The score that a task's methods are compared by (`name`), and the factor, digits and unit that it is shown in.
 
-    `axis` and `compared` (the first has more, less, or one cannot tell) are keys of its messages.
-
-    `own` gives a group's values (seeds × examples or topics) and their weights, and `rows` its rows of scores in the
-    comparison table.
+    `axis` and `compared` (the first has more, less, or one cannot tell) are keys of its messages. `own` gives a group's
+    values (seeds × examples or topics) and their weights, and `rows` its rows of scores in the comparison table.
     """
 
     name: str

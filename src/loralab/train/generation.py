@@ -74,10 +74,10 @@ def generate(
 ) -> list[str]:  # fmt: skip
     """The model's greedy answers to a table's questions (`instruction`, `input`), in order.
 
-    `batch_size` is in questions; without one it is 16, or 96 on a GPU.
+    `batch_size` is in questions; without one it is 48, or 96 on a GPU.
     """
     model.eval()
-    batch_size = batch_size or (96 if model.device.type == "cuda" else 16)
+    batch_size = batch_size or (96 if model.device.type == "cuda" else 48)
     prompts = [prompt_ids(tokenizer, turns) for turns in conversations(tokenizer, frame, examples)]
     end = end_of_turn(tokenizer)
     answers = [""] * len(prompts)

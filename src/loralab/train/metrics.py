@@ -28,7 +28,6 @@ def _metric(compute: Callable[..., dict[str, float]], kind: str, citation: str) 
 
 
 def _class_scores(predictions: Sequence[int], references: Sequence[int], classes: int) -> dict[str, float]:
-    """Accuracy, F1, and Matthews' correlation coefficient (MCC; 0 where it is 0/0)."""
     of = {"average": "binary"} if classes == 2 else {"average": "macro", "labels": range(classes)}
     return {
         "accuracy": float(accuracy_score(references, predictions)),
@@ -40,7 +39,6 @@ def _class_scores(predictions: Sequence[int], references: Sequence[int], classes
 def _answer_scores(
     predictions: Sequence[str], references: Sequence[str], trained_on: Sequence[str]
 ) -> dict[str, float]:
-    """How answers compare with references, with one another, and with what was trained on."""
     answers, seen = [words(text) for text in predictions], [words(text) for text in trained_on]
     return {
         "chrf": CHRF().corpus_score(list(predictions), [list(references)]).score,
@@ -73,7 +71,7 @@ def longest_common_run(texts: Sequence[Sequence[str]], others: Sequence[Sequence
 
 
 def score(predictions: Sequence[int], labels: Sequence[int], classes: int = 2) -> dict[str, float]:
-    """Accuracy, F1 and MCC, as shares, of predicted against true classes.
+    """Accuracy, F1 and MCC (Matthews' correlation coefficient; 0 where it is 0/0) of predicted against true classes.
 
     F1 is that of class 1 of two; of more classes the mean of each one's (macro-F1).
     """

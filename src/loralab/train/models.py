@@ -249,7 +249,6 @@ def target_modules(model: nn.Module, wanted: str | Sequence[str]) -> str | list[
     """
     if wanted == "all-linear":
         return "all-linear"
-    choices = ", ".join(linear_names(model))
     if wanted == "default":
         known = (PEFT_MODULES | MODULES["lora"]).get(model.config.model_type)
         if known is None:
@@ -259,7 +258,7 @@ def target_modules(model: nn.Module, wanted: str | Sequence[str]) -> str | list[
     names = [wanted] if isinstance(wanted, str) else list(wanted)
     for name in names:
         if not any(path.endswith(f".{name}") for path in linear_layers(model)):
-            raise ValueError(message("module_unknown", given=name, choices=choices))
+            raise ValueError(message("module_unknown", given=name, choices=", ".join(linear_names(model))))
     return names
 
 
@@ -280,11 +279,8 @@ def head_parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
         return []
     inside, fresh = base.base_model_prefix + ".", getattr(base.config, "fresh_modules", ())
     there = ((name, p) for name, p in base.named_parameters() if ".original_module." not in name)
-    return [
-        (name, p)
-        for name, p in there
-        if not name.startswith(inside) or name.startswith(tuple(f"{module}." for module in fresh))
-    ]
+    own = tuple(f"{module}." for module in fresh)
+    return [(name, p) for name, p in there if not name.startswith(inside) or name.startswith(own)]
 
 
 def count_parameters(model: nn.Module) -> dict[str, int]:
@@ -339,8 +335,6 @@ def load_trained(experiment: Experiment, folder: Path) -> nn.Module:
         warnings.warn(message("other_base", folder=folder.name, given=here, expected=trained_on), stacklevel=2)
     if experiment.method in PEFT_METHODS:
         base = peft.PeftModel.from_pretrained(base, str(kept))
-    else:
-        unexpected = base.load_state_dict(load_file(kept), strict=False).unexpected_keys
-        if unexpected:
-            raise ValueError(message("other_weights", folder=folder.name, names=", ".join(unexpected)))
+    elif unexpected := base.load_state_dict(load_file(kept), strict=False).unexpected_keys:
+        raise ValueError(message("other_weights", folder=folder.name, names=", ".join(unexpected)))
     return base.eval()

@@ -28,7 +28,7 @@ from loralab.data.own import label_names, name_of
 from loralab.data.splits import load_splits
 from loralab.experiment import RECIPE, DamagedResult, Experiment, Outcome, Result
 from loralab.files import content_name, is_own, write_atomically
-from loralab.messages import gibibytes, message, number
+from loralab.messages import at_work, gibibytes, message, number
 from loralab.train.baselines import run_baseline
 from loralab.train.hardware import Device, detect, resolve
 from loralab.train.models import least_bytes, load_tokenizer, save_trained, weights_fingerprint
@@ -119,7 +119,7 @@ def run(
     # Where a file or folder of one's own lies is not kept, and it may change meanwhile.
     names = {name: content_name(getattr(experiment, name)) for name in ("dataset", "model")}
     folder = run_folder(experiment)
-    with processes().local_main_process_first():  # so that what has to be fetched is fetched once
+    with at_work(experiment.key), processes().local_main_process_first():  # so that what has to be is fetched once
         provenance = {**(notes or {}), **fingerprints(experiment)}
     known = from_main(lambda: existing_result(experiment, folder, provenance))
     if known is not None:
@@ -141,7 +141,8 @@ def run(
     try:
         folder.mkdir(parents=True, exist_ok=True)  # where nothing can be written it is said before anything is trained
         if not experiment.trains:
-            outcome = from_main(lambda: run_baseline(experiment, splits, device))
+            with at_work(experiment.key):
+                outcome = from_main(lambda: run_baseline(experiment, splits, device))
             return from_main(lambda: keep(experiment, names, outcome, None, folder, about))
         model, outcome = train(experiment, splits, device, folder, provenance, callbacks)
         return from_main(lambda: keep(experiment, names, outcome, model, folder, about))

@@ -23,7 +23,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from loralab.data.splits import Splits
 from loralab.experiment import Experiment, Outcome, seal
 from loralab.files import file_hashes, sync, write_atomically
-from loralab.messages import clock, message, scientific
+from loralab.messages import at_work, clock, message, scientific
 from loralab.train.chat import IGNORED
 from loralab.train.hardware import Device
 from loralab.train.models import CHECKPOINTING, apply_method, count_parameters, load_for, load_tokenizer
@@ -266,7 +266,8 @@ def train(
     if device.kind == "cuda":  # mixed precision leaves an earlier run's model in a reference cycle
         gc.collect()
     tokenizer, objective = load_tokenizer(experiment.model), objective_of(experiment)
-    rows = encode_splits(splits, objective, experiment.model, experiment.max_length)
+    with at_work(experiment.key):
+        rows = encode_splits(splits, objective, experiment.model, experiment.max_length)
     lengths = rows["train"].lengths
     model = apply_method(load_for(experiment), experiment)
     parameters = count_parameters(model)
@@ -296,7 +297,8 @@ def train(
     started = time.perf_counter()
     exam: dict[str, Any] = {"test": {}, "predictions": [], "labels": []}
     if experiment.examined:
-        exam = objective.examine(trainer, tokenizer, experiment, splits, rows["test"])
+        with at_work(experiment.key):
+            exam = objective.examine(trainer, tokenizer, experiment, splits, rows["test"])
         refuse_not_finite(exam["test"]["loss"], experiment, trainer.state.global_step)
     evaluation_seconds = sum(entry["eval_runtime"] for entry in evaluations) + time.perf_counter() - started
     return model, Outcome(
