@@ -448,7 +448,7 @@ pd.DataFrame(opinions, index=my_texts)
 # semillas trae tu perfil.
 #
 # Una apuesta más. La tabla lleva una fila con la pérdida en **editoriales de prensa**: frases sueltas, sin plantilla,
-# con las que aquí no se ha entrenado nada. ¿Cuánto subirá con LoRA respecto a la base?
+# con las que aquí no se ha entrenado nada. ¿Cuánto cambiará con LoRA respecto a la base?
 
 # %% [markdown] lang="en"
 # ## The other task: Don Quixote
@@ -457,7 +457,7 @@ pd.DataFrame(opinions, index=my_texts)
 # your profile has.
 #
 # One more bet. The table has a row with the loss on **newspaper editorials**: bare sentences, without a template, which
-# nothing here was trained on. How far will it rise for LoRA, compared with the base?
+# nothing here was trained on. How far will it move for LoRA, compared with the base?
 
 # %%
 persona = profile.generation
