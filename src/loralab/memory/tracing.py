@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from loralab.experiment import Experiment
-from loralab.messages import at_work, message
+from loralab.messages import message
 from loralab.train.hardware import Device
 from loralab.train.models import CHECKPOINTING, apply_method, sees, untrained_model
 from loralab.train.objectives import objective_of
@@ -65,8 +65,7 @@ def take_step(experiment: Experiment, kind: str, rows: int, length: int) -> np.n
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        with at_work(Path(experiment.model).name):
-            return _counted(model, experiment, Kernels(kind, mixed), rows, length)
+        return _counted(model, experiment, Kernels(kind, mixed), rows, length)
     except Exception as error:  # whatever the model's own code does, or torch where content is not there
         name, reason = Path(experiment.model).name, f"{type(error).__name__}: {error}".rstrip(".")
         raise ValueError(message("not_followed", model=name, error=reason)) from error
