@@ -23,9 +23,8 @@ from nbformat import NotebookNode
 
 from loralab.evidence.protocol import every_experiment
 from loralab.files import write_atomically
-from loralab.lessons.start import profile_name
+from loralab.lessons.start import chosen_profile, profile_name
 from loralab.messages import LANGUAGES, set_language
-from loralab.profiles import load_profile
 from loralab.train.hardware import detect
 from loralab.train.run import results_dir, run
 
@@ -94,7 +93,8 @@ def clean(notebook: NotebookNode) -> NotebookNode:
 
 def train_ahead(language: str) -> None:
     """Run, or load, what the lessons and the report compare; messages are in `language`."""
-    profile = load_profile(profile_name())
+    set_language(language)
+    profile = chosen_profile()
     wanted = {e.key: e for track in (profile, profile.generation) for e in every_experiment(track)}
     spawned = get_context("spawn")
     with ProcessPoolExecutor(AT_ONCE, spawned, initializer=set_language, initargs=(language,)) as pool:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
 import pytest
@@ -134,6 +135,21 @@ def test_every_language_is_run_where_none_is_named(monkeypatch, asked, ran):
     monkeypatch.setattr(execute, "execute", lambda notebook, path: languages.append(path.parent.name))
     assert execute.main() == 0
     assert languages[0] == ran[0] and sorted(languages[1:]) == sorted(ran)
+
+
+def test_what_a_profile_of_ones_own_compares_is_trained_once_before_the_lessons(monkeypatch, tmp_path):
+    (tmp_path / "mine.toml").write_text('base = "smoke"\nranks = [2, 8]\nseeds = [5]\n')
+    monkeypatch.setenv("LORALAB_PROFILE", str(tmp_path / "mine.toml"))
+    monkeypatch.setattr(execute, "ProcessPoolExecutor", lambda at_once, *_, **__: ThreadPoolExecutor(at_once))
+    ran = []
+    monkeypatch.setattr(execute, "run", ran.append)
+    execute.train_ahead("es")
+    assert len({experiment.key for experiment in ran}) == len(ran)
+    trained = {(e.task, e.method, e.rank if e.method == "lora" else 0) for e in ran if e.trains and e.seed == 5}
+    classes = {("classification", "head", 0), ("classification", "full", 0)}
+    assert {row for row in trained if row[0] == "classification"} == classes | {
+        ("classification", "lora", 2), ("classification", "lora", 8),
+    }  # fmt: skip
 
 
 def test_of_a_line_that_is_written_over_the_last_words_are_kept():
