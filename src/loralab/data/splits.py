@@ -182,7 +182,8 @@ def load_rows(dataset: str) -> tuple[pd.DataFrame, dict[str, float]]:
     """
     if not is_own(dataset):
         return _load_known(dataset)
-    return (frame := read_labelled(dataset)), {"rows": len(frame), "zero_rating": 0}
+    frame = read_labelled(dataset)
+    return frame, {"rows": len(frame), "zero_rating": 0}
 
 
 @lru_cache(maxsize=2)

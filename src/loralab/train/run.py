@@ -119,7 +119,7 @@ def run(
     # Where a file or folder of one's own lies is not kept, and it may change meanwhile.
     names = {name: content_name(getattr(experiment, name)) for name in ("dataset", "model")}
     folder = run_folder(experiment)
-    with at_work(experiment.key), processes().local_main_process_first():  # so that what has to be is fetched once
+    with at_work(experiment.key), processes().local_main_process_first():  # to fetch once for all of them
         provenance = {**(notes or {}), **fingerprints(experiment)}
     known = from_main(lambda: existing_result(experiment, folder, provenance))
     if known is not None:
