@@ -41,7 +41,7 @@ def plan(experiment: Experiment, device: Device, rows: int | None = None, length
     are never cut a length has to be given to know the peak: without one it is a lower bound, of texts of one token.
     `experiment.model` may also be the path of a hub's config.json.
 
-    Nothing is summed by formula: the step is taken on fake tensors, which have a shape, a type and no content, and each
+    Nothing is summed by formula: the step is taken on meta tensors, which have a shape, a type and no content, and each
     is counted while it lives (lesson 6 explains what they are). The peak is the fullest moment of the second step, when
     the optimizer's states are there. All tokens are taken to be judged; training asks for no logits of what all rows of
     a batch only read, so that long prompts take less than this. A GPU's context and what its allocator leaves unused

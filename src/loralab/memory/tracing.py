@@ -1,6 +1,5 @@
 """Take a training step with shapes alone, and count what it makes and frees."""
 
-import logging
 import weakref
 from contextlib import nullcontext
 from functools import lru_cache, partial
@@ -11,10 +10,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from loralab.experiment import Experiment
 from loralab.messages import message
@@ -28,14 +26,17 @@ PART_NAMES = ("part_weights", "part_gradients", "part_optimizer", "part_activati
 STATIC = PARTS[:3]
 # Bits of a 4-bit weight: NF4 in blocks of 64, their constants quantized too (Dettmers et al. 2023, section 3).
 NF4_BITS = 4.127
+# What autocast takes in 16 bits, of what language models do.
+PRODUCTS = (F.linear, torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.bmm, torch.Tensor.bmm,
+            torch.addmm, torch.baddbmm, F.conv1d, F.scaled_dot_product_attention)  # fmt: skip
 
 
 def step_of(experiment: Experiment, device: Device, rows: int, length: int) -> np.ndarray:
     """The experiment's training step with a batch of that size; its precision is not "auto".
 
     In bytes: a row for each moment, whenever something was made, and a column for each of PARTS.
-    Raises ValueError for a step that cannot be taken on fake tensors, because the model chooses by their content, or
-    could not take it at all; and what `configuration` and `apply_method` raise.
+    Raises ValueError for a step that cannot be taken on meta tensors, because the model needs their content, or could
+    not take it at all; and what `configuration` and `apply_method` raise.
     """
     # PiSSA is LoRA from another start. DoRA over 4 bits is counted as LoRA, a little low: it unpacks weights once more.
     as_lora = experiment.method == "pissa" or (experiment.method == "dora" and experiment.weights == "nf4")
@@ -61,55 +62,49 @@ def take_step(experiment: Experiment, kind: str, rows: int, length: int) -> np.n
         again = {"use_reentrant": False, "context_fn": lambda: (nullcontext(), Kernels(kind, mixed))}
         getattr(model, f"{CHECKPOINTING}_enable")(again)
         model.config.get_text_config().use_cache = False  # as Trainer does
-    logger = logging.getLogger("torch._subclasses.fake_tensor")  # it would tell of an error before it is raised
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
     try:
-        return _counted(model, experiment, Kernels(kind, mixed), rows, length)
+        with torch.device("meta"):
+            return _counted(model, experiment, Kernels(kind, mixed), rows, length)
     except Exception as error:  # whatever the model's own code does, or torch where content is not there
         name, reason = Path(experiment.model).name, f"{type(error).__name__}: {error}".rstrip(".")
         raise ValueError(message("not_followed", model=name, error=reason)) from error
-    finally:
-        logger.setLevel(level)
 
 
 def _counted(model: nn.Module, experiment: Experiment, kernels: "Kernels", rows: int, length: int) -> np.ndarray:
-    half = torch.bfloat16 if kernels.mixed else None
-    # Fake tensors, not meta ones: torch works under autocast only where tensors say that they are on a CPU or a GPU.
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        fake(model)
-        trained = [p for name, p in model.named_parameters() if p.requires_grad and not sees(name)]
-        optimizer = torch.optim.AdamW(trained, fused=True)
-        for parameter in trained:
-            parameter.grad = torch.empty_like(parameter)
+    pack(model)
+    trained = [p for name, p in model.named_parameters() if p.requires_grad and not sees(name)]
+    optimizer = torch.optim.AdamW(trained, fused=True)
+    for parameter in trained:
         # The second step is counted, for AdamW makes its averages in the first. Trainer drops the gradients after each
         # update; where they are accumulated, those of the batch before are there.
-        optimizer.step()
-        if experiment.gradient_accumulation_steps == 1:
-            optimizer.zero_grad()
-        vocabulary = model.config.get_text_config().vocab_size
-        ids = torch.zeros(rows, length, dtype=torch.long)
-        objective = objective_of(experiment)
-        labels = objective.labels(ids)
-        batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        counter = Counter(vocabulary)
-        counter.note([*model.parameters(), *model.buffers()], "weights")
-        counter.note([p.grad for p in trained if p.grad is not None], "gradients")
-        counter.note([t for state in optimizer.state.values() for t in state.values()], "optimizer")
-        counter.note([*batch.values(), labels], "activations")
-        # Autograd hands a gradient over without an operation that could be seen: what was an activation becomes one.
-        for parameter in trained:
-            parameter.register_post_accumulate_grad_hook(lambda p: counter.note([p.grad], "gradients"))
-        with counter, kernels:
-            with torch.autocast("cpu", dtype=half) if half else nullcontext():
-                outputs = model(**batch)
-            if half:
-                outputs.logits = outputs.logits.float()  # as accelerate does
+        averages = {name: torch.empty_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
+        optimizer.state[parameter] = {"step": torch.tensor(1.0), **averages}
+        if experiment.gradient_accumulation_steps > 1:
+            parameter.grad = torch.empty_like(parameter)
+    vocabulary = model.config.get_text_config().vocab_size
+    ids = torch.zeros(rows, length, dtype=torch.long)
+    objective = objective_of(experiment)
+    labels = objective.labels(ids)
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    counter = Counter(vocabulary)
+    counter.note([*model.parameters(), *model.buffers()], "weights")
+    counter.note([p.grad for p in trained if p.grad is not None], "gradients")
+    counter.note([t for state in optimizer.state.values() for t in state.values()], "optimizer")
+    counter.note([*batch.values(), labels], "activations")
+    # Autograd hands a gradient over without an operation that could be seen: what was an activation becomes one.
+    for parameter in trained:
+        parameter.register_post_accumulate_grad_hook(lambda p: counter.note([p.grad], "gradients"))
+    with counter:
+        with kernels:
+            outputs = model(**batch)
+        if kernels.mixed:
+            outputs.logits = outputs.logits.float()  # as accelerate does
+        with kernels:  # entered again, for autocast ends with the model
             loss = objective.loss(outputs, labels, torch.tensor(rows))
-            del outputs  # as Trainer does, which keeps the loss alone
-            loss.backward()
-            nn.utils.clip_grad_norm_(trained, 1.0)
-            optimizer.step()
+        del outputs  # as Trainer does, which keeps the loss alone
+        loss.backward()
+        nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
     return np.array(counter.moments)
 
 
@@ -125,25 +120,12 @@ def empty_base(experiment: Experiment) -> nn.Module:
     return model
 
 
-def fake(model: nn.Module) -> None:
-    """Put fake tensors of a CPU in the place of the model's parameters and buffers; 4-bit weights have their size."""
-    made: dict[torch.Tensor, torch.Tensor] = {}  # by which tensor it is: a tensor's hash is its id
+def pack(model: nn.Module) -> None:
+    """Give the model's 4-bit weights the size that they have packed."""
     for module in model.modules():
-        for own in (module._parameters, module._buffers):
-            for name, tensor in own.items():
-                if tensor is None:
-                    continue
-                if tensor not in made:
-                    made[tensor] = _faked(tensor, isinstance(module, FourBit) and name == "weight")
-                own[name] = made[tensor]
-
-
-def _faked(tensor: torch.Tensor, packed: bool) -> torch.Tensor:
-    if packed:
-        size = round(tensor.numel() * NF4_BITS / 8)
-        return nn.Parameter(torch.empty(size, dtype=torch.uint8, device="cpu"), requires_grad=False)
-    new = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
-    return nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
+        if isinstance(module, FourBit):
+            size = round(module.weight.numel() * NF4_BITS / 8)
+            module.weight = nn.Parameter(torch.empty(size, dtype=torch.uint8), requires_grad=False)
 
 
 class Counter(TorchDispatchMode):
@@ -187,18 +169,28 @@ class Counter(TorchDispatchMode):
 
 
 class Kernels(TorchFunctionMode):
-    """What a device computes with, where fake tensors would take another way.
+    """What a device computes with, which meta tensors do not say.
 
-    A CPU's fused attention takes no dropout; a GPU's does. Under autocast a GPU computes norms and softmax in fp32
-    (torch's "CUDA ops that autocast to float32"), and its dropout keeps a mask of a byte where a CPU's keeps a factor.
+    Attention is fused, though on a CPU not with dropout; a GPU's dropout keeps a mask of a byte where a CPU's keeps a
+    factor. Mixed precision is autocast's (torch's "Autocast Op Reference"): products are taken in 16 bits, for which a
+    weight is cast once, and a GPU's norms and softmax in fp32.
     """
 
     def __init__(self, kind: str, mixed: bool) -> None:
         super().__init__()
         self.gpu, self.mixed = kind == "cuda", mixed
+        self._cast: dict[torch.Tensor, torch.Tensor] = {}  # by which tensor it is: a tensor's hash is its id
+
+    def __exit__(self, *raised: Any) -> None:
+        self._cast.clear()
+        super().__exit__(*raised)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func is torch.Tensor.__bool__:
+            return False  # content is not there; a mask that is asked whether all is seen is taken to hide something
+        if self.mixed and func in PRODUCTS:
+            args, kwargs = tree_map(self._half, (args, kwargs))
         if func is F.scaled_dot_product_attention:
             return self._attend(*args, **kwargs)
         if self.gpu and func is F.dropout:
@@ -206,6 +198,15 @@ class Kernels(TorchFunctionMode):
         if self.gpu and self.mixed and func in (F.layer_norm, F.softmax):
             args = (args[0].float(), *args[1:])
         return func(*args, **kwargs)
+
+    def _half(self, value: Any) -> Any:
+        if not isinstance(value, torch.Tensor) or value.dtype != torch.float32:
+            return value
+        if not (value.requires_grad and value.is_leaf):
+            return value.to(torch.bfloat16)
+        if value not in self._cast:
+            self._cast[value] = value.to(torch.bfloat16)
+        return self._cast[value]
 
     def _attend(
         self, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False,
@@ -215,8 +216,6 @@ class Kernels(TorchFunctionMode):
             return F.scaled_dot_product_attention(
                 query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
             )
-        if torch.is_autocast_enabled("cpu"):
-            query, key, value = (tensor.to(torch.get_autocast_dtype("cpu")) for tensor in (query, key, value))
         if enable_gqa:
             key, value = (t.repeat_interleave(query.shape[1] // t.shape[1], 1) for t in (key, value))
         if attn_mask is not None and attn_mask.dtype == torch.bool:
