@@ -5,8 +5,8 @@ the same cell in one language after the other. What is built keeps the outputs o
 code up to them is unchanged. Exercises (code cells marked exercise="key") lose what stands between
 `### BEGIN SOLUTION` and `### END SOLUTION`, unless asked for. Nothing is executed.
 
-Where the course is on GitHub, lessons and README get badges that open a lesson in Colab, and first cells say where to
-get the course. So in a fork this script is all that has to be run; .github/workflows/address.yml does so.
+Where the course is on GitHub, lessons and README get badges that open a lesson in Colab or Kaggle, and first cells say
+where to get the course. So in a fork this script is all that has to be run; .github/workflows/address.yml does so.
 
     python notebooks/build.py                       every edition, where it stands
     python notebooks/build.py --solutions FOLDER    the editions with solutions, for nbgrader, into FOLDER/LANGUAGE
@@ -38,6 +38,7 @@ profile = start(LANGUAGE)
 ENCODER, BASE, SIZES = hand_over(profile)"""
 GITHUB = "https://github.com/"
 COLAB = "https://colab.research.google.com"
+KAGGLE = "https://kaggle.com"
 REGION = re.compile(r"^( *)### BEGIN SOLUTION\n(?:.*\n)*?\1### END SOLUTION\n", re.MULTILINE)
 
 
@@ -136,18 +137,26 @@ def setup_code(language: str, address: Address | None) -> str:
     return code.replace(SETUP, f'LANGUAGE = "{language}"')
 
 
-def badge(path: str, address: Address | None) -> str:
-    """The link that opens a lesson, by its path in the repository, in Colab; "" if the course is not on GitHub."""
+def badges(path: str, address: Address | None) -> str:
+    """Links that open a lesson, by its path in the repository, in Colab and in Kaggle; "" if it is not on GitHub."""
     if address is None or not address.repository.startswith(GITHUB):
         return ""
-    name = address.repository.removeprefix(GITHUB)
-    return f"[![Colab]({COLAB}/assets/colab-badge.svg)]({COLAB}/github/{name}/blob/{address.branch}/{path})"
+    name, place = address.repository.removeprefix(GITHUB), f"blob/{address.branch}/{path}"
+    return (
+        f"[![Colab]({COLAB}/assets/colab-badge.svg)]({COLAB}/github/{name}/{place})"
+        f" [![Kaggle]({KAGGLE}/static/images/open-in-kaggle.svg)]({KAGGLE}/kernels/welcome?src={GITHUB}{name}/{place})"
+    )
 
 
 def with_badges(readme: str, address: Address | None) -> str:
-    """A README whose tables' links to lessons are followed by their badges, or by none."""
-    link = r"(?m)^(\| \[[^]]+\]\((notebooks/\w+/\w+\.ipynb)\))(?: \[!\[Colab\][^ ]*)?"
-    return re.sub(link, lambda found: f"{found[1]} {badge(found[2], address)}".rstrip(), readme)
+    """A README with their badges after its tables' links to lessons, and Codespaces' after its title; or with none."""
+    link = r"(?m)^(\| \[[^]]+\]\((notebooks/\w+/\w+\.ipynb)\))(?: \[!\[\w+\][^ ]*)*"
+    readme = re.sub(link, lambda found: f"{found[1]} {badges(found[2], address)}".rstrip(), readme)
+    opens = ""
+    if address and badges("", address):
+        name = address.repository.removeprefix(GITHUB)
+        opens = f" [![Codespaces]({GITHUB}codespaces/badge.svg)](https://codespaces.new/{name})"
+    return re.sub(r"(?m)\A# (\w+ \w+).*$", rf"# \1{opens}", readme)
 
 
 def blank(code: str) -> str:
@@ -259,8 +268,8 @@ def build(source: Path, language: str, address: Address | None = None, solutions
             cell.source = setup_code(language, address)  # only now: the address is no part of a cell's identity
             cell.metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}  # Colab's word and JupyterLab's
     path = f"notebooks/{language}/{source.stem}.ipynb"
-    if cells[0].cell_type == "markdown" and not solutions and badge(path, address):  # a badge opens what has no graders
-        cells[0].source = f"{badge(path, address)}\n\n{cells[0].source}"
+    if cells[0].cell_type == "markdown" and not solutions and badges(path, address):  # they open what has no graders
+        cells[0].source = f"{badges(path, address)}\n\n{cells[0].source}"
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebook.metadata = nbformat.from_dict(
         {

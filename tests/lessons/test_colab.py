@@ -109,10 +109,12 @@ def test_a_fork_is_built_for_its_address_once_and_again_when_the_package_has_cha
     git(folder, "remote", "set-url", "origin", "git@github.com:fork/r.git")
     assert sorted(changed()) == sorted([*before, "README.md"])
     after, readme = built_there(folder), (folder / "README.md").read_text(encoding="utf-8")
+    title, *_ = readme.splitlines()
+    assert title.startswith("# LoRA Lab [![") and title.endswith("(https://codespaces.new/fork/r)")
     for path, notebook in after.items():
         assert build.named_address(notebook) == ("https://github.com/fork/r", first, "trunk")
         page = f"(https://colab.research.google.com/github/fork/r/blob/trunk/{path})"
-        assert page in notebook.cells[0].source and readme.count(f"{page} |") == 1
+        assert page in notebook.cells[0].source and readme.count(f"{page} [![Kaggle](") == 1
         position = notebook.cells.index(code_cells(notebook)[0])
         for number, (old, new) in enumerate(zip(before[path].cells, notebook.cells, strict=True)):
             assert (old == new) == (number not in (0, position))
@@ -151,13 +153,15 @@ def test_each_badge_opens_its_own_notebook(source, language):
     path = build.target(source, language).relative_to(ROOT).as_posix()
     (page,) = re.findall(r"\((https://colab\.research\.google\.com/github/[^)]*)\)", cell.source)
     assert page == f"https://colab.research.google.com/github/someone/some-course/blob/trunk/{path}"
+    (page,) = re.findall(r"\((https://kaggle\.com/kernels/[^)]*)\)", cell.source)
+    assert page == f"https://kaggle.com/kernels/welcome?src=https://github.com/someone/some-course/blob/trunk/{path}"
     assert cell.source.startswith("[![")
 
 
 @pytest.mark.parametrize(("source", "language"), EDITIONS)
 def test_without_an_address_there_is_no_badge_and_none_is_invented(source, language):
     notebook = built(source, language)
-    assert "colab.research" not in nbformat.writes(notebook)
+    assert not re.search(r"colab\.research|kaggle\.com", nbformat.writes(notebook))
     assert 'COURSE = ""\nREFS = []\n' in code_cells(notebook)[0].source
 
 
