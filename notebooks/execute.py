@@ -10,6 +10,7 @@ time. A cell that fails is named with its error, what ran before it stays saved,
 import argparse
 import os
 import re
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -91,13 +92,30 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     return copy
 
 
+def end_with_parent() -> None:
+    """From now on this process ends when its parent does: what is killed leaves no training behind."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _worker(language: str) -> None:
+    set_language(language)
+    end_with_parent()
+
+
 def train_ahead(language: str) -> None:
     """Run, or load, what the lessons and the report compare; messages are in `language`."""
     set_language(language)
     profile = chosen_profile()
     wanted = {e.key: e for track in (profile, profile.generation) for e in every_experiment(track)}
     spawned = get_context("spawn")
-    with ProcessPoolExecutor(AT_ONCE, spawned, initializer=set_language, initargs=(language,)) as pool:
+    with ProcessPoolExecutor(AT_ONCE, spawned, initializer=_worker, initargs=(language,)) as pool:
         list(pool.map(run, wanted.values()))
 
 

@@ -7,8 +7,6 @@ the protocol's batches, and the updates are looked into.
 """
 
 import json
-import os
-import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate.utils import send_to_device
+from execute import end_with_parent
 from peft import PeftModel
 from torch import nn
 
@@ -66,14 +65,7 @@ def _run_anew(experiment: Experiment) -> None:
 
 def _one_thread() -> None:
     torch.set_num_threads(1)
-    parent = os.getppid()
-
-    def watch() -> None:  # a study that is killed leaves no workers behind, to run beside the next one
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    end_with_parent()
 
 
 def run_study(profile: Profile) -> list[Evidence]:

@@ -236,6 +236,7 @@ def install(folder, name, version):
     (folder / name / "__init__.py").write_text("raise RuntimeError('imported')", encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_machine_with_much_wrong(tmp_path):
     install(tmp_path, "torchao", "0.10.0")
     install(tmp_path, "pillow", "1.0")

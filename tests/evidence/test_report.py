@@ -67,6 +67,7 @@ def test_results_of_a_small_test_are_marked_in_any_profile(make, tmp_path):
     assert 'class="banner"' in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_report_shows_what_another_profile_trained(tmp_path, capsys):
     sizes = 'base = "smoke"\ntrain_size = 16\nvalidation_size = 4\ntest_size = 8\nranks = [8]\n'
     found = {}

@@ -87,7 +87,7 @@ def evidence(made_up):
     return found
 
 
-@pytest.mark.parametrize("language", ["es", "en"])
+@pytest.mark.parametrize("language", ["es", pytest.param("en", marks=pytest.mark.slow)])
 def test_the_whole_report_in_both_languages(evidence, tmp_path, language):
     set_language(language)
     write_report(evidence, tmp_path)

@@ -132,6 +132,7 @@ def test_a_fork_is_built_for_its_address_once_and_again_when_the_package_has_cha
     assert built_there(folder) == before
 
 
+@pytest.mark.slow
 def test_repo_and_ref_take_precedence(clone):
     folder, changed = clone
     changed(REPO="https://github.com/o/r", REF="v2")

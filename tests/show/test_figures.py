@@ -68,7 +68,7 @@ def every(make, make_answers):
     }
 
 
-@pytest.mark.parametrize("language", ["es", "en"])
+@pytest.mark.parametrize("language", ["es", pytest.param("en", marks=pytest.mark.slow)])
 def test_each_has_a_title_axes_with_names_a_text_with_numbers_and_letters_for_a_phone(language, make, make_answers):
     set_language(language)
     pictures = every(make, make_answers)

@@ -66,6 +66,7 @@ def test_a_classifier_sorts_elsewhere(smoke, results, capsys, method):
             assert not [place for place in (results, cache_dir(), Path.home()) if str(place) in text], path
 
 
+@pytest.mark.slow
 def test_an_answering_model_answers_elsewhere(smoke, results, monkeypatch):
     few_layers(monkeypatch)
     sizes = SIZES | {"max_new_tokens": 12, "learning_rate": 2e-2}
@@ -113,6 +114,7 @@ def test_a_gguf_file_made_of_it_gives_the_same_logits(smoke, results, monkeypatc
     assert torch.equal(theirs, ours)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_exported_says_why(smoke, results, tmp_path, capsys):
     assert main(["export", "lora-r8-none"]) == 1 and "lora-r8-none in `results/runs`" in capsys.readouterr().err
     prompt = smoke.experiment("prompt", **SIZES)

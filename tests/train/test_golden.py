@@ -64,8 +64,9 @@ RUNS = {
     "generation-padding": ANSWERING.but(padding="max_length", loss_on="all", examined=False),
 }
 SHARP = "classification-lora"
-# What `make test` has of the other task already.
-REPEATED = {f"generation-{method}" for method in ("rslora", "dora", "pissa", "ia3")}
+# `make test-all` alone runs these: the others go the same ways.
+REPEATED = {f"{task}-{method}" for task in TASKS for method in ("rslora", "pissa", "ia3", "prompt")}
+REPEATED |= {"generation-dora", "generation-prefix"}
 
 
 @pytest.fixture(autouse=True)
@@ -150,6 +151,7 @@ MUTATIONS = {
     "another-order": with_another_order,
     "alpha-without-1/r": without_division_by_rank,
 }
+LONG = ("warm-up-0", "alpha-without-1/r")
 
 
 def losses_moved(name):
@@ -158,7 +160,7 @@ def losses_moved(name):
 
 
 @pinned
-@pytest.mark.parametrize("mutation", MUTATIONS)
+@pytest.mark.parametrize("mutation", [pytest.param(m, marks=[pytest.mark.slow] * (m in LONG)) for m in MUTATIONS])
 def test_a_small_change_of_training_is_noticed(mutation, monkeypatch):
     MUTATIONS[mutation](monkeypatch)
     assert losses_moved(SHARP)

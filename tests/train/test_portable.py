@@ -70,10 +70,8 @@ def no_path_of_this_machine(folder):
     assert texts and not [place for place in here for text in texts if place in text]
 
 
-OTHERS = [pytest.param(method, marks=pytest.mark.slow) for method in ("pissa", "head", "full")]
-
-
-@pytest.mark.parametrize("method", ["lora", *OTHERS])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["lora", "pissa", "head", "full"])
 def test_a_classifier_is_used_elsewhere(smoke, tmp_path, results, method):
     experiment = smoke.experiment(method, **SIZES)
     run(experiment)

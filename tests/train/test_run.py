@@ -75,6 +75,7 @@ def test_the_command_to_plan_with_is_of_this_experiment(profile):
         ]
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_names_the_command(smoke, tmp_path):
     """For real: a process that may have little more memory than it has when training starts."""
     script = """

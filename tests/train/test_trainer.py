@@ -208,6 +208,7 @@ def test_checkpoints_apart_leave_no_trace_and_a_short_training_none_beside_resul
     assert not list(machine.rglob("checkpoint-*")) and not list(results.rglob("checkpoint-*"))
 
 
+@pytest.mark.slow
 def test_of_a_long_training_the_newest_is_kept_where_results_are_if_it_fits(
     lora, kept, results, apart, capsys, monkeypatch
 ):
@@ -232,7 +233,8 @@ def test_of_a_long_training_the_newest_is_kept_where_results_are_if_it_fits(
     assert not list(results.rglob("checkpoint-*")) and list(machine.rglob("checkpoint-4"))
 
 
-@pytest.mark.parametrize("task", ["classification", pytest.param("generation", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["classification", "generation"])
 def test_so_it_is_with_full_fine_tuning_and_no_warning(smoke, monkeypatch, tmp_path, capsys, task):
     few_layers(monkeypatch)
     warned = []
@@ -459,7 +461,8 @@ def test_methods_with_one_seed_train_on_the_same_batches(smoke, monkeypatch):
     # the sampler's own batches, epoch by epoch
     experiment = smoke.experiment("lora", epochs=2)
     train = encode(load_splits(experiment).train, load_tokenizer(experiment.model), experiment.max_length)
-    batches = [batch for epoch in (0, 1) for batch in training.batches_by_length(train.lengths, 16, 0, epoch)]
+    drawn = lambda epoch: training.batches_by_length(train.lengths, experiment.batch_size, 0, epoch)  # noqa: E731
+    batches = [*drawn(0), *drawn(1)]
     expected = [sorted(train.dataset[row]["input_ids"] for row in batch) for batch in batches]
     pad = load_tokenizer(experiment.model).pad_token_id
     assert [sorted([i for i in row if i != pad] for row in batch) for batch in seen["lora"]] == expected

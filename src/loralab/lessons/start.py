@@ -34,7 +34,7 @@ FIELDS = {field.name for field in fields(Experiment)} - {"task", "method", "seed
 # Of a file of one's own: the least rows that the lessons need.
 FEWEST = {"classification": 150, "generation": 60}
 # Of a profile of one's own: the fewest for training, validation and test that the lessons need.
-SMALLEST = {"classification": (64, 16, 32), "generation": (4, 1, 2)}
+SMALLEST = {"classification": (32, 16, 32), "generation": (2, 1, 2)}
 # The embedded bases have read English; those of the hub have read Spanish too.
 SPANISH = {"minilm-l6": "FacebookAI/xlm-roberta-base", "smollm2-135m": "Qwen/Qwen2.5-0.5B-Instruct"}
 # Where Colab's own examples mount Drive, and the disk of the machine itself, which a disconnect takes away.
