@@ -28,7 +28,7 @@ TEST_TOOLS := pytest hypothesis ipykernel jupytext nbclient
 SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint unit unit-colab unit-lowest lessons test test-all course report study check-results reference gpu-check work sizes bench adapters readme address notebooks solutions wheel clean
+.PHONY: help setup lint unit unit-colab unit-lowest lessons test test-all course report study check-results reference gpu-check work sizes bench adapters readme address notebooks solutions handout wheel clean
 
 # The commands that are told after so many #.
 LISTED = sed -nE 's/^([a-z-]+):.* $(1) (.*)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -101,6 +101,9 @@ check-results: setup ## compare your results with the published ones (after make
 solutions: setup ## build every edition with solutions, for nbgrader, into results/solutions
 	"$(BIN)/python" notebooks/build.py --solutions results/solutions
 	cp notebooks/nbgrader_config.py results/solutions
+
+handout: setup ## write two pages on a lesson (LESSON=03), and its exercises' known mistakes, into results/handouts
+	"$(BIN)/python" notebooks/handout.py "$(LESSON)"
 
 wheel: setup ## build dist/loralab-VERSION-py3-none-any.whl, to upload to Colab
 	rm -rf build

@@ -1,0 +1,43 @@
+"""Handouts: from a lesson's own figures and claims; and every mistake that its exercises know."""
+
+import html
+import re
+import subprocess
+import sys
+
+import pytest
+from editions import EDITIONS, NOTEBOOKS, committed
+from handout import CLAIMS, claims, mistakes, summary
+
+from loralab.lessons.catalogue import exercises
+
+
+@pytest.mark.parametrize(("source", "language"), EDITIONS)
+def test_a_lesson_on_two_pages(source, language):
+    notebook = committed(source, language)
+    page, title = summary(notebook, language), notebook.cells[0].source.splitlines()[0].removeprefix("# ")
+    assert re.sub("[*`]", "", title) in html.unescape(re.sub("<.*?>", "", page))
+    text = re.sub(r"<svg.*?</svg>|<img.*?>|<code>.*?</code>", "", page, flags=re.DOTALL)
+    assert "$" not in text and not re.search(r"formula\d+end", text)  # each is drawn
+    said = [line for line in claims(notebook, language).splitlines() if line.strip()]
+    assert said[0].startswith(f"## {CLAIMS[language][0]}") and len(said) >= 4
+    assert all("<img" not in line for line in said)
+
+
+@pytest.mark.parametrize(("source", "language"), EDITIONS)
+def test_every_hint_of_its_exercises_is_there(source, language):
+    notebook = committed(source, language)
+    page = mistakes(notebook, language)
+    keys = [cell.metadata["exercise"] for cell in notebook.cells if "exercise" in cell.metadata]
+    assert page.count("<section>") == sum(len(exercises()[key]["hints"]) for key in keys)
+    assert page.count("<h2") == len(keys) and "{" not in re.sub("<pre>.*?</pre>", "", page, flags=re.DOTALL)
+
+
+def test_the_command_writes_both_and_names_the_lessons_there_are(results):
+    command = [sys.executable, str(NOTEBOOKS / "handout.py")]
+    done = subprocess.run([*command, "3"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    names = {f"03_lora_setup.{language}{kind}.html" for language in ("es", "en") for kind in ("", ".mistakes")}
+    assert {path.name for path in (results / "handouts").iterdir()} == names
+    refused = subprocess.run([*command, "12"], capture_output=True, text=True)
+    assert refused.returncode == 2 and "'12'" in refused.stderr and "03_lora_setup" in refused.stderr
