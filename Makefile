@@ -113,7 +113,7 @@ wheel: setup ## build dist/loralab-VERSION-py3-none-any.whl, to upload to Colab
 test: setup ## everything that CI checks
 	OMP_NUM_THREADS=1 $(MAKE) --jobs=2 lessons unit lint
 
-lessons: setup ## run every Spanish lesson on tiny data, each one alone
+lessons: setup ## run every Spanish lesson on tiny data
 	$(OFFLINE) "$(BIN)/pytest" -x --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) notebooks/es $(LAST)
 
 test-all: lint lessons unit-colab unit-lowest $(GRADING) ## the same as test, and the checks that take minutes, with other versions too

@@ -293,6 +293,7 @@ def test_a_hub_with_a_key_in_spanish(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "results").exists() and not (tmp_path / "hub").exists()  # it leaves nothing behind
 
 
+@pytest.mark.slow
 def test_a_broken_torch_leaves_the_other_checks_alone(tmp_path):
     (tmp_path / "torch.py").write_text("raise ImportError('libcudart.so.12 not found')", encoding="utf-8")
     code, shown, _ = doctor(paths=[tmp_path], LORALAB_PROFILE="cpu")

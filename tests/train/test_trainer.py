@@ -117,7 +117,7 @@ def one_order(monkeypatch):
     monkeypatch.setattr(training, "load_for", without_dropout)
 
 
-@pytest.mark.parametrize("rows", [32, 30], ids=["even", "uneven"])
+@pytest.mark.parametrize("rows", [pytest.param(32, marks=pytest.mark.slow), 30], ids=["even", "uneven"])
 def test_accumulation_gives_the_gradient_of_one_large_batch(smoke, monkeypatch, tmp_path, one_order, rows):
     whole = smoke.experiment("head", train_size=rows, validation_size=4, batch_size=rows, examined=False)
     parts = whole.but(batch_size=8, gradient_accumulation_steps=4)
@@ -397,7 +397,7 @@ def test_a_result_rests_on_the_notes_that_are_asked_for(smoke, results, capsys):
     assert Result.load(path) == new and new.provenance["protocol"] == "second" and Result.load(kept()[1]) == old
 
 
-@pytest.mark.parametrize("place", ["beside results", "apart"])
+@pytest.mark.parametrize("place", ["beside results", pytest.param("apart", marks=pytest.mark.slow)])
 def test_a_checkpoint_of_another_protocol_is_moved_aside(lora, results, apart, capsys, place):
     root = apart(training.LONG) if place == "apart" else results
 
@@ -518,7 +518,7 @@ class Break(TrainerCallback):
             next(p for p in model.parameters() if p.requires_grad).data.fill_(math.inf)
 
 
-@pytest.mark.parametrize("task", ["classification", "generation"])
+@pytest.mark.parametrize("task", ["classification", pytest.param("generation", marks=pytest.mark.slow)])
 def test_a_loss_that_is_no_number_stops_the_run_and_leaves_no_result(smoke, results, task, monkeypatch, capsys):
     few_layers(monkeypatch)
     track = smoke if task == "classification" else smoke.generation
