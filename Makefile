@@ -21,7 +21,7 @@ OFFLINE := PYTHONPATH="$(CURDIR)/tests/offline" CUDA_VISIBLE_DEVICES=
 # after this many seconds.
 CELL_TIMEOUT := 300
 # These go with the lessons, so that both queues take as long.
-LAST := tests/lessons/test_exercises.py tests/evidence/test_report.py tests/evidence/test_timing.py tests/evidence/test_update.py tests/evidence/test_recomputed.py
+LAST := tests/lessons/test_exercises.py tests/evidence/test_update.py tests/evidence/test_recomputed.py
 # Tests of files that no library's version can change, and of whole lessons.
 UNVERSIONED := $(foreach name,lessons/test_brought lessons/test_colab lessons/test_notebooks lessons/test_prose lessons/test_solutions test_project,--ignore=tests/$(name).py)
 TEST_TOOLS := pytest hypothesis ipykernel jupytext nbclient
