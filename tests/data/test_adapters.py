@@ -40,6 +40,7 @@ def test_each_is_small_names_its_base_and_says_what_made_it(name):
     assert used["model"].peft_config["default"].r == experiment.rank and used["tokenizer"].chat_template
 
 
+@pytest.mark.slow
 def test_they_know_their_voices_better_than_the_base_does():
     losses = {}
     for name in NAMES:

@@ -375,7 +375,7 @@ def test_a_mistake_in_a_profile_file_is_named(write, name, content, said):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("train_size = 63\n", "train_size is 63, and the lessons need 64"),
+        ("train_size = 31\n", "train_size is 31, and the lessons need 32"),
         ("test_size = 20000\n", "test split asks for 20000"),
         ("max_length = 4096\n", "max_length is 4096, and the model takes 512"),
         ('model = "minilm-l7"\n', "model cannot be 'minilm-l7'"),

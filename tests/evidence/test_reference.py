@@ -104,5 +104,6 @@ def test_lesson_8_shows_the_published_verdicts(published, language):
         assert row in shown, claim
 
 
+@pytest.mark.slow
 def test_its_report_can_be_written(published):
     assert not re.search(r"\bnan\b", to_markdown(report(published)), re.IGNORECASE)

@@ -285,6 +285,7 @@ def test_another_experiments_result_in_its_place_is_refused(evidence, results):
         check_results(every(evidence), results, [])
 
 
+@pytest.mark.slow
 def test_a_study_of_a_small_test_is_under_a_banner_and_judges_nothing(evidence):
     small = [replace(r, experiment=r.experiment.but(test_size=99)) for r in evidence[0].comparison]
     ranks = [replace(r, experiment=r.experiment.but(test_size=99)) for r in evidence[0].ranks]

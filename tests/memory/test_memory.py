@@ -133,6 +133,7 @@ def test_4_bits_are_unpacked_to_fp32():
     assert 4 * 64 * 128 <= most < 4 * 64 * 128 + 4096
 
 
+@pytest.mark.slow
 def test_a_step_takes_what_was_planned():
     was = next(size.plan for size in published() if size.plan.experiment.dropout)
     size = measure_apart(was.experiment, was.rows, was.length)

@@ -66,7 +66,7 @@ RUNS = {
 SHARP = "classification-lora"
 # `make test-all` alone runs these: the others go the same ways.
 REPEATED = {f"{task}-{method}" for task in TASKS for method in ("rslora", "pissa", "ia3", "prompt")}
-REPEATED |= {"generation-dora", "generation-prefix"}
+REPEATED |= {"generation-dora", "generation-prefix", "generation-full"}
 
 
 @pytest.fixture(autouse=True)

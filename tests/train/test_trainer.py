@@ -502,6 +502,7 @@ def test_static_bytes_of_a_trained_layer():
     assert static_bytes(layer, optimizer) == pytest.approx(16 * 1010, abs=16)  # AdamW counts its steps too
 
 
+@pytest.mark.slow
 def test_the_frozen_baseline_learns(smoke):
     result = run(smoke.experiment("frozen", train_size=250, test_size=250))
     assert result.test["accuracy"] > 0.6
