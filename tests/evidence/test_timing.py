@@ -9,7 +9,7 @@ from loralab.train.models import apply_method, load_for
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
-@pytest.mark.parametrize("track", ["classification", "generation"])
+@pytest.mark.parametrize("track", ["classification", pytest.param("generation", marks=pytest.mark.slow)])
 def test_torchs_counter_and_the_formula_agree(smoke, track, method):
     of = smoke if track == "classification" else smoke.generation
     experiment = of.experiment(method)
