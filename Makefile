@@ -23,7 +23,7 @@ CELL_TIMEOUT := 300
 # These go with the lessons, so that both queues take as long.
 LAST := tests/lessons/test_exercises.py tests/evidence/test_update.py tests/evidence/test_recomputed.py
 # Tests of files that no library's version can change, and of whole lessons.
-UNVERSIONED := $(foreach name,lessons/test_brought lessons/test_colab lessons/test_notebooks lessons/test_prose lessons/test_solutions test_project,--ignore=tests/$(name).py)
+UNVERSIONED := $(foreach name,lessons/test_brought lessons/test_colab lessons/test_handout lessons/test_notebooks lessons/test_prose lessons/test_solutions test_project,--ignore=tests/$(name).py)
 TEST_TOOLS := pytest hypothesis ipykernel jupytext nbclient
 SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
