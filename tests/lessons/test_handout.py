@@ -7,13 +7,13 @@ import sys
 
 import pytest
 from editions import EDITIONS, NOTEBOOKS, committed
-from handout import CLAIMS, claims, mistakes, summary
+from handout import CLAIMS, FIGURES, claims, mistakes, summary
 
 from loralab.lessons.catalogue import exercises
 
 
 @pytest.mark.parametrize(("source", "language"), EDITIONS)
-def test_a_lesson_on_two_pages(source, language):
+def test_a_lessons_opening_its_figures_and_what_one_may_claim(source, language):
     notebook = committed(source, language)
     page, title = summary(notebook, language), notebook.cells[0].source.splitlines()[0].removeprefix("# ")
     assert re.sub("[*`]", "", title) in html.unescape(re.sub("<.*?>", "", page))
@@ -21,7 +21,8 @@ def test_a_lesson_on_two_pages(source, language):
     assert "$" not in text and not re.search(r"formula\d+end", text)  # each is drawn
     said = [line for line in claims(notebook, language).splitlines() if line.strip()]
     assert said[0].startswith(f"## {CLAIMS[language][0]}") and len(said) >= 4
-    assert all("<img" not in line for line in said)
+    outputs = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert page.count("<img") == min(FIGURES, sum(data.get("text/html", "").count("<img") for data in outputs))
 
 
 @pytest.mark.parametrize(("source", "language"), EDITIONS)
