@@ -9,7 +9,7 @@ Where the course is on GitHub, lessons and README get badges that open a lesson 
 where to get the course. So in a fork this script is all that has to be run; .github/workflows/address.yml does so.
 
     python notebooks/build.py                       every edition, where it stands
-    python notebooks/build.py --solutions FOLDER    the editions with solutions, for nbgrader, into FOLDER/LANGUAGE
+    python notebooks/build.py --solutions FOLDER    nbgrader's courses, FOLDER/LANGUAGE: an assignment a lesson, solved
 """
 
 import argparse
@@ -17,6 +17,7 @@ import ast
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -107,9 +108,10 @@ def sources() -> list[Path]:
     return sorted((NOTEBOOKS / "source").glob("[0-9]*.py"))
 
 
-def target(source: Path, language: str) -> Path:
-    """Where a lesson is built to."""
-    return NOTEBOOKS / language / f"{source.stem}.ipynb"
+def target(source: Path, language: str, courses: Path | None = None) -> Path:
+    """Where a lesson is built to; for nbgrader, as an assignment of the language's course among `courses`."""
+    folder = courses / language / "source" / source.stem if courses else NOTEBOOKS / language
+    return folder / f"{source.stem}.ipynb"
 
 
 def code_hashes(notebook: NotebookNode) -> list[str]:
@@ -186,8 +188,8 @@ def answers(code: str, key: str) -> str:
 
 def grading_cells(code: str, key: str, given: str) -> list[NotebookNode]:
     """An exercise's cell and its grader, a point if it is right, as nbgrader wants them."""
-    test = "from loralab import grade\n\n"
-    test += f'outcome = grade("{key}"{given})\nassert outcome.right, outcome.text'
+    # No message: hints are the student's, in the cell above.
+    test = f'from loralab import grade\n\nassert grade("{key}"{given}).right'
     cells = [nbformat.v4.new_code_cell(code), nbformat.v4.new_code_cell(test)]
     common = {"schema_version": 3, "task": False}
     answer = {"grade_id": key, "grade": False, "solution": True, "locked": False}
@@ -304,23 +306,31 @@ def main() -> int:
     """Write every edition that differs from its source; returns the exit code, 1 if one was refused."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--solutions", type=Path, metavar="FOLDER")
-    folder = parser.parse_args().solutions
+    courses: Path | None = parser.parse_args().solutions
     address, refused = published(), 0
     for source in sources():
         for language in LANGUAGES:
-            path = folder / language / f"{source.stem}.ipynb" if folder else target(source, language)
+            path = target(source, language, courses)
             try:
-                built = build(source, language, address, solutions=folder is not None)
+                built = build(source, language, address, solutions=courses is not None)
             except ValueError as error:
                 print(f"{language}/{path.name}: not written. {error}")
                 refused = 1
                 continue
-            text = text_of(built if folder else with_outputs(built, path))
+            if courses and not any("exercise" in cell.metadata for cell in built.cells):
+                continue  # nothing to grade
+            text = text_of(built if courses else with_outputs(built, path))
             if not path.exists() or path.read_text(encoding="utf-8") != text:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
                 print(f"{language}/{path.name}: written")
-    if not folder:
+    if courses:
+        for language in LANGUAGES:
+            settings = courses / language / "nbgrader_config.py"
+            if not settings.exists():  # what a teacher set stays
+                settings.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(NOTEBOOKS / settings.name, settings)
+    else:
         readme = NOTEBOOKS.parent / "README.md"
         readme.write_text(with_badges(readme.read_text(encoding="utf-8"), address), encoding="utf-8")
     return refused

@@ -1,4 +1,4 @@
-"""nbgrader's settings for the editions with solutions: `make solutions` puts them into results/solutions with this."""
+"""nbgrader's settings for a course of results/solutions: `make solutions` puts them there if there are none yet."""
 
 from nbgrader.converters import Autograde
 from nbgrader.preprocessors import NbGraderPreprocessor
@@ -19,7 +19,6 @@ class OnlyReleased(NbGraderPreprocessor):
 
 
 c = get_config()  # noqa: F821
-c.CourseDirectory.source_directory = "."
 c.ClearSolutions.code_stub = {"python": "..."}  # as in the students' editions: an answer not tried yet, no error
 c.Execute.timeout = 1800  # seconds a cell: some train
 c.Autograde.sanitize_preprocessors = [OnlyReleased, *Autograde.sanitize_preprocessors.default()]

@@ -2,9 +2,9 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
+import textwrap
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import nbformat
 import pytest
 from editions import EDITIONS, NOTEBOOKS, build, built, committed
 
+from loralab.lessons.catalogue import known
 from loralab.lessons.exercises import exercises
 from loralab.messages import message, set_language
 
@@ -50,14 +51,17 @@ def leaked(source, text):
     return found + [solution for solution in whole if len(solution) >= TELLING and solution in flat]
 
 
+def printed(cell):
+    """All that a cell's outputs show, an error too."""
+    parts = []
+    for output in cell.get("outputs", ()):
+        parts += [output.get("text", ""), *output.get("traceback", ()), *map(str, output.get("data", {}).values())]
+    return "\n".join(parts)
+
+
 def shown(notebook):
     """All that a notebook shows: its cells' sources and outputs."""
-    parts = []
-    for cell in notebook.cells:
-        parts.append(cell.source)
-        for output in cell.get("outputs", ()):
-            parts += [output.get("text", ""), *map(str, output.get("data", {}).values())]
-    return "\n".join(parts)
+    return "\n".join(f"{cell.source}\n{printed(cell)}" for cell in notebook.cells)
 
 
 @pytest.mark.parametrize(("source", "language"), [edition for edition in EDITIONS if regions(edition[0])[0]])
@@ -94,7 +98,7 @@ def test_in_an_instructors_edition_each_exercise_is_followed_by_its_grader(sourc
         marks = grader.metadata["nbgrader"]
         assert (marks["solution"], marks["grade"], marks["locked"], marks["points"]) == (False, True, True, 1)
         call = answer.source.strip().rsplit("check(", 1)[1]
-        assert f"outcome = grade({' '.join(call.split())}" in grader.source.replace("'", '"').replace(",)", ")")
+        assert f"assert grade({' '.join(call.split())}.right" in grader.source.replace("'", '"').replace(",)", ")")
     marked = [cell.metadata["nbgrader"]["grade_id"] for cell in cells if "nbgrader" in cell.metadata]
     assert len(set(marked)) == len(marked) == 2 * len(answers)
     assert len({cell.id for cell in cells}) == len(cells)
@@ -146,9 +150,7 @@ def test_several_solutions_in_one_cell(tmp_path):
 def test_the_grader_asks_what_check_asks(tmp_path):
     answer, grader = made(tmp_path, FUNCTION, solutions=True)
     assert answer.source == FUNCTION
-    assert grader.source == (
-        'from loralab import grade\n\noutcome = grade("double", f)\nassert outcome.right, outcome.text'
-    )
+    assert grader.source == 'from loralab import grade\n\nassert grade("double", f).right'
 
 
 @pytest.mark.parametrize(
@@ -178,16 +180,29 @@ def test_a_solution_outside_an_exercise_is_refused(tmp_path):
         made(tmp_path, FUNCTION, marks="")
 
 
+def lay(folder, monkeypatch):
+    """What `make solutions` does, into that folder."""
+    monkeypatch.setattr(sys, "argv", ["build.py", "--solutions", str(folder)])
+    assert build.main() == 0
+
+
 @pytest.fixture
-def course(tmp_path):
-    """nbgrader's course with lesson 1 in Spanish, as `make solutions` lays it, and the assignment released."""
-    folder = tmp_path / "course"
-    (folder / "es").mkdir(parents=True)
-    shutil.copy(NOTEBOOKS / "nbgrader_config.py", folder)
-    source = build.sources()[1]
-    nbformat.write(build.build(source, "es", solutions=True), folder / "es" / f"{source.stem}.ipynb")
-    nbgrader(folder, "generate_assignment", "es", "--create")
-    return folder
+def course(tmp_path, monkeypatch):
+    """nbgrader's course in Spanish, as `make solutions` lays it."""
+    lay(tmp_path, monkeypatch)
+    return tmp_path / "es"
+
+
+def test_a_lesson_with_exercises_is_an_assignment_and_what_a_teacher_has_stays(course, monkeypatch):
+    lessons = [source.stem for source in build.sources() if regions(source)[0]]
+    laid = {path.relative_to(course).as_posix() for path in course.rglob("*") if path.is_file()}
+    assert laid == {"nbgrader_config.py", *(f"source/{lesson}/{lesson}.ipynb" for lesson in lessons)}
+    own = [course / name for name in ("gradebook.db", "submitted/x/01_dataset/01_dataset.ipynb", "nbgrader_config.py")]
+    for path in own:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a teacher's", encoding="utf-8")
+    lay(course.parent, monkeypatch)
+    assert {path.read_text(encoding="utf-8") for path in own} == {"a teacher's"}
 
 
 def nbgrader(folder, *arguments, fails=False):
@@ -204,43 +219,79 @@ def nbgrader(folder, *arguments, fails=False):
     return done.stderr
 
 
-def submit(course, student, answers):
+def submit(course, lesson, student, answers):
     """Hand in the released notebook with these answers in the cells of these exercises."""
-    (released,) = (course / "release" / "es").glob("*.ipynb")
-    notebook = nbformat.read(released, as_version=4)
+    notebook = nbformat.read(course / "release" / lesson / f"{lesson}.ipynb", as_version=4)
     for key, cell in exercise_cells(notebook).items():
         cell.source = answers.get(key, cell.source)
-    folder = course / "submitted" / student / "es"
+    folder = course / "submitted" / student / lesson
     folder.mkdir(parents=True)
-    nbformat.write(notebook, folder / released.name)
+    nbformat.write(notebook, folder / f"{lesson}.ipynb")
+
+
+def answered(cell, code):
+    """A solved exercise's cell with this code where its solution stands."""
+    return build.REGION.sub(lambda region: textwrap.indent(code.strip("\n"), region[1]) + "\n", f"{cell.source}\n")
+
+
+def mistake(key):
+    """The first known mistake in an exercise: its hint, and the code that makes it."""
+    return next((hint, f"{before}\n{code}") for hint, before, code in known(exercises()[key]) if hint)
+
+
+def fragment(hint):
+    """What gives a hint's text away: a stretch of it that has no value to fill in."""
+    return max(re.split(r"\{.*?\}", hint["es"]), key=len).strip()[:40]
+
+
+def graders(notebook):
+    return [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")]
 
 
 @pytest.mark.slow
-def test_nbgrader_gives_a_point_for_each_right_answer_and_none_for_a_blank(course):
-    (solved,) = (course / "es").glob("*.ipynb")
-    cells = exercise_cells(nbformat.read(solved, as_version=4))
-    (released,) = (course / "release" / "es").glob("*.ipynb")
-    assert not leaked(build.sources()[1], released.read_text(encoding="utf-8"))
-    submit(
-        course, "right", {key: re.sub(r" *### (BEGIN|END) SOLUTION\n", "", cell.source) for key, cell in cells.items()}
-    )
-    submit(course, "blank", {})
-    nbgrader(course, "autograde", "es", "--create")
+@pytest.mark.parametrize("lesson", ["01_dataset", "03_lora_setup"])
+def test_nbgrader_gives_a_point_for_each_right_answer_none_for_others_and_keeps_no_hint(lesson, course):
+    cells = exercise_cells(nbformat.read(course / "source" / lesson / f"{lesson}.ipynb", as_version=4))
+    hints = [fragment(hint) for key in cells for hint in exercises()[key]["hints"].values()]
+    nbgrader(course, "generate_assignment", lesson)
+    released = (course / "release" / lesson / f"{lesson}.ipynb").read_text(encoding="utf-8")
+    assert not leaked(NOTEBOOKS / "source" / f"{lesson}.py", released) and "SOLUTION" not in released
+    assert not any(hint in released for hint in hints)
+
+    solved = {key: re.sub(r" *### (BEGIN|END) SOLUTION\n", "", cell.source) for key, cell in cells.items()}
+    mistakes = dict(list((key, mistake(key)) for key in cells)[1:])
+    submit(course, lesson, "solved", solved)
+    submit(course, lesson, "wrong", solved | {key: answered(cells[key], code) for key, (_, code) in mistakes.items()})
+    submit(course, lesson, "blank", {})
+    nbgrader(course, "autograde", lesson)
     nbgrader(course, "export", "--to", "grades.csv")
     header, *rows = [line.split(",") for line in (course / "grades.csv").read_text().splitlines()]
     grades = {row[header.index("student_id")]: dict(zip(header, row, strict=True)) for row in rows}
-    assert {name: float(row["score"]) for name, row in grades.items()} == {"right": len(cells), "blank": 0}
-    assert {float(row["max_score"]) for row in grades.values()} == {len(cells)}
+    points = {"solved": len(cells), "wrong": 1, "blank": 0}  # the wrong one's first answer is right
+    assert {name: float(row["score"]) for name, row in grades.items()} == points
+    assert {(row["assignment"], float(row["max_score"])) for row in grades.values()} == {(lesson, len(cells))}
+
+    gradebook = (course / "gradebook.db").read_bytes()
+    assert not any(hint.encode() in gradebook for hint in hints)
+    for student, right in points.items():
+        graded = nbformat.read(course / "autograded" / student / lesson / f"{lesson}.ipynb", as_version=4)
+        assert not any(hint in " ".join(printed(cell).split()) for cell in graders(graded) for hint in hints)
+        errors = [output.ename for cell in graders(graded) for output in cell.outputs]
+        assert errors == ["AssertionError"] * (len(cells) - right)
+        if student == "wrong":
+            for key, (hint, _) in mistakes.items():
+                told = " ".join(printed(exercise_cells(graded)[key]).split())
+                assert fragment(exercises()[key]["hints"][hint]) in told
 
 
 @pytest.mark.slow
 def test_a_students_edition_handed_in_is_named_and_the_others_are_graded(course):
-    source = build.sources()[1]
-    submit(course, "blank", {})
-    (course / "submitted" / "mistaken" / "es").mkdir(parents=True)
-    path = course / "submitted" / "mistaken" / "es" / f"{source.stem}.ipynb"
-    nbformat.write(build.build(source, "es"), path)
-    said = nbgrader(course, "autograde", "es", "--create", fails=True)
+    nbgrader(course, "generate_assignment", "01_dataset")
+    submit(course, "01_dataset", "blank", {})
+    folder = course / "submitted" / "mistaken" / "01_dataset"
+    folder.mkdir(parents=True)
+    nbformat.write(build.build(build.sources()[1], "es"), folder / "01_dataset.ipynb")
+    said = nbgrader(course, "autograde", "01_dataset", fails=True)
     assert "mistaken handed in 01_dataset.ipynb of the students' edition" in said
     assert [folder.name for folder in (course / "autograded").iterdir()] == ["blank"]
 
