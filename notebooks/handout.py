@@ -10,6 +10,7 @@ import argparse
 import html
 import re
 from io import BytesIO
+from pathlib import Path
 
 import nbformat
 from build import sources, target
@@ -22,13 +23,13 @@ from loralab.lessons.catalogue import exercises
 from loralab.messages import LANGUAGES
 from loralab.train.run import results_dir
 
-PAGE = """<!doctype html><html lang="{language}"><meta charset="utf-8"><title>{title}</title><style>
+PAGE = """<!doctype html><html lang="{language}"><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"><style>
 @page {{ size: A4; margin: 14mm }} body {{ font: 10pt/1.35 sans-serif; max-width: 182mm; margin: auto }}
 h1, h2, h3 {{ line-height: 1.15; margin: .7em 0 .3em; break-after: avoid }} p, ul {{ margin: .4em 0 }}
 img {{ width: 48%; margin: 1%; vertical-align: top }} .formula {{ vertical-align: middle }}
-.anchor-link {{ display: none }}
 pre {{ font-size: 8.5pt; white-space: pre-wrap; background: #f2f2f2; padding: .4em }} section {{ break-inside: avoid }}
-</style><body>{body}</body></html>
+</style><body><main>{body}</main></body></html>
 """
 FIGURES = 6
 MISTAKES = {"es": "Errores conocidos, y qué decir", "en": "Known mistakes, and what to say"}
@@ -53,6 +54,7 @@ def to_html(markdown: str) -> str:
         return f"formula{len(drawn) - 1}end"
 
     text = markdown2html_mistune(re.sub(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", kept, markdown, flags=re.DOTALL))
+    text = re.sub('<a class="anchor-link".*?</a>', "", text)
     return re.sub(r"formula(\d+)end", lambda found: drawn[int(found[1])], text)
 
 
@@ -93,6 +95,16 @@ def mistakes(notebook: NotebookNode, language: str) -> str:
     return "".join(parts)
 
 
+def write(source: Path, language: str, folder: Path) -> list[Path]:
+    """Write a lesson's handouts into a folder, LESSON.LANGUAGE.html and LESSON.LANGUAGE.mistakes.html; their paths."""
+    notebook = nbformat.read(target(source, language), as_version=4)
+    written = []
+    for kind, body in (("", summary(notebook, language)), (".mistakes", mistakes(notebook, language))):
+        written.append(folder / f"{source.stem}.{language}{kind}.html")
+        write_atomically(written[-1], PAGE.format(language=language, title=f"{source.stem}{kind}", body=body))
+    return written
+
+
 def main() -> int:
     """Write a lesson's handouts; returns the exit code, 1 if there is no such lesson."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -102,11 +114,7 @@ def main() -> int:
     if not named:
         parser.error(f"there is no lesson {number!r}; there are {', '.join(source.stem for source in sources())}")
     for language in LANGUAGES:
-        notebook = nbformat.read(target(named[0], language), as_version=4)
-        for kind, body in (("", summary(notebook, language)), (".mistakes", mistakes(notebook, language))):
-            path = results_dir() / "handouts" / f"{named[0].stem}.{language}{kind}.html"
-            write_atomically(path, PAGE.format(language=language, title=f"{named[0].stem}{kind}", body=body))
-            print(path)
+        print(*write(named[0], language, results_dir() / "handouts"), sep="\n")
     return 0
 
 

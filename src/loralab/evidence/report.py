@@ -76,7 +76,7 @@ def write_report(evidence: Sequence[Evidence], folder: Path) -> None:
     for track in evidence:
         check_one(track.results, HASH if track.track.name == STUDY else None)
     blocks = report(evidence)
-    body = "\n".join(map(_to_html, blocks))
+    body = "\n".join(map(to_html, blocks))
     title = html.escape(message("report_title", profile=evidence[0].track.name))
     write_atomically(folder / "report.html", PAGE.substitute(language=language(), title=title, body=body))
     write_atomically(folder / "report.md", to_markdown(blocks))
@@ -199,7 +199,8 @@ def title_of(experiment: Experiment) -> str:
     return f"{message(experiment.task)}: {data} · {model}"
 
 
-def _to_html(block: Block) -> str:
+def to_html(block: Block) -> str:
+    """A block as HTML."""
     match block:
         case Heading(text, level):
             return f"<h{level}>{html.escape(text)}</h{level}>"
