@@ -21,14 +21,14 @@ OFFLINE := PYTHONPATH="$(CURDIR)/tests/offline" CUDA_VISIBLE_DEVICES=
 # after this many seconds.
 CELL_TIMEOUT := 300
 # These go with the lessons, so that both queues take as long.
-LAST := tests/lessons/test_exercises.py tests/evidence/test_update.py tests/evidence/test_recomputed.py
+LAST := tests/lessons/test_exercises.py
 # Tests of files that no library's version can change, and of whole lessons.
-UNVERSIONED := $(foreach name,lessons/test_brought lessons/test_colab lessons/test_handout lessons/test_notebooks lessons/test_prose lessons/test_solutions test_project,--ignore=tests/$(name).py)
+UNVERSIONED := $(foreach name,lessons/test_brought lessons/test_colab lessons/test_handout lessons/test_notebooks lessons/test_prose lessons/test_solutions test_project test_website,--ignore=tests/$(name).py)
 TEST_TOOLS := pytest hypothesis ipykernel jupytext nbclient
 SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint unit unit-colab unit-lowest lessons test test-all course report study check-results reference gpu-check work sizes bench adapters readme address notebooks solutions handout wheel clean
+.PHONY: help setup lint unit unit-colab unit-lowest lessons test test-all course report study check-results reference gpu-check work sizes fits bench adapters readme address notebooks solutions handout site wheel clean
 
 # The commands that are told after so many #.
 LISTED = sed -nE 's/^([a-z-]+):.* $(1) (.*)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -49,7 +49,7 @@ $(READY): pyproject.toml requirements.txt constraints.txt data/assets.toml
 	@touch "$@"
 
 $(GRADING): $(READY)
-	"$(BIN)/pip" install --quiet --constraint "$(CONSTRAINTS)" --editable '.[grading]'
+	"$(BIN)/pip" install --quiet --constraint "$(CONSTRAINTS)" --editable '.[grading,browser]'
 	@touch "$@"
 
 # Colab's libraries without the course; and the packages that Colab lacks, for the first cell to install.
@@ -98,12 +98,14 @@ study: setup ## run or resume the whole study (some hours) and write results/stu
 check-results: setup ## compare your results with the published ones (after make course), and some runs of the study made again; fails if a number differs
 	"$(BIN)/python" notebooks/published.py check --language es
 
-solutions: setup ## build every edition with solutions, for nbgrader, into results/solutions
+solutions: setup ## build nbgrader's courses, an assignment a lesson with its solutions, into results/solutions
 	"$(BIN)/python" notebooks/build.py --solutions results/solutions
-	cp notebooks/nbgrader_config.py results/solutions
 
 handout: setup ## write two pages on a lesson (LESSON=03), and its exercises' known mistakes, into results/handouts
 	"$(BIN)/python" notebooks/handout.py "$(LESSON)"
+
+site: setup ## write the course's site, with a search that needs no server, into results/site
+	"$(BIN)/python" notebooks/website.py
 
 wheel: setup ## build dist/loralab-VERSION-py3-none-any.whl, to upload to Colab
 	rm -rf build
@@ -162,6 +164,9 @@ work: setup ### count what each lesson computes under the t4 profile (5 minutes)
 
 sizes: setup ### plan and measure the memory of some thirty training steps, into data/sizes.json
 	"$(BIN)/python" tests/sizes.py
+
+fits: setup ### plan which GPUs some well-known models fit in training (10 minutes), into data/fits.json
+	"$(BIN)/python" tests/fits.py
 
 bench: setup $(MARKED)-trl/.ready ### time training beside Trainer, TRL and the original recipe (40 minutes), into results/bench.json
 	CUDA_VISIBLE_DEVICES= "$(BIN)/python" tests/bench.py --trl "$(VENV)-trl/bin/python"

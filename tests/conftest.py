@@ -9,6 +9,12 @@ from loralab.experiment import Result
 from loralab.messages import set_language
 from loralab.profiles import load_profile
 
+gc.disable()  # what test modules import stays: to look through it for garbage meanwhile takes seconds
+
+
+def pytest_collection_finish():
+    gc.enable()
+
 
 @pytest.fixture(scope="module", autouse=True)
 def without_what_is_there_for_good():

@@ -11,7 +11,7 @@ def test_plain_code_is_handed_a_folder_or_the_hubs_name():
     smoke, t4 = load_profile("smoke"), load_profile("t4")
     encoder, chat, sizes = hand_over(smoke)
     assert all((Path(place) / "model.safetensors").is_file() for place in (encoder, chat)) and encoder != chat
-    assert sizes == {"texts": 32, "pairs": 2, "answer": 8}
+    assert sizes == {"texts": 32, "pairs": 2, "answer": 4}
     assert hand_over(t4)[:2] == ("distilbert/distilbert-base-uncased", "Qwen/Qwen2.5-0.5B-Instruct")
 
 

@@ -165,8 +165,9 @@ def test_a_pair_that_is_none_is_named(smoke, pair):
 
 
 @pytest.mark.parametrize(("language", "heading"), [("es", "activaciones"), ("en", "activations")])
-def test_the_command_in_both_languages(language, heading, capsys):
-    assert main(["plan", "method=full", "batch_size=4096", "--language", language]) == 0
+def test_the_command_in_both_languages(language, heading, capsys, tiny):
+    asked = ["task=generation", "method=full", f"model={tiny.model}", "train_size=65536", "batch_size=65536"]
+    assert main(["plan", *asked, "--language", language]) == 0
     said = capsys.readouterr().out
     assert heading in said and "A100 80 GB" in said and "batch_size=" in said
 

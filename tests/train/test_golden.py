@@ -151,7 +151,7 @@ MUTATIONS = {
     "another-order": with_another_order,
     "alpha-without-1/r": without_division_by_rank,
 }
-LONG = ("warm-up-0", "alpha-without-1/r")
+LONG = ("warm-up-0", "another-order", "alpha-without-1/r")
 
 
 def losses_moved(name):

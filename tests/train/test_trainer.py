@@ -43,7 +43,7 @@ from loralab.train.trainer import largest_step, last_whole, refuse_not_finite
 
 @pytest.fixture(scope="module")
 def lora(smoke):
-    return smoke.experiment("lora", epochs=2, dropout=0.1, train_size=32, test_size=32, batch_size=8)
+    return smoke.experiment("lora", epochs=2, dropout=0.1, train_size=16, test_size=32, batch_size=4)
 
 
 class Recorder(TrainerCallback):
@@ -181,6 +181,7 @@ def check_resumed(resumed, whole, shown):
     assert resumed.memory["peak_bytes"] > 0
 
 
+@pytest.mark.slow  # as the next two tests do, with checkpoints apart and with an older one
 def test_an_interrupted_run_resumes_and_ends_the_same(lora, kept, interrupted, capsys):
     check_resumed(run(lora), kept[1], capsys.readouterr().out)
 
@@ -338,6 +339,7 @@ def test_a_run_with_a_damaged_checkpoint_ends_the_same_from_an_older_one(longer,
     assert resumed.predictions == longer[2].predictions and not list(two[0].glob("checkpoint-*"))
 
 
+@pytest.mark.slow  # both halves have tests above: a torn checkpoint, and one with another's stamp among the damages
 def test_with_no_whole_checkpoint_it_begins_anew_and_another_experiments_is_none(longer, two, capsys):
     for name in ("checkpoint-4", "checkpoint-8"):
         shutil.rmtree(two[0] / name)
@@ -564,7 +566,7 @@ def answering(smoke):
     return smoke.generation.experiment("lora", dropout=0.1, **sizes)
 
 
-def test_an_answering_model_from_training_to_its_adapter(answering, monkeypatch, tmp_path, capsys):
+def test_an_answering_model_from_training_to_its_adapter(answering, monkeypatch, capsys):
     few_layers(monkeypatch)
     result = run(answering)
     assert "perplexity" in capsys.readouterr().out
@@ -591,6 +593,11 @@ def test_an_answering_model_from_training_to_its_adapter(answering, monkeypatch,
     untrained = answer_losses(load_for(answering), tokenizer, encode_pairs(splits.test, tokenizer, None))
     assert losses[:, 0].sum() < untrained[:, 0].sum()
 
+
+@pytest.mark.slow  # to resume goes one way in both tasks
+def test_an_answering_model_resumes_and_ends_the_same(answering, monkeypatch, tmp_path, capsys):
+    few_layers(monkeypatch)
+    result = run(answering)
     monkeypatch.setenv("LORALAB_RESULTS", str(tmp_path / "interrupted"))
     with pytest.raises(KeyboardInterrupt):
         run(answering, callbacks=(PullThePlug(step=3),))

@@ -119,12 +119,9 @@ def provenance_table(results: Sequence[Result]) -> pd.DataFrame:
             message("profile"): result.experiment.profile,
             message("seed"): result.experiment.identity().get("seed", "–"),
             message("learning_rate"): scientific(result.experiment.learning_rate) if result.parameters else "–",
-            message("data"): result.provenance["data"],
-            message("recipe"): result.provenance["recipe"],
-            message("weights"): result.provenance.get("weights", "–"),
+            **{message(name): result.provenance.get(name, "–") for name in ("data", "recipe", "weights")},
             "torch": result.provenance["versions"]["torch"],
-            message("device"): result.provenance["device"],
-            message("date"): result.provenance["date"],
+            **{message(name): result.provenance[name] for name in ("device", "date")},
         }
         for result in results
     )

@@ -16,7 +16,7 @@ from loralab.data.splits import Splits, whole_texts
 from loralab.experiment import Experiment, Outcome
 from loralab.train.hardware import Device
 from loralab.train.metrics import chrf_by_answer, score, score_answers
-from loralab.train.models import load_base, load_language_model, load_tokenizer
+from loralab.train.models import load_base, load_language_model, shared_tokenizer
 from loralab.train.objectives import Fields, examine
 from loralab.train.tokens import encode, from_short_to_long
 
@@ -83,7 +83,7 @@ def run_baseline(experiment: Experiment, splits: Splits, device: Device) -> Outc
         fitted = started = time.perf_counter()
         shots = SHOTS if experiment.method == "few-shot" else 0
         examples = list(zip(train["input"][:shots], train["output"][:shots], strict=True))
-        exam = examine(model, load_tokenizer(experiment.model), experiment, train, test, examples)
+        exam = examine(model, shared_tokenizer(experiment.model), experiment, train, test, examples)
     return Outcome(
         **exam, epochs=[], loss_by_step=[], learning_rate_by_step=[], parameters={}, memory={}, tokens={},
         seconds={"training": fitted - started, "evaluation": time.perf_counter() - fitted},
@@ -93,7 +93,7 @@ def run_baseline(experiment: Experiment, splits: Splits, device: Device) -> Outc
 @torch.no_grad()
 def mean_states(experiment: Experiment, frame: pd.DataFrame, device: Device) -> np.ndarray:
     """The encoder's last hidden states, averaged over the tokens of each text (rows × hidden size)."""
-    tokenizer = load_tokenizer(experiment.model)
+    tokenizer = shared_tokenizer(experiment.model)
     encoder = load_base(experiment.model, seed=0).base_model.to(device.kind).eval()
     encoded = encode(frame, tokenizer, experiment.max_length)
     rows, collate = encoded.dataset.remove_columns("labels"), DataCollatorWithPadding(tokenizer)

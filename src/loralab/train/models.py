@@ -59,6 +59,9 @@ def load_tokenizer(name: str) -> Any:
     return tokenizer
 
 
+shared_tokenizer = lru_cache(maxsize=2)(load_tokenizer)  # for what leaves it as it is: to load one takes half a second
+
+
 def load_base(name: str, seed: int, classes: int = 2) -> nn.Module:
     """The pretrained encoder in fp32 with a fresh head; the seed decides what is not in the checkpoint.
 

@@ -31,7 +31,7 @@ from loralab.files import content_name, is_own, write_atomically
 from loralab.messages import at_work, gibibytes, message, number
 from loralab.train.baselines import run_baseline
 from loralab.train.hardware import Device, detect, resolve
-from loralab.train.models import least_bytes, load_tokenizer, save_trained, weights_fingerprint
+from loralab.train.models import least_bytes, save_trained, shared_tokenizer, weights_fingerprint
 from loralab.train.objectives import objective_of
 from loralab.train.trainer import checkpoint_folder, checkpoints, from_main, move_aside, remove_checkpoint, train
 
@@ -87,7 +87,8 @@ def check_weights_fit(experiment: Experiment, device: Device) -> None:
     if not device.memory or not experiment.trains or (run_folder(experiment) / "result.json").exists():
         return
     with processes().local_main_process_first():  # so that a configuration that has to be fetched is fetched once
-        need = least_bytes(experiment.but(seed=0, split_seed=0, learning_rate=1, alpha=1, epochs=1))  # asked once
+        one = {f"{name}_size": 1 for name in ("train", "validation", "test", "batch")}  # so that it is asked once
+        need = least_bytes(experiment.but(seed=0, split_seed=0, learning_rate=1, alpha=1, epochs=1, **one))
     if need > device.memory:
         sizes = {"need": gibibytes(need), "memory": gibibytes(device.memory), "device": device.name}
         raise ValueError(message("weights_do_not_fit", command=plan_command(experiment), **sizes))
@@ -173,9 +174,8 @@ def keep(
     if model is not None:
         save_for_others(model, result, folder)
     replace(result, experiment=experiment.but(**names)).save(folder / "result.json")
-    for checkpoint in {
-        p for place in (folder, checkpoint_folder(folder, provenance)) for p in place.glob("checkpoint-*")
-    }:
+    places = {folder, checkpoint_folder(folder, provenance)}
+    for checkpoint in [path for place in places for path in place.glob("checkpoint-*")]:
         remove_checkpoint(checkpoint)
     seconds = number(sum(result.seconds.values()), 0)
     print(message("trained", name=experiment.key, seconds=seconds, headline=headline(result)))
@@ -190,7 +190,7 @@ def save_for_others(model: nn.Module, result: Result, folder: Path) -> None:
         model.config.label2id = {name: label for label, name in enumerate(labels)}
     if (place := save_trained(model, experiment, folder)) is None:
         return
-    load_tokenizer(experiment.model).save_pretrained(place)
+    shared_tokenizer(experiment.model).save_pretrained(place)
     write_atomically(place / "README.md", card(result, USE.get(experiment.method, USE["adapter"])))
 
 

@@ -26,7 +26,7 @@ from loralab.files import file_hashes, sync, write_atomically
 from loralab.messages import at_work, clock, message, scientific
 from loralab.train.chat import IGNORED
 from loralab.train.hardware import Device
-from loralab.train.models import CHECKPOINTING, apply_method, count_parameters, load_for, load_tokenizer
+from loralab.train.models import CHECKPOINTING, apply_method, count_parameters, load_for, shared_tokenizer
 from loralab.train.objectives import Objective, objective_of
 from loralab.train.peak import PeakMemory
 from loralab.train.tokens import BatchesByLength, Encoded, batches_by_length, count_tokens
@@ -248,7 +248,7 @@ def move_aside(path: Path, folder: Path) -> str:
 @lru_cache(maxsize=2)  # one of each task: a lesson's runs share their texts
 def encode_splits(splits: Splits, objective: Objective, model: str, max_length: int | None) -> dict[str, Encoded]:
     """The splits' rows as a model reads them, by the splits' names."""
-    tokenizer = load_tokenizer(model)
+    tokenizer = shared_tokenizer(model)
     return {name: objective.encode(frame, tokenizer, max_length) for name, frame in splits.items()}
 
 
@@ -265,7 +265,7 @@ def train(
     """
     if device.kind == "cuda":  # mixed precision leaves an earlier run's model in a reference cycle
         gc.collect()
-    tokenizer, objective = load_tokenizer(experiment.model), objective_of(experiment)
+    tokenizer, objective = shared_tokenizer(experiment.model), objective_of(experiment)
     with at_work(experiment.key):
         rows = encode_splits(splits, objective, experiment.model, experiment.max_length)
     lengths = rows["train"].lengths
@@ -277,17 +277,12 @@ def train(
     if resume:
         timer.seconds, memory.result = resume[1]["seconds"], resume[1]["memory"]
     trainer = LengthTrainer(
-        lengths=lengths,
-        model=model,
-        args=training_arguments(experiment, device, place),
-        train_dataset=rows["train"].dataset,
-        eval_dataset=rows["validation"].by_length()[0],
-        data_collator=objective.collator(experiment, tokenizer),
-        compute_loss_func=objective.loss,
-        compute_metrics=objective.scores,
-        preprocess_logits_for_metrics=objective.reduce,
+        lengths=lengths, model=model, args=training_arguments(experiment, device, place),
+        train_dataset=rows["train"].dataset, eval_dataset=rows["validation"].by_length()[0],
+        data_collator=objective.collator(experiment, tokenizer), compute_loss_func=objective.loss,
+        compute_metrics=objective.scores, preprocess_logits_for_metrics=objective.reduce,
         callbacks=[timer, memory, OnlyFinite(experiment), *callbacks],
-    )
+    )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     if resume and trainer.is_world_process_zero():
         print(message("resuming", name=experiment.key, checkpoint=resume[0].name))
@@ -302,15 +297,12 @@ def train(
         refuse_not_finite(exam["test"]["loss"], experiment, trainer.state.global_step)
     evaluation_seconds = sum(entry["eval_runtime"] for entry in evaluations) + time.perf_counter() - started
     return model, Outcome(
-        **exam,
-        epochs=[objective.epoch(entry) for entry in evaluations],
+        **exam, parameters=parameters, epochs=[objective.epoch(entry) for entry in evaluations],
         loss_by_step=[entry["loss"] for entry in history if "loss" in entry],
         learning_rate_by_step=[entry["learning_rate"] for entry in history if "loss" in entry],
-        parameters=parameters,
-        seconds={"training": timer.seconds, "evaluation": evaluation_seconds},
-        memory=memory.result,
+        seconds={"training": timer.seconds, "evaluation": evaluation_seconds}, memory=memory.result,
         tokens=tokens_of_training(experiment, rows["train"], tokenizer),
-    )
+    )  # fmt: skip
 
 
 def tokens_of_training(experiment: Experiment, encoded: Encoded, tokenizer: Any) -> dict[str, int]:
