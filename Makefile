@@ -20,8 +20,6 @@ OFFLINE := PYTHONPATH="$(CURDIR)/tests/offline" CUDA_VISIBLE_DEVICES=
 # A cell of a lesson in the smoke profile takes a minute at most, on a slow machine two; a kernel that died is found out
 # after this many seconds.
 CELL_TIMEOUT := 300
-# These go with the lessons, so that both queues take as long.
-LAST := tests/lessons/test_exercises.py
 # Tests of files that no library's version can change, and of whole lessons.
 UNVERSIONED := $(foreach name,lessons/test_brought lessons/test_colab lessons/test_handout lessons/test_notebooks lessons/test_prose lessons/test_solutions test_project test_website,--ignore=tests/$(name).py)
 TEST_TOOLS := pytest hypothesis ipykernel jupytext nbclient
@@ -116,7 +114,7 @@ test: setup ## everything that CI checks
 	OMP_NUM_THREADS=1 $(MAKE) --jobs=2 lessons unit lint
 
 lessons: setup ## run every Spanish lesson on tiny data
-	$(OFFLINE) "$(BIN)/pytest" -x --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) notebooks/es $(LAST)
+	$(OFFLINE) "$(BIN)/pytest" -x --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) notebooks/es
 
 test-all: lint lessons unit-colab unit-lowest $(GRADING) ## the same as test, and the checks that take minutes, with other versions too
 	$(OFFLINE) "$(BIN)/pytest" tests -m 'slow or not slow'
@@ -131,7 +129,7 @@ lint: setup ### check style and types
 	"$(BIN)/mypy"
 
 unit: setup ### run the unit tests
-	$(OFFLINE) "$(BIN)/pytest" tests $(addprefix --deselect=,$(LAST))
+	$(OFFLINE) "$(BIN)/pytest" tests
 
 unit-colab: setup $(MARKED)-colab-unit/.ready ### run the unit tests with Colab's versions
 	$(OFFLINE) "$(COLAB)-unit/bin/python" -m pytest tests $(UNVERSIONED)
