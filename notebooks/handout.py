@@ -46,8 +46,9 @@ def formula(tex: str) -> str:
 
 
 def to_html(markdown: str) -> str:
-    """Markdown of a lesson as HTML, its formulae drawn."""
+    """Markdown of a lesson as HTML, its formulae drawn, and without links to what does not lie beside a print."""
     drawn: list[str] = []
+    markdown = re.sub(r"\[([^]]+)\]\((?!https?:)[^)]*\)", r"\1", markdown)
 
     def kept(found: re.Match[str]) -> str:
         drawn.append(formula(found[1] or found[2]))
