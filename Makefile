@@ -1,6 +1,8 @@
 VENV ?= .venv
 PYTHON ?= python3
 PROFILE ?= cpu
+# A lesson's number, such as 03, where one is asked for; of `lessons` and `notebooks`, nothing means all.
+LESSON ?=
 # Exact versions; /dev/null for the newest (in a VENV of their own).
 CONSTRAINTS ?= constraints.txt
 # Where Colab gets the course: a GitHub address, else git's remote origin; and a commit, branch or tag of it.
@@ -113,8 +115,8 @@ wheel: setup ## build dist/loralab-VERSION-py3-none-any.whl, to upload to Colab
 test: setup ## everything that CI checks
 	OMP_NUM_THREADS=1 $(MAKE) --jobs=2 lessons unit lint
 
-lessons: setup ## run every Spanish lesson on tiny data
-	$(OFFLINE) "$(BIN)/pytest" -x --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) notebooks/es
+lessons: setup ## run every Spanish lesson on tiny data (LESSON=03: that one alone)
+	$(OFFLINE) "$(BIN)/pytest" -x --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) notebooks/es/$(LESSON)*.ipynb
 
 test-all: lint lessons unit-colab unit-lowest $(GRADING) ## the same as test, and the checks that take minutes, with other versions too
 	$(OFFLINE) "$(BIN)/pytest" tests -m 'slow or not slow'
@@ -140,10 +142,10 @@ unit-lowest: setup $(MARKED)-lowest/.ready ### run the unit tests with the lowes
 address: setup ### write this repository's GitHub address into the lessons and README, and run nothing (REPO, REF)
 	"$(BIN)/python" notebooks/build.py
 
-notebooks: setup ### build every edition of the lessons, run them in place (PROFILE), and publish cpu's results beside them
+notebooks: setup ### build every edition of the lessons, run them in place (PROFILE; LESSON=03: that one alone), and publish cpu's results beside them
 	"$(BIN)/python" notebooks/build.py
-	LORALAB_PROFILE="$(PROFILE)" "$(BIN)/python" notebooks/execute.py --in-place
-	test "$(PROFILE)" != cpu || "$(BIN)/python" notebooks/published.py replace cpu
+	LORALAB_PROFILE="$(PROFILE)" "$(BIN)/python" notebooks/execute.py --in-place --lesson "$(LESSON)"
+	test "$(PROFILE)$(LESSON)" != cpu || "$(BIN)/python" notebooks/published.py replace cpu
 
 readme: setup ### write the READMEs' picture and tables, from lesson 6 and the published study
 	"$(BIN)/python" notebooks/readme.py

@@ -3,8 +3,9 @@
     python notebooks/execute.py es            run the Spanish lessons, into results/<profile>/notebooks/es
     python notebooks/execute.py --in-place    run every edition where it stands
 
-The profile is LORALAB_PROFILE's, else what suits the machine. On a CPU two trainings, and then two lessons, run at a
-time. A cell that fails is named with its error, what ran before it stays saved, and the exit code is 1.
+With `--lesson 03` it is that lesson alone, which trains what it lacks. The profile is LORALAB_PROFILE's, else what
+suits the machine. On a CPU two trainings, and then two lessons, run at a time. A cell that fails is named with its
+error, what ran before it stays saved, and the exit code is 1.
 """
 
 import argparse
@@ -126,12 +127,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("language", nargs="?", choices=LANGUAGES)
     parser.add_argument("--in-place", action="store_true")
+    parser.add_argument("--lesson", default="", metavar="NUMBER")
     options = parser.parse_args()
+    chosen = [source for source in sources() if source.stem.startswith(options.lesson)]
+    if not chosen:
+        parser.error(f"no lesson is {options.lesson!r}; there are {', '.join(s.stem for s in sources())}")
     languages = [options.language] if options.language else LANGUAGES
     at_once = AT_ONCE if detect().kind == "cpu" else 1
     if at_once > 1:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // at_once)))
-        train_ahead(languages[0])
+        if not options.lesson:
+            train_ahead(languages[0])
     results = results_dir() / profile_name() / "notebooks"
 
     def lesson(source: Path, language: str) -> str | None:
@@ -140,7 +146,7 @@ def main() -> int:
 
     with ThreadPoolExecutor(at_once) as pool:
         # The long ones first, so that none is left alone at the end.
-        ordered = sorted(reversed(sources()), key=lambda source: source.stem not in TRAIN)
+        ordered = sorted(reversed(chosen), key=lambda source: source.stem not in TRAIN)
         asked = [(source, language) for language in languages for source in ordered]
         for done in as_completed([pool.submit(lesson, *each) for each in asked]):
             if failed := done.result():

@@ -95,7 +95,8 @@ def lesson_page(source: Path, language: str, address: Address | None, linked: se
     notebook, answers = nbformat.read(target(source, language), as_version=4), solutions(source, language)
     opens = re.findall(r"!\[(\w+)\]\S+ ?\]\((\S+?)\)", badges(f"notebooks/{language}/{source.stem}.ipynb", address))
     more = [f'<a href="{place}">{service}</a>' for service, place in opens]
-    more.append(f'<a href="handouts/{source.stem}.{language}.html">{texts(language)["summary"]}</a>')
+    places = {"notebook": f"{source.stem}.ipynb", "summary": f"handouts/{source.stem}.{language}.html"}
+    more += [f'<a href="{place}">{texts(language)[key]}</a>' for key, place in places.items()]
     first, cells = notebook.cells[0], []
     first.source = under_title(first.source[first.source.index("# ") :], ways(language, source.stem, *more))
     for position, cell in enumerate(notebook.cells):
@@ -148,31 +149,40 @@ def handouts_page(language: str) -> str:
     """The page that lists every lesson's handouts."""
     own, lines = texts(language), []
     for source in sources():
-        files = [(own["summary"], f"{source.stem}.{language}"), (own["mistakes"], f"{source.stem}.{language}.mistakes")]
-        shown = ", ".join(f'<a href="handouts/{name}.html">{text}</a>' for text, name in files)
-        lines.append(f"- {title(nbformat.read(target(source, language), as_version=4))}: {shown}")
+        lesson = nbformat.read(target(source, language), as_version=4)
+        kinds = (
+            {"summary": "", "mistakes": ".mistakes"}
+            if any("exercise" in c.metadata for c in lesson.cells)
+            else {"summary": ""}
+        )
+        shown = [f'<a href="handouts/{source.stem}.{language}{kind}.html">{own[k]}</a>' for k, kind in kinds.items()]
+        lines.append(f"- {title(lesson)}: {', '.join(shown)}")
     return headed(own["handouts"], ways(language, "handouts"), own["handouts_note"], "\n".join(lines))
 
 
-def readme_page(path: str, address: Address | None) -> str:
-    """A README as a page: links to what is no page of the site lead to the repository, or become plain text."""
+def relinked(markdown: str, path: str, language: str, address: Address | None) -> str:
+    """A README's Markdown with links to the site's pages; other links lead to the repository, or say the path."""
 
-    def relinked(found: re.Match[str]) -> str:
+    def link(found: re.Match[str]) -> str:
         text, place, anchor = found[1], found[2], found[3] or ""
         place = (ROOT / path).parent.joinpath(place).resolve().relative_to(ROOT.resolve()).as_posix() if place else path
         if place in PAGES:
-            return f"[{text}]({PAGES[place][0]}.md{anchor})" if place != path else f"[{text}]({anchor})"
-        return f"[{text}]({address.repository}/blob/{address.branch}/{place}{anchor})" if address else text
+            name = PAGES[place][0]
+            here = f"[{text}]({name}.md{anchor})" if place != path else f"[{text}]({anchor})"
+            return here if language == "en" else f'<a href="../en/{name}.html{anchor}">{text}</a>'
+        if address:
+            return f"[{text}]({address.repository}/blob/{address.branch}/{place}{anchor})"
+        return text if Path(place).name in text else f"{text} (`{place}`)"
 
-    markdown = (ROOT / path).read_text(encoding="utf-8")
-    return re.sub(r"\[([^]]*)\]\((?!https?:|mailto:)([^)#]*)(#[^)]*)?\)", relinked, re.sub("<!--.*?-->", "", markdown))
+    return re.sub(r"\[([^]]*)\]\((?!https?:|mailto:)([^)#]*)(#[^)]*)?\)", link, re.sub("<!--.*?-->", "", markdown))
 
 
-def home(language: str) -> str:
-    """The first page: what README.md says first in this language, a picture, and a button for each lesson."""
+def home(language: str, address: Address | None) -> str:
+    """The first page: a button for each lesson, and what README.md says in this language of the course and its use."""
     own = texts(language)
     readme = (ROOT / "README.md").read_text(encoding="utf-8").partition(f"\n## {own['name']}\n")[2]
-    introduction = readme.partition("\n### ")[0].strip()
+    introduction, commands, _, _, uses = readme.partition("\n## ")[0].split("\n### ")
+    begin = relinked(f"## {commands}\n## {uses}", "README.md", language, address)
     picture = re.search(r"!\[(.+?)\]\(\S+\.png\)", readme)
     assert picture
     buttons = []
@@ -183,7 +193,6 @@ def home(language: str) -> str:
         told = re.sub("[*`]", "", f"<b>{title(lesson)}</b> <span>{question[1]}</span>")
         buttons.append(f'<li><a href="{source.stem}.html">{told}</a></li>')
     lessons = f'<ul class="lessons">{"".join(buttons)}</ul>'
-    picture_line = f"![{picture[1]}]({LESSON.stem}.png)"
     beside = [f"{own[name]} <{name}>" for name in ("glossary", "fits", "report", "handouts")]
     trees = {"lessons": [source.stem for source in sources()], "beside": beside}
     if language == "en":
@@ -191,17 +200,24 @@ def home(language: str) -> str:
     listed = [
         "\n".join([f"```{{toctree}}\n:hidden:\n:caption: {own[key]}\n", *pages, "```"]) for key, pages in trees.items()
     ]
-    switch, heading = ways(language, "index"), f"## {own['lessons']}"
-    return headed("LoRA Lab", switch, introduction, heading, lessons, picture_line, own["teachers"], *listed)
+    shown = f"![{picture[1]}]({LESSON.stem}.png)"
+    above = [ways(language, "index"), introduction.strip(), f"## {own['lessons']}", lessons, shown]
+    return headed("LoRA Lab", *above, begin, own["teachers"], *listed)
 
 
 def write_pages(language: str, folder: Path, address: Address | None) -> None:
     """Write what Sphinx reads for one language's site into a folder. Raises what `glossary` raises."""
     terms, linked = glossary(language)
-    pages = {"index": home(language), "glossary": terms, "report": report_page(language), "fits": fits_page(language)}
+    pages = {
+        "index": home(language, address),
+        "glossary": terms,
+        "report": report_page(language),
+        "fits": fits_page(language),
+    }
     pages["handouts"] = handouts_page(language)
     if language == "en":
-        pages |= {name: readme_page(path, address) for path, (name, _) in PAGES.items()}
+        for path, (name, _) in PAGES.items():
+            pages[name] = relinked((ROOT / path).read_text(encoding="utf-8"), path, language, address)
     for name, markdown in pages.items():
         (folder / f"{name}.md").write_text(markdown, encoding="utf-8")
     for source in sources():
@@ -223,7 +239,8 @@ def fits_page(language: str) -> str:
                 row[plan["gpu"]] = (
                     "–" if peak is None else f"{number(batch, 0) if batch else own['no']} ({gibibytes(peak, 1)})"
                 )
-        frame = pd.DataFrame.from_dict(rows, orient="index").to_html(border=0)
+        memory = {gpu["name"]: f"{gpu['name']} ({gibibytes(gpu['memory'], 0)})" for gpu in table["gpus"]}
+        frame = pd.DataFrame.from_dict(rows, orient="index").rename(columns=memory).to_html(border=0)
         parts += [f"## {own[way]}", focusable(f'<div class="wide">{frame}</div>')]
     note = own["fits_note"].format(
         **{f"{task}_{key}": v for task, row in table["setting"].items() for key, v in row.items()}
@@ -247,6 +264,7 @@ def main() -> int:
             failed |= subprocess.run([*command, str(folder / language)], check=False).returncode
         for source in sources():
             write_handouts(source, language, folder / language / "handouts")
+            shutil.copy(target(source, language), folder / language)
     write_atomically(folder / "index.html", (SITE / "index.html").read_text(encoding="utf-8"))
     print(folder)
     return failed

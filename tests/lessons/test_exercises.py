@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import jupytext
@@ -121,6 +122,19 @@ def test_a_text_that_lacks_a_language_is_named(monkeypatch):
     monkeypatch.setattr(catalogue, "LANGUAGES", ("es", "en", "fr"))
     with pytest.raises(ValueError, match=r"lesson_1.toml lacks .* in predictions.always_favourable.ask, .* es, en, fr"):
         catalogue._read.__wrapped__(1)
+
+
+def test_an_exercise_without_a_hint_for_what_nobody_foresaw_is_named(monkeypatch):
+    loads = tomllib.loads
+
+    def without(text):
+        content = loads(text)
+        del content["exercises"]["adapter_size"]["hints"]["other"]
+        return content
+
+    monkeypatch.setattr(catalogue.tomllib, "loads", without)
+    with pytest.raises(ValueError, match=r"lesson_3.toml lacks a text in exercises.adapter_size.hints.other\."):
+        catalogue._read.__wrapped__(3)
 
 
 def test_an_answer_may_come_from_any_library():

@@ -138,6 +138,18 @@ def test_every_language_is_run_where_none_is_named(monkeypatch, asked, ran):
     assert languages[0] == ran[0] and sorted(languages[1:]) == sorted(ran)
 
 
+def test_a_lesson_by_its_number_is_run_alone_and_another_number_is_refused(monkeypatch, capsys):
+    ran = []
+    monkeypatch.setattr(execute, "train_ahead", lambda language: ran.append("what all compare"))
+    monkeypatch.setattr(execute, "execute", lambda notebook, path: ran.append(path.stem))
+    monkeypatch.setattr(sys, "argv", ["execute.py", "es", "--lesson", "03"])
+    assert execute.main() == 0 and ran == ["03_lora_setup"]
+    monkeypatch.setattr(sys, "argv", ["execute.py", "es", "--lesson", "12"])
+    with pytest.raises(SystemExit):
+        execute.main()
+    assert "'12'" in capsys.readouterr().err
+
+
 def test_what_a_profile_of_ones_own_compares_is_trained_once_before_the_lessons(monkeypatch, tmp_path):
     (tmp_path / "mine.toml").write_text('base = "smoke"\nranks = [2, 8]\nseeds = [5]\n')
     monkeypatch.setenv("LORALAB_PROFILE", str(tmp_path / "mine.toml"))

@@ -46,8 +46,9 @@ def _read(lesson: int) -> dict[str, Any]:
     name = f"lesson_{lesson}.toml"
     content = tomllib.loads(files("loralab.lessons").joinpath(name).read_text(encoding="utf-8"))
     lacking = [where for where, entry in texts(content) if not set(LANGUAGES) <= set(entry)]
+    lacking += [f"exercises.{k}.hints.other" for k, e in content["exercises"].items() if "other" not in e["hints"]]
     if lacking:
-        raise ValueError(f"{name} lacks a language in {', '.join(lacking)}. Write each text in {', '.join(LANGUAGES)}.")
+        raise ValueError(f"{name} lacks a text in {', '.join(lacking)}. Write each in {', '.join(LANGUAGES)}.")
     return content
 
 
