@@ -26,6 +26,8 @@ CELLS = {
 }
 # These train: what one run has trained, the next loads.
 LONG = {"rank_study", "modules_study", "another_model", "glue_study", "more_data"}
+# In four steps, or over 32 sentences, runs come to the same scores, and what was done with them cannot be told.
+TELLING = {"train_size": 256, "test_size": 128}
 
 
 def case(key, *more):
@@ -49,8 +51,7 @@ def answered(shared_results, monkeypatch):
         tree = ast.parse(REGION.sub(lambda _: filled, CELLS[key]))
         *body, last = tree.body
         profile = load_profile("smoke")
-        # Of 4 steps all runs come to the same answers, and what was done with them could not be told.
-        namespace = {"profile": profile.on(profile.settings["dataset"], train_size=256) if key in LONG else profile}
+        namespace = {"profile": profile.on(profile.settings["dataset"], **TELLING) if key in LONG else profile}
         namespace["grade"] = grade
         exec(compile(ast.Module(body, []), key, "exec"), namespace)
         last.value.func.id = "grade"
