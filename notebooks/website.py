@@ -265,6 +265,7 @@ def main() -> int:
         for source in sources():
             write_handouts(source, language, folder / language / "handouts")
             shutil.copy(target(source, language), folder / language)
+    shutil.rmtree(folder / "jupyter_execute")  # myst-nb leaves it beside what was asked for
     write_atomically(folder / "index.html", (SITE / "index.html").read_text(encoding="utf-8"))
     print(folder)
     return failed

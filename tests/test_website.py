@@ -33,6 +33,7 @@ def site(tmp_path_factory):
     environment = os.environ | {"REPO": "https://github.com/someone/some-course"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert {path.name for path in folder.iterdir()} == {"index.html", "es", "en"}
     return folder
 
 
