@@ -57,9 +57,9 @@ def headed(title: str, *parts: str) -> str:
     return "\n\n".join((f"# {title}", *parts)) + "\n"
 
 
-def under_title(markdown: str, line: str) -> str:
-    """Markdown with a line after its first heading."""
-    return re.sub("^# .+$", lambda found: f"{found[0]}\n\n{line}", markdown, count=1, flags=re.MULTILINE)
+def lesson_of(source: Path, language: str) -> NotebookNode:
+    """A lesson as it is committed."""
+    return nbformat.read(target(source, language), as_version=4)
 
 
 def title(notebook: NotebookNode) -> str:
@@ -92,13 +92,14 @@ def label(lesson: str, cell: int) -> str:
 
 def lesson_page(source: Path, language: str, address: Address | None, linked: set[str]) -> NotebookNode:
     """A lesson as the site shows it: set-up and solutions folded, and a name for each cell that is linked to."""
-    notebook, answers = nbformat.read(target(source, language), as_version=4), solutions(source, language)
+    notebook, answers = lesson_of(source, language), solutions(source, language)
     opens = re.findall(r"!\[(\w+)\]\S+ ?\]\((\S+?)\)", badges(f"notebooks/{language}/{source.stem}.ipynb", address))
     more = [f'<a href="{place}">{service}</a>' for service, place in opens]
     places = {"notebook": f"{source.stem}.ipynb", "summary": f"handouts/{source.stem}.{language}.html"}
     more += [f'<a href="{place}">{texts(language)[key]}</a>' for key, place in places.items()]
     first, cells = notebook.cells[0], []
-    first.source = under_title(first.source[first.source.index("# ") :], ways(language, source.stem, *more))
+    _, _, rest = first.source.split("# ", 1)[1].partition("\n")
+    first.source = headed(title(notebook), ways(language, source.stem, *more), rest)
     for position, cell in enumerate(notebook.cells):
         if (name := label(source.stem, position)) in linked:
             cells.append(nbformat.v4.new_markdown_cell(f"({name})="))
@@ -117,7 +118,7 @@ def glossary(language: str) -> tuple[str, set[str]]:
     Raises ValueError for a term whose words do not stand in just one cell of its lesson.
     """
     own, linked, entries = texts(language), set(), {}
-    lessons = {source.stem: nbformat.read(target(source, language), as_version=4) for source in sources()}
+    lessons = {source.stem: lesson_of(source, language) for source in sources()}
     for term in tomllib.loads((NOTEBOOKS / "source" / "glossary.toml").read_text(encoding="utf-8"))["term"]:
         name, lesson, words = term[language], lessons[term["lesson"]], term["says"][language]
         cells = [label(term["lesson"], i) for i, cell in enumerate(lesson.cells) if words in cell.source]
@@ -149,12 +150,9 @@ def handouts_page(language: str) -> str:
     """The page that lists every lesson's handouts."""
     own, lines = texts(language), []
     for source in sources():
-        lesson = nbformat.read(target(source, language), as_version=4)
-        kinds = (
-            {"summary": "", "mistakes": ".mistakes"}
-            if any("exercise" in c.metadata for c in lesson.cells)
-            else {"summary": ""}
-        )
+        lesson, kinds = lesson_of(source, language), {"summary": ""}
+        if any("exercise" in cell.metadata for cell in lesson.cells):
+            kinds["mistakes"] = ".mistakes"
         shown = [f'<a href="handouts/{source.stem}.{language}{kind}.html">{own[k]}</a>' for k, kind in kinds.items()]
         lines.append(f"- {title(lesson)}: {', '.join(shown)}")
     return headed(own["handouts"], ways(language, "handouts"), own["handouts_note"], "\n".join(lines))
@@ -187,7 +185,7 @@ def home(language: str, address: Address | None) -> str:
     assert picture
     buttons = []
     for source in sources():
-        lesson = nbformat.read(target(source, language), as_version=4)
+        lesson = lesson_of(source, language)
         question = re.search(r"\*\*\w+\.\*\* (.+)", lesson.cells[0].source)
         assert question
         told = re.sub("[*`]", "", f"<b>{title(lesson)}</b> <span>{question[1]}</span>")
@@ -213,8 +211,8 @@ def write_pages(language: str, folder: Path, address: Address | None) -> None:
         "glossary": terms,
         "report": report_page(language),
         "fits": fits_page(language),
+        "handouts": handouts_page(language),
     }
-    pages["handouts"] = handouts_page(language)
     if language == "en":
         for path, (name, _) in PAGES.items():
             pages[name] = relinked((ROOT / path).read_text(encoding="utf-8"), path, language, address)
@@ -265,7 +263,7 @@ def main() -> int:
         for source in sources():
             write_handouts(source, language, folder / language / "handouts")
             shutil.copy(target(source, language), folder / language)
-    shutil.rmtree(folder / "jupyter_execute")  # myst-nb leaves it beside what was asked for
+    shutil.rmtree(folder / "jupyter_execute", ignore_errors=True)  # myst-nb leaves it beside what was asked for
     write_atomically(folder / "index.html", (SITE / "index.html").read_text(encoding="utf-8"))
     print(folder)
     return failed

@@ -83,7 +83,7 @@ class Page(HTMLParser):
 
     def __init__(self, path):
         super().__init__()
-        self.names, self.places, self.missing = set(), [], []
+        self.names, self.places, self.missing, self.texts = set(), [], [], []
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
@@ -92,6 +92,9 @@ class Page(HTMLParser):
         self.places += [found[key] for key in ("href", "src") if found.get(key)]
         if tag == "img" and not found.get("alt"):
             self.missing.append(found.get("src", "")[:80])
+
+    def handle_data(self, data):
+        self.texts.append(data)
 
 
 def pages(site):
@@ -134,6 +137,19 @@ def test_after_each_exercise_its_solution_stands_folded(site, language):
         word = {"es": "Solución", "en": "Solution"}[language]
         assert page.count(f"<details><summary>{word}</summary>") == exercises
         assert "SOLUTION" not in page
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_page_says_all_that_its_lesson_says(site, lesson, language):
+    said = " ".join("".join(Page(site / language / f"{lesson}.html").texts).split())
+    for cell in nbformat.read(NOTEBOOKS / language / f"{lesson}.ipynb", as_version=4).cells:
+        if cell.cell_type == "markdown":
+            # What is no running text: formulae, marks at a line's beginning, where links lead, a block's language.
+            unsaid = r"\$\$.+?\$\$|\$[^$]+?\$|(?m:^ *(?:-|#+|\d+\.) )|\]\(.*?\)|```\w*"
+            prose = re.sub(unsaid, "`", cell.source, flags=re.DOTALL)
+            parts = [" ".join(part.split()) for part in re.split(r"[*`|\[\]\\<>]|\n\n|---", prose)]
+            assert all(part in said for part in parts), [part for part in parts if part not in said]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

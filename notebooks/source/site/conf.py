@@ -22,6 +22,9 @@ html_css_files = ["style.css"]
 html_copy_source = False
 html_math_renderer = "mathml"
 myst_enable_extensions = ["deflist", "dollarmath"]
+# The lessons are plain Markdown: in them a line may begin with a per cent sign or a plus, and marks stay as they are.
+myst_disable_syntax = ["myst_line_comment", "myst_block_break"]
+smartquotes = False
 myst_heading_anchors = 3
 nb_execution_mode = "off"
 
